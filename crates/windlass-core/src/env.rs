@@ -47,3 +47,15 @@ impl RandomError {
         Self(cause.to_string())
     }
 }
+
+/// Whether other processes may change the store while it is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// They may: what is held in memory is confirmed by a read before it is
+    /// given out.
+    #[default]
+    Shared,
+    /// They may not, and the store's own lock keeps them out: what this
+    /// process committed last is what there is.
+    Exclusive,
+}

@@ -31,8 +31,8 @@ pub mod limits;
 pub mod manual;
 pub mod time;
 
-pub use combine::{Combiner, Drive};
-pub use env::{BoxFuture, Env, RandomError};
+pub use combine::{Abandoned, Combiner, Drive};
+pub use env::{BoxFuture, Env, RandomError, Sharing};
 pub use error::{Coded, ErrorKind};
 pub use id::{AgentId, GroupId, IdError, OperationId, PrincipalId, SessionId, TenantId, unique_id};
 pub use manual::ManualEnv;
