@@ -1,2 +1,90 @@
-//! placeholder
-fn main() {}
+//! The chores of the project behind one command.
+//!
+//! `cargo xtask ci` is what a change has to pass; it is the list of steps in
+//! `ci.rs`, run and timed by `steps.rs`. `layers` and `tidy` are the two steps
+//! that are written here instead of being another program's: one compares the
+//! dependency graph with a table, the other reads the sources for the habits
+//! of the house. Nothing here is published or imported by anything.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool speaks to whoever runs it"
+)]
+
+mod bench;
+mod ci;
+mod commands;
+mod error;
+mod finding;
+mod layers;
+mod loops;
+mod nightly;
+mod quick;
+mod steps;
+mod suite;
+mod tidy;
+mod workspace;
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::TaskError;
+
+/// The chores of the Windlass project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs everything a change has to pass, and times it
+    Ci {
+        /// Leaves out what takes long: about a minute, for the inner loop
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Repeats the long tests many more times than `ci` does
+    Nightly,
+    /// Compares the dependency graph with the table of layers
+    Layers,
+    /// Reads the sources for the habits of the house
+    Tidy,
+    /// Builds the benches in release and runs one of their tables
+    Bench {
+        /// The table, such as `sessions`
+        table: String,
+        /// Passed through to the table, such as `--json`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Ci { quick: true } => quick::run(),
+        Task::Ci { quick: false } => ci::run(),
+        Task::Nightly => nightly::run(),
+        Task::Layers => layers::run(),
+        Task::Tidy => tidy::run(),
+        Task::Bench { table, flags } => bench::run(&table, &flags),
+    };
+    outcome.unwrap_or_else(|error| {
+        report(&error);
+        ExitCode::FAILURE
+    })
+}
+
+fn report(error: &TaskError) {
+    eprintln!("xtask: {error}");
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        eprintln!("  because: {next}");
+        cause = next.source();
+    }
+}

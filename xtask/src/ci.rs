@@ -1,0 +1,153 @@
+//! What a change has to pass: the list of steps behind `cargo xtask ci`.
+
+use std::process::{Command, ExitCode};
+
+use cargo_metadata::{Metadata, TargetKind};
+
+use crate::commands::{self, cargo};
+use crate::error::TaskError;
+use crate::steps::{self, Outcome, Step};
+use crate::{layers, suite, tidy, workspace};
+
+/// The crate whose features a user chooses from.
+const FACADE: &str = "windlass";
+
+/// How to get the program that looks at licences and sources.
+const DENY_INSTALL: &str = "cargo install --locked cargo-deny";
+
+/// Runs all the steps, cheap ones first. Their budgets add up to 20 minutes
+/// for a cold run on two cores.
+pub(crate) fn run() -> Result<ExitCode, TaskError> {
+    let features = features_of_facade(&workspace::members()?);
+    Ok(steps::run(vec![
+        Step::new("fmt", 10, fmt),
+        Step::new("layers", 40, layers::step),
+        Step::new("tidy", 5, tidy::step),
+        Step::new("deny", 30, deny),
+        Step::new("clippy", 210, clippy),
+        Step::new("clippy, features", 60, move || clippy_features(&features)),
+        Step::new("tests", 630, || suite::run(&[], |one| one.ci)),
+        Step::new("doctests", 90, suite::documentation),
+        Step::new("examples", 45, examples),
+        Step::new("docs", 80, docs),
+    ]))
+}
+
+/// Compares the sources with what the formatter would make of them.
+pub(crate) fn fmt() -> Result<Outcome, TaskError> {
+    finish(cargo(&["fmt", "--all", "--", "--check"]))
+}
+
+/// Lints every target of every crate, with the features each has by default.
+pub(crate) fn clippy() -> Result<Outcome, TaskError> {
+    lint(&["--workspace"])
+}
+
+/// Lints the facade without features, and with each of them alone.
+fn clippy_features(features: &[String]) -> Result<Outcome, TaskError> {
+    let bare = ["-p", FACADE, "--no-default-features"];
+    let outcome = lint(&bare)?;
+    if outcome.is_failed() {
+        return Ok(outcome);
+    }
+    for feature in features {
+        let outcome = lint(&[&bare[..], &["--features", feature]].concat())?;
+        if outcome.is_failed() {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::Passed(format!("none, {}", features.join(", "))))
+}
+
+fn lint(selection: &[&str]) -> Result<Outcome, TaskError> {
+    let mut command = cargo(&["clippy", "--all-targets"]);
+    command.args(selection).args(["--", "-D", "warnings"]);
+    finish(command)
+}
+
+fn features_of_facade(metadata: &Metadata) -> Vec<String> {
+    let packages = metadata.workspace_packages().into_iter();
+    let features = packages
+        .filter(|package| package.name == FACADE)
+        .flat_map(|package| package.features.keys());
+    features
+        .filter(|feature| *feature != "default")
+        .cloned()
+        .collect()
+}
+
+/// Runs every example; each has to end by itself and well.
+fn examples() -> Result<Outcome, TaskError> {
+    let examples = named_examples(&workspace::members()?);
+    for (package, example) in &examples {
+        let outcome = finish(cargo(&["run", "-p", package, "--example", example]))?;
+        if outcome.is_failed() {
+            return Ok(Outcome::Failed(format!("`{example}` of `{package}`")));
+        }
+    }
+    Ok(match examples.len() {
+        0 => Outcome::Failed("there is none".to_owned()),
+        count => Outcome::Passed(format!("{count} ran")),
+    })
+}
+
+fn named_examples(metadata: &Metadata) -> Vec<(String, String)> {
+    let mut examples = Vec::new();
+    for package in metadata.workspace_packages() {
+        let targets = package.targets.iter();
+        let found = targets.filter(|target| target.kind.contains(&TargetKind::Example));
+        examples.extend(found.map(|target| (package.name.to_string(), target.name.clone())));
+    }
+    examples
+}
+
+/// Builds the documentation of the libraries; a broken link fails.
+fn docs() -> Result<Outcome, TaskError> {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps", "--lib"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    finish(command)
+}
+
+/// Looks at licences, banned crates and sources, without the network: the step
+/// `layers` has fetched what the dependency graph names.
+pub(crate) fn deny() -> Result<Outcome, TaskError> {
+    if commands::answers(&mut cargo(&["deny", "--version"])) {
+        let checks = ["check", "licenses", "bans", "sources"];
+        let mut command = cargo(&["deny", "--offline"]);
+        command.args(checks);
+        return finish(command);
+    }
+    Ok(without_deny(workspace::is_unattended()))
+}
+
+fn without_deny(unattended: bool) -> Outcome {
+    let reason = format!("cargo-deny is not installed; `{DENY_INSTALL}`");
+    if unattended {
+        Outcome::Failed(reason)
+    } else {
+        Outcome::Skipped(reason)
+    }
+}
+
+fn finish(mut command: Command) -> Result<Outcome, TaskError> {
+    Ok(Outcome::of(commands::run(&mut command)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_cargo_deny_fails_where_nobody_watches() {
+        let reason = "cargo-deny is not installed; `cargo install --locked cargo-deny`";
+        assert_eq!(without_deny(true), Outcome::Failed(reason.to_owned()));
+        assert_eq!(without_deny(false), Outcome::Skipped(reason.to_owned()));
+    }
+
+    #[test]
+    fn every_feature_of_the_facade_but_the_default_set_is_linted_alone() {
+        let features = features_of_facade(&workspace::members().unwrap());
+        assert!(features.contains(&"memory".to_owned()), "{features:?}");
+        assert!(!features.contains(&"default".to_owned()), "{features:?}");
+    }
+}
