@@ -17,16 +17,82 @@ pub(crate) struct Loop {
     pub(crate) ci: u32,
     /// For the nightly run.
     pub(crate) nightly: u32,
-    /// The crate whose tests read the variable.
-    pub(crate) package: &'static str,
-    /// What the names of those tests contain.
-    pub(crate) tests: &'static str,
-    /// How long the nightly run of it may take.
-    pub(crate) nightly_seconds: u64,
 }
 
 /// Every loop there is.
-pub(crate) const LOOPS: &[Loop] = &[];
+pub(crate) const LOOPS: &[Loop] = &[
+    Loop {
+        variable: "WINDLASS_KILL_CYCLES",
+        unit: "SIGKILL cycles",
+        quick: 10,
+        ci: 300,
+        nightly: 3_000,
+    },
+    Loop {
+        variable: "WINDLASS_POWER_IMAGES",
+        unit: "images after a power cut",
+        quick: 500,
+        ci: 20_000,
+        nightly: 500_000,
+    },
+    Loop {
+        variable: "WINDLASS_IO_FAULTS",
+        unit: "I/O faults",
+        quick: 30,
+        ci: 500,
+        nightly: 6_000,
+    },
+    Loop {
+        variable: "WINDLASS_WAL_SECONDS",
+        unit: "seconds of overlapping readers",
+        quick: 2,
+        ci: 60,
+        nightly: 600,
+    },
+    Loop {
+        variable: "WINDLASS_MODEL_CASES",
+        unit: "random histories",
+        quick: 50,
+        ci: 2_000,
+        nightly: 20_000,
+    },
+];
 
 /// Variables by which a test speaks to a process of its own: no loops.
 pub(crate) const SIGNALS: &[&str] = &[];
+
+/// How the variables of the project's own tests begin. The settings of the
+/// command have another underscore after the name.
+const VARIABLE_MARK: &str = "\"WINDLASS_";
+
+/// The variables that a line of a source has as string literals.
+pub(crate) fn variables_in(line: &str) -> impl Iterator<Item = &str> {
+    let hits = line.match_indices(VARIABLE_MARK);
+    hits.filter_map(move |(at, _)| {
+        let name = &line[at + 1..];
+        let letter = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let end = name.find(|c| !letter(c)).unwrap_or(name.len());
+        let setting = name.starts_with("WINDLASS__");
+        (!setting).then(|| &name[..end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_literals_of_tests_are_variables() {
+        let line = "f(\"WINDLASS_A_1\", WINDLASS_B, \"WINDLASS__C__D\", \"WINDLASS_E=\")";
+        let found: Vec<_> = variables_in(line).collect();
+        assert_eq!(found, ["WINDLASS_A_1", "WINDLASS_E"]);
+    }
+
+    #[test]
+    fn every_loop_grows_from_gate_to_gate() {
+        for one in LOOPS {
+            assert!(0 < one.quick && one.quick < one.ci, "{one:?}");
+            assert!(one.ci < one.nightly, "{one:?}");
+        }
+    }
+}

@@ -1,35 +1,83 @@
-//! What is too long for every push: each loop ten times over, and each crate
-//! built by itself.
+//! What is too long for every push: each crate built by itself, and each loop
+//! ten times over.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::commands::{self, cargo};
 use crate::error::TaskError;
-use crate::loops::{LOOPS, Loop};
+use crate::loops::{self, LOOPS, Loop};
 use crate::steps::{self, Outcome, Step};
+use crate::tidy::tree::Tree;
 use crate::{suite, workspace};
 
-/// Runs every loop at its nightly length, in release, and prints one table.
+/// How long the loops of one crate may take.
+const LOOPS_SECONDS_MAX: u64 = 3_600;
+
+/// Runs the tests of every crate that has a loop, at its nightly length and in
+/// release, and prints one table.
 pub(crate) fn run() -> Result<ExitCode, TaskError> {
-    let mut steps = vec![Step::new("each crate alone", 900, each_alone)];
-    steps.extend(LOOPS.iter().map(step));
+    let directories = workspace::package_directories(&workspace::members()?);
+    let root = workspace::root();
+    let tree = Tree::read(&root)?;
+    let mut steps = Vec::new();
+    for (directory, package) in &directories {
+        let directory = directory.strip_prefix(&root).unwrap_or(directory);
+        let loops = loops_of(directory, &tree);
+        if !loops.is_empty() {
+            steps.push(repeat(package.clone(), &loops));
+        }
+    }
+    steps.insert(0, Step::new("each alone", 900, || each_alone(directories)));
     Ok(steps::run(steps))
 }
 
-fn step(one: &'static Loop) -> Step {
-    let name = format!("{} {}", one.nightly, one.unit);
-    Step::new(&name, one.nightly_seconds, move || suite::nightly(one))
+/// The loops that the tests of a crate read.
+fn loops_of(directory: &Path, tree: &Tree) -> Vec<&'static Loop> {
+    let lines = tree.sources_in(&directory.to_string_lossy());
+    let lines = lines.flat_map(|file| file.text.lines());
+    let read: Vec<_> = lines.flat_map(loops::variables_in).collect();
+    let loops = LOOPS.iter();
+    loops.filter(|one| read.contains(&one.variable)).collect()
+}
+
+fn repeat(package: String, loops: &[&'static Loop]) -> Step {
+    let lengths = loops
+        .iter()
+        .map(|one| format!("{} {}", one.nightly, one.unit));
+    let lengths = lengths.collect::<Vec<_>>().join(", ");
+    let name = package.clone();
+    Step::new(&name, LOOPS_SECONDS_MAX, move || {
+        Ok(suite::nightly(&package)?.with_note(&lengths))
+    })
 }
 
 /// Checks each crate without the others: in the workspace a crate can live on
 /// features of a dependency that only its neighbour asked for.
-fn each_alone() -> Result<Outcome, TaskError> {
-    let directories = workspace::package_directories(&workspace::members()?);
-    for (_, package) in &directories {
-        let status = commands::run(&mut cargo(&["check", "-p", package]))?;
+fn each_alone(directories: Vec<(PathBuf, String)>) -> Result<Outcome, TaskError> {
+    let count = directories.len();
+    for (_, package) in directories {
+        let status = commands::run(&mut cargo(&["check", "-p", &package]))?;
         if !status.success() {
             return Ok(Outcome::Failed(format!("`{package}`")));
         }
     }
-    Ok(Outcome::Passed(format!("{} crates", directories.len())))
+    Ok(Outcome::Passed(format!("{count} crates")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loops_of_a_crate_are_those_its_sources_read() {
+        let text = format!("\"{}\"", LOOPS[1].variable);
+        let tree = Tree::of(&[("crates/a/tests/it/main.rs", &text)]);
+        let variables = |directory: &str| {
+            let loops = loops_of(Path::new(directory), &tree);
+            loops.iter().map(|one| one.variable).collect::<Vec<_>>()
+        };
+        assert_eq!(variables("crates/a"), [LOOPS[1].variable]);
+        assert_eq!(variables("crates/b"), [""; 0]);
+    }
 }

@@ -53,6 +53,16 @@ impl Outcome {
         }
     }
 
+    /// The same outcome with a further word in the table.
+    pub(crate) fn with_note(self, note: &str) -> Self {
+        let join = |text: String| [text.as_str(), note].join(", ");
+        match self {
+            Self::Passed(text) => Self::Passed(join(text)),
+            Self::Failed(text) => Self::Failed(join(text)),
+            Self::Skipped(text) => Self::Skipped(join(text)),
+        }
+    }
+
     /// Whether the step failed.
     pub(crate) fn is_failed(&self) -> bool {
         matches!(self, Self::Failed(_))

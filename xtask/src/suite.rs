@@ -39,22 +39,9 @@ pub(crate) fn documentation() -> Result<Outcome, TaskError> {
     Ok(judge(status.success(), &Tally::of_cargo(&lines)))
 }
 
-/// Runs the tests of one crate, in release, whose names contain `filter`, with
-/// one loop as long as the nightly run wants it.
-pub(crate) fn nightly(one: &Loop) -> Result<Outcome, TaskError> {
-    let arguments = ["test", "--release", "--color", "never", "-p", one.package];
-    let mut command = commands::cargo(&arguments);
-    command.args([
-        "--lib",
-        "--bins",
-        "--tests",
-        "--",
-        one.tests,
-        "--show-output",
-    ]);
-    command.env(one.variable, one.nightly.to_string());
-    let (status, lines) = commands::overhear(&mut command)?;
-    Ok(judge(status.success(), &Tally::of_cargo(&lines)))
+/// Runs the tests of one crate in release, with each loop at its nightly length.
+pub(crate) fn nightly(package: &str) -> Result<Outcome, TaskError> {
+    with_cargo(&["--release", "-p", package], |one| one.nightly)
 }
 
 fn selection(packages: &[String]) -> Vec<&str> {

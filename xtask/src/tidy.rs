@@ -10,7 +10,7 @@ mod manifests;
 mod mask;
 mod shape;
 mod testing;
-mod tree;
+pub(crate) mod tree;
 mod words;
 
 use std::process::ExitCode;
@@ -114,7 +114,7 @@ const CHECKS: &[Check] = &[
         faults: testing::variables,
     },
     Check {
-        name: "each loop is read by its crate",
+        name: "each loop of the table is read by a test",
         looks_at: File::is_table_of_loops,
         faults: testing::unread_loops,
     },

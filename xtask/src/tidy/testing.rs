@@ -5,14 +5,10 @@ use std::collections::BTreeSet;
 use super::Fault;
 use super::shape::functions_in;
 use super::tree::{File, Tree};
-use crate::loops::{LOOPS, Loop, SIGNALS};
+use crate::loops::{LOOPS, Loop, SIGNALS, variables_in};
 
 /// Fewest words in the name of a test.
 const NAME_WORDS_MIN: usize = 3;
-
-/// How the variables of the project's own tests begin. The command's settings
-/// have another underscore here.
-const VARIABLE_MARK: &str = "\"WINDLASS_";
 
 /// Tests that are never run.
 pub(super) fn ignored(file: &File, _: &Tree) -> Vec<Fault> {
@@ -100,36 +96,17 @@ fn unknown_variables(text: &str, loops: &[Loop], signals: &[&str]) -> Vec<Fault>
     faults
 }
 
-/// The variables that a line has as string literals.
-fn variables_in(line: &str) -> impl Iterator<Item = &str> {
-    line.match_indices(VARIABLE_MARK)
-        .filter_map(move |(at, _)| {
-            let name = &line[at + 1..];
-            let letter = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-            let end = name.find(|c| !letter(c)).unwrap_or(name.len());
-            let setting = name.starts_with("WINDLASS__");
-            (!setting).then(|| &name[..end])
-        })
-}
-
-/// Loops of the table that nothing in their crate reads.
+/// Loops of the table that no test reads.
 pub(super) fn unread_loops(_: &File, tree: &Tree) -> Vec<Fault> {
     unread(LOOPS, tree)
 }
 
 fn unread(loops: &[Loop], tree: &Tree) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for one in loops {
-        let directory = format!("crates/{}", one.package);
-        let sources = tree.sources_in(&directory);
-        let lines = sources.flat_map(|file| file.text.lines());
-        let read: BTreeSet<_> = lines.flat_map(variables_in).collect();
-        if !read.contains(one.variable) {
-            let what = format!("`{}` is not read by `{}`", one.variable, one.package);
-            faults.push(Fault::new(what));
-        }
-    }
-    faults
+    let lines = tree.sources_in("crates").flat_map(|file| file.text.lines());
+    let read: BTreeSet<_> = lines.flat_map(variables_in).collect();
+    let idle = loops.iter().filter(|one| !read.contains(one.variable));
+    let faults = idle.map(|one| Fault::new(format!("no test reads `{}`", one.variable)));
+    faults.collect()
 }
 
 #[cfg(test)]
@@ -142,9 +119,6 @@ mod tests {
         quick: 1,
         ci: 2,
         nightly: 3,
-        package: "a",
-        tests: "",
-        nightly_seconds: 1,
     };
 
     fn faults(check: fn(&File, &Tree) -> Vec<Fault>, text: &str) -> Vec<Fault> {
@@ -233,11 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_that_its_crate_does_not_read_is_reported() {
-        let expected = Fault::new("`WINDLASS_CYCLES` is not read by `a`");
-        let elsewhere = Tree::of(&[("crates/b/tests/it/main.rs", "\"WINDLASS_CYCLES\"")]);
+    fn a_loop_that_nothing_reads_is_reported() {
+        let expected = Fault::new("no test reads `WINDLASS_CYCLES`");
+        let elsewhere = Tree::of(&[("xtask/src/a.rs", "\"WINDLASS_CYCLES\"")]);
         assert_eq!(unread(&[LOOP], &elsewhere), [expected]);
-        let here = Tree::of(&[("crates/a/tests/it/main.rs", "\"WINDLASS_CYCLES\"")]);
+        let here = Tree::of(&[("crates/b/tests/it/main.rs", "\"WINDLASS_CYCLES\"")]);
         assert_eq!(unread(&[LOOP], &here), []);
     }
 }

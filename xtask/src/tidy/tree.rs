@@ -16,24 +16,24 @@ const TEXTS: [&str; 8] = ["rs", "toml", "md", "sh", "patch", "yml", "yaml", "run
 
 /// Every file of the workspace by its path from the root.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     files: BTreeMap<String, File>,
 }
 
 /// One file.
 #[derive(Debug)]
-pub(super) struct File {
+pub(crate) struct File {
     /// From the root, with `/` between the names.
     pub(super) path: String,
     /// Empty if it is not a kind of text that is looked at.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// The two views of a Rust source; both empty for any other file.
     pub(super) views: Views,
 }
 
 impl Tree {
     /// Reads what lies below `root`.
-    pub(super) fn read(root: &Path) -> Result<Self, TaskError> {
+    pub(crate) fn read(root: &Path) -> Result<Self, TaskError> {
         let mut tree = Self::default();
         tree.add_directory(root, "")?;
         Ok(tree)
@@ -83,7 +83,7 @@ impl Tree {
 
     /// A tree of these paths and texts, for tests.
     #[cfg(test)]
-    pub(super) fn of(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let mut tree = Self::default();
         for (path, text) in files {
             tree.add((*path).to_owned(), (*text).to_owned());
@@ -110,7 +110,7 @@ impl Tree {
     }
 
     /// The Rust sources below a directory.
-    pub(super) fn sources_in(&self, directory: &str) -> impl Iterator<Item = &File> {
+    pub(crate) fn sources_in(&self, directory: &str) -> impl Iterator<Item = &File> + use<'_> {
         let inside = format!("{directory}/");
         let sources = self.files().filter(|file| file.is_rust());
         sources.filter(move |file| file.path.starts_with(&inside))
