@@ -1,0 +1,4 @@
+//! Tests of the memory store: the contract, and what is its own.
+
+mod conformance;
+mod memory;

@@ -1,0 +1,80 @@
+//! Which pages are a legal answer to a read.
+//!
+//! A page may be shorter than asked for, so there is more than one. What is
+//! not left to the store: a page is the beginning of what the scan is about;
+//! `more` says exactly whether something is left; a read stays within its
+//! limits; and a page is empty only if nothing is there or nothing more fits.
+
+use windlass_store::limits::{READ_BYTES_MAX, READ_ENTRIES_MAX};
+use windlass_store::{Entry, Page, Scan, Store};
+
+use crate::model::{self, Model};
+use crate::verdict::{Stop, Trial, brief, ensure, ensure_equal};
+
+/// Looks that `pages` are a legal answer to `scans` on a store that holds
+/// what `model` does.
+pub(crate) fn ensure_legal(model: &Model, scans: &[Scan], pages: &[Page]) -> Trial {
+    ensure_equal(&pages.len(), &scans.len(), || "the number of pages".into())?;
+    let (mut count, mut bytes) = (0, 0);
+    for (scan, page) in scans.iter().zip(pages) {
+        let expected = model.matching(scan);
+        ensure_page(scan, page, &expected)?;
+        if let (true, Some(first)) = (page.entries.is_empty(), expected.first()) {
+            let excused = !model::fits(count, bytes, model::size(first));
+            ensure(excused, || {
+                format!("an empty page although an entry fits, for {}", brief(scan))
+            })?;
+        }
+        count += page.entries.len();
+        bytes += page.entries.iter().map(model::size).sum::<usize>();
+    }
+    ensure(count <= READ_ENTRIES_MAX, || {
+        format!("{count} entries in one read")
+    })?;
+    ensure(bytes <= READ_BYTES_MAX || count == 1, || {
+        format!("{bytes} bytes of {count} entries in one read")
+    })
+}
+
+fn ensure_page(scan: &Scan, page: &Page, expected: &[Entry]) -> Trial {
+    let (given, there) = (page.entries.len(), expected.len());
+    ensure(given <= scan.limit, || {
+        format!("{given} entries, for {}", brief(scan))
+    })?;
+    ensure(expected.starts_with(&page.entries), || {
+        let (found, expected) = (brief(&page.entries), brief(&expected));
+        format!(
+            "wrong entries for {}: found {found}, expected {expected}",
+            brief(scan)
+        )
+    })?;
+    ensure(page.more == (given < there), || {
+        let more = page.more;
+        format!(
+            "`more` is {more} after {given} of {there} entries, for {}",
+            brief(scan)
+        )
+    })
+}
+
+/// Every entry of a scan, page by page; its limit is that of each page.
+pub(crate) async fn walk(store: &dyn Store, mut scan: Scan) -> Trial<Vec<Entry>> {
+    let mut all = Vec::new();
+    loop {
+        let mut pages = store.read(std::slice::from_ref(&scan)).await?;
+        let Some(page) = pages.pop() else {
+            return Err(Stop::Broken("a read of one scan gave no page".into()));
+        };
+        let last = page.entries.last().map(|entry| entry.key.clone());
+        all.extend(page.entries);
+        match last {
+            _ if !page.more => return Ok(all),
+            Some(last) => scan = scan.after(&last),
+            None => {
+                return Err(Stop::Broken(format!(
+                    "an empty page with more, for {scan:?}"
+                )));
+            }
+        }
+    }
+}
