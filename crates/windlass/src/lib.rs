@@ -1,1 +1,71 @@
-//! placeholder
+//! Durable session state for AI agent runtimes.
+//!
+//! An agent runtime asks Windlass before each tool call whether the agent may
+//! still make it, and what Windlass has granted stays granted: through
+//! crashes, restarts and second processes. This crate opens a store, puts the
+//! parts over it, and brings the operating system's time and randomness.
+//!
+//! It does not know HTTP or a terminal, starts no thread of its own and
+//! prints nothing.
+//!
+//! Read first: [`Windlass`] (the engine), [`session::Sessions`] (what it does
+//! for agents), [`StoreLocation`] (where it keeps it).
+//!
+//! ```
+//! use windlass::core::{AgentId, Coded};
+//! use windlass::session::{Agent, Allow, Caller, Create, Use};
+//! use windlass::{Options, Windlass};
+//!
+//! # #[cfg(feature = "memory")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let windlass = Windlass::open(&"memory:".parse()?, Options::default()).await?;
+//! let caller = Caller::new("acme".parse()?, "runtime".parse()?);
+//! let agent: AgentId = "researcher".parse()?;
+//!
+//! let mut request = Create::new(agent.clone(), "compare three suppliers");
+//! request.tools = Allow::only(["search", "read_*"])?;
+//! request.budget.calls = 2;
+//! let session = windlass.sessions().create(&caller, request).await?;
+//!
+//! let search = Use::one(Agent::Is(agent.clone()), "search".parse()?);
+//! let receipt = windlass.sessions().use_tools(&caller, &session.id, search).await?;
+//! assert_eq!((receipt.first_call, receipt.left.calls), (1, 1));
+//!
+//! let email = Use::one(Agent::Is(agent), "send_email".parse()?);
+//! let refused = windlass.sessions().use_tools(&caller, &session.id, email).await.unwrap_err();
+//! assert_eq!(refused.code(), "tool_not_allowed");
+//! windlass.close().await?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "memory"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! `memory` and `sqlite`, both on by default, bring the store of that name.
+//! Features only add.
+//!
+//! # Other crates of the engine
+//!
+//! [`core`], [`session`] and [`store`] are the whole of `windlass-core`,
+//! `windlass-session` and `windlass-store`; nobody who uses the engine needs
+//! to name those crates.
+
+mod engine;
+mod env;
+mod error;
+mod location;
+mod opening;
+mod options;
+
+pub use engine::{Maintained, Windlass};
+pub use env::SystemEnv;
+pub use error::{MaintainError, OpenError, StoreFailure};
+pub use location::{LocationError, StoreLocation};
+pub use options::Options;
+
+pub use windlass_core as core;
+pub use windlass_session as session;
+pub use windlass_store as store;

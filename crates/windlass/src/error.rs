@@ -1,0 +1,119 @@
+//! Every way in which the engine itself can fail. What a part refuses is
+//! that part's own error.
+
+use windlass_core::{Coded, ErrorKind};
+use windlass_session::SessionError;
+use windlass_store::{StoreError, StoreErrorKind};
+
+use crate::StoreLocation;
+
+/// Why an engine could not be opened. Nothing was left behind: a store that
+/// existed is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The build was made without the feature that brings this store.
+    #[error("this build has no `{scheme}` store; it comes with the feature of that name")]
+    NotBuilt {
+        /// The scheme of the location, which is also the feature's name.
+        scheme: &'static str,
+    },
+    /// The settings contradict themselves.
+    #[error("sessions are set to exclusive, but the store to shared")]
+    Sharing,
+    /// The store refused.
+    #[error("cannot open the store `{location}`")]
+    Store {
+        /// Where it is.
+        location: StoreLocation,
+        /// What the store says.
+        source: StoreError,
+    },
+    /// The settings of sessions were refused.
+    #[error("cannot set up sessions")]
+    Sessions(#[source] SessionError),
+}
+
+impl Coded for OpenError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotBuilt { .. } => "store_not_built",
+            Self::Sharing => "contradicting_settings",
+            Self::Store { source, .. } => source.kind().code(),
+            Self::Sessions(source) => source.code(),
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotBuilt { .. } | Self::Sharing => ErrorKind::Invalid,
+            Self::Store { source, .. } => kind_of(source.kind()),
+            Self::Sessions(source) => source.kind(),
+        }
+    }
+}
+
+/// The store failed while the engine used it for no part in particular.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} the store")]
+pub struct StoreFailure {
+    verb: &'static str,
+    source: StoreError,
+}
+
+impl StoreFailure {
+    pub(crate) const fn new(verb: &'static str, source: StoreError) -> Self {
+        Self { verb, source }
+    }
+
+    /// What the store says.
+    #[must_use]
+    pub const fn store(&self) -> &StoreError {
+        &self.source
+    }
+}
+
+impl Coded for StoreFailure {
+    fn code(&self) -> &'static str {
+        self.source.kind().code()
+    }
+
+    fn kind(&self) -> ErrorKind {
+        kind_of(self.source.kind())
+    }
+}
+
+/// A part's upkeep failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaintainError {
+    /// That of sessions.
+    #[error("cannot sweep sessions")]
+    Sessions(#[source] SessionError),
+}
+
+impl Coded for MaintainError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Sessions(source) => source.code(),
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Sessions(source) => source.kind(),
+        }
+    }
+}
+
+/// The kind that a store's failure keeps through every layer.
+const fn kind_of(kind: StoreErrorKind) -> ErrorKind {
+    match kind {
+        StoreErrorKind::Unavailable => ErrorKind::Unavailable,
+        StoreErrorKind::Indeterminate => ErrorKind::Indeterminate,
+        StoreErrorKind::Invalid => ErrorKind::Invalid,
+        StoreErrorKind::Environment => ErrorKind::Environment,
+        StoreErrorKind::Corrupt => ErrorKind::Corrupt,
+        StoreErrorKind::Closed => ErrorKind::Closed,
+    }
+}

@@ -1,0 +1,47 @@
+//! Settings of an engine, checked when it is opened.
+
+use windlass_core::Sharing;
+use windlass_session::Config;
+
+use crate::OpenError;
+
+/// Settings of [`Windlass`](crate::Windlass).
+///
+/// The defaults suit a store that several processes share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether other processes may open the store as well. It holds for the
+    /// store and for every part above it.
+    pub sharing: Sharing,
+    /// Settings of sessions. Their own `sharing` is set from the one above
+    /// and may be left as it is.
+    pub sessions: Config,
+}
+
+impl Options {
+    /// The settings for the only process that uses the store: it is locked,
+    /// and what was committed last is known without asking.
+    #[must_use]
+    pub fn exclusive() -> Self {
+        Self {
+            sharing: Sharing::Exclusive,
+            ..Self::default()
+        }
+    }
+
+    /// The session settings with the sharing that holds for all.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Sharing`] if the session settings ask for exclusiveness
+    /// that the store would not enforce.
+    pub(crate) fn checked_sessions(&self) -> Result<Config, OpenError> {
+        if self.sharing == Sharing::Shared && self.sessions.sharing == Sharing::Exclusive {
+            return Err(OpenError::Sharing);
+        }
+        Ok(Config {
+            sharing: self.sharing,
+            ..self.sessions.clone()
+        })
+    }
+}
