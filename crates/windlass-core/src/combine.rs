@@ -58,8 +58,16 @@ impl<D: Drive> Combiner<D> {
     /// A combiner over `drive`.
     #[must_use]
     pub fn new(drive: Arc<D>) -> Self {
-        let state = State { waiting: VecDeque::new(), run: Run::Idle };
-        Self { shared: Arc::new(Shared { drive, state: Mutex::new(state) }) }
+        let state = State {
+            waiting: VecDeque::new(),
+            run: Run::Idle,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                drive,
+                state: Mutex::new(state),
+            }),
+        }
     }
 
     /// What the combiner runs.
@@ -74,14 +82,19 @@ impl<D: Drive> Combiner<D> {
     /// the request if its run has not begun, and otherwise only stops
     /// listening.
     pub const fn submit(&self, request: D::Request) -> Submit<'_, D> {
-        Submit { shared: &self.shared, stage: Stage::New(Some(request)) }
+        Submit {
+            shared: &self.shared,
+            stage: Stage::New(Some(request)),
+        }
     }
 }
 
 impl<D: Drive> fmt::Debug for Combiner<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.shared.lock().waiting.len();
-        f.debug_struct("Combiner").field("waiting", &waiting).finish_non_exhaustive()
+        f.debug_struct("Combiner")
+            .field("waiting", &waiting)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,7 +122,7 @@ struct Shared<D: Drive> {
 }
 
 struct State<D: Drive> {
-    waiting: VecDeque<(Arc<Ticket<D::Answer>>, D::Request)>,
+    waiting: VecDeque<Waiting<D>>,
     run: Run<D>,
 }
 
@@ -122,6 +135,7 @@ enum Run<D: Drive> {
     Polling { tickets: Tickets<D>, woken: bool },
 }
 
+type Waiting<D> = (Arc<Ticket<<D as Drive>::Answer>>, <D as Drive>::Request);
 type Tickets<D> = Arc<[Arc<Ticket<<D as Drive>::Answer>>]>;
 
 struct Running<D: Drive> {
@@ -184,7 +198,9 @@ impl<D: Drive> Shared<D> {
     /// is under way. `rounds` bounds how many runs one caller sees to an end.
     fn advance(self: &Arc<Self>, mut rounds: usize) {
         while rounds > 0 {
-            let Some(running) = self.take_run() else { return };
+            let Some(running) = self.take_run() else {
+                return;
+            };
             if self.poll_run(running) {
                 rounds -= 1;
             }
@@ -196,14 +212,20 @@ impl<D: Drive> Shared<D> {
     fn take_run(self: &Arc<Self>) -> Option<Running<D>> {
         let mut state = self.lock();
         let running = match mem::replace(&mut state.run, Run::Idle) {
-            Run::Parked { running, woken: true } => running,
+            Run::Parked {
+                running,
+                woken: true,
+            } => running,
             Run::Idle => self.start(&mut state)?,
             other => {
                 state.run = other;
                 return None;
             }
         };
-        state.run = Run::Polling { tickets: running.tickets.clone(), woken: false };
+        state.run = Run::Polling {
+            tickets: running.tickets.clone(),
+            woken: false,
+        };
         Some(running)
     }
 
@@ -225,7 +247,10 @@ impl<D: Drive> Shared<D> {
         let drive = Arc::clone(&self.drive);
         // Deferred to the first poll, where a panic is caught.
         let future = Box::pin(async move { drive.run(requests).await });
-        Some(Running { future, tickets: tickets.into() })
+        Some(Running {
+            future,
+            tickets: tickets.into(),
+        })
     }
 
     /// Polls until the run is pending and not woken, or has ended (`true`).
@@ -233,7 +258,9 @@ impl<D: Drive> Shared<D> {
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
         loop {
-            let polled = catch_unwind(AssertUnwindSafe(|| running.future.as_mut().poll(&mut context)));
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                running.future.as_mut().poll(&mut context)
+            }));
             match polled {
                 Ok(Poll::Pending) => match self.park(running) {
                     Some(again) => running = again,
@@ -259,7 +286,10 @@ impl<D: Drive> Shared<D> {
         {
             return Some(running);
         }
-        state.run = Run::Parked { running, woken: false };
+        state.run = Run::Parked {
+            running,
+            woken: false,
+        };
         None
     }
 
@@ -275,7 +305,10 @@ impl<D: Drive> Shared<D> {
     /// and go leave nothing behind. Costs the length of the queue.
     fn withdraw(&self, ticket: &Arc<Ticket<D::Answer>>) {
         let mut state = self.lock();
-        let position = state.waiting.iter().position(|(waiting, _)| Arc::ptr_eq(waiting, ticket));
+        let position = state
+            .waiting
+            .iter()
+            .position(|(waiting, _)| Arc::ptr_eq(waiting, ticket));
         let request = position.and_then(|position| state.waiting.remove(position));
         drop(state);
         drop(request);
@@ -306,7 +339,10 @@ impl<D: Drive> State<D> {
             Run::Polling { tickets, .. } => tickets,
         };
         let waiting = self.waiting.iter().map(|(ticket, _)| ticket);
-        tickets.iter().chain(waiting).find_map(|ticket| ticket.waker())
+        tickets
+            .iter()
+            .chain(waiting)
+            .find_map(|ticket| ticket.waker())
     }
 }
 
@@ -335,7 +371,10 @@ impl<D: Drive> Future for Submit<'_, D> {
             let request = request.take().expect("a new stage holds its request");
             let place = Mutex::new(Place::Waiting(context.waker().clone()));
             let ticket = Arc::new(Ticket { place });
-            this.shared.lock().waiting.push_back((Arc::clone(&ticket), request));
+            this.shared
+                .lock()
+                .waiting
+                .push_back((Arc::clone(&ticket), request));
             this.stage = Stage::Queued(ticket);
         }
         let Stage::Queued(ticket) = &this.stage else {

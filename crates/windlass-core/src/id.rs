@@ -55,7 +55,10 @@ fn check(what: &'static str, text: &str) -> Result<(), IdError> {
         return Err(IdError::Empty { what });
     }
     if text.len() > ID_BYTES_MAX {
-        return Err(IdError::TooLong { what, length: text.len() });
+        return Err(IdError::TooLong {
+            what,
+            length: text.len(),
+        });
     }
     if let Some(position) = text.bytes().position(|byte| !is_allowed(byte)) {
         return Err(IdError::Character { what, position });

@@ -25,8 +25,14 @@ impl ManualEnv {
     /// An environment that starts at `now` and draws its bytes from `seed`.
     #[must_use]
     pub fn new(seed: u64, now: Millis) -> Self {
-        let state = State { now, monotonic: Duration::ZERO, random: seed };
-        Self { state: Mutex::new(state) }
+        let state = State {
+            now,
+            monotonic: Duration::ZERO,
+            random: seed,
+        };
+        Self {
+            state: Mutex::new(state),
+        }
     }
 
     /// Moves both clocks forward.

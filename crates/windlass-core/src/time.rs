@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// Arithmetic saturates: a deadline too far away to represent never passes
 /// within the life of any process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Millis(u64);
 

@@ -194,7 +194,10 @@ impl SessionError {
     }
 
     pub(crate) fn corrupt(record: &'static str, why: impl fmt::Display) -> Self {
-        Self::Corrupt { record, why: why.to_string() }
+        Self::Corrupt {
+            record,
+            why: why.to_string(),
+        }
     }
 }
 
@@ -227,7 +230,9 @@ impl Coded for SessionError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound | Self::ReservationNotFound { .. } => ErrorKind::NotFound,
-            Self::AlreadyClosed | Self::AlreadyExists | Self::OperationConflict => ErrorKind::Conflict,
+            Self::AlreadyClosed | Self::AlreadyExists | Self::OperationConflict => {
+                ErrorKind::Conflict
+            }
             Self::AgentMismatch
             | Self::Expired { .. }
             | Self::BudgetExceeded { .. }

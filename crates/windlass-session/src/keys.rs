@@ -21,11 +21,16 @@ pub(crate) struct SessionKeys {
 
 impl SessionKeys {
     pub(crate) fn new(tenant: &TenantId, id: &SessionId) -> Self {
-        Self { tenant: tenant.clone(), id: id.clone() }
+        Self {
+            tenant: tenant.clone(),
+            id: id.clone(),
+        }
     }
 
     fn base(&self) -> Key {
-        Key::new(self.tenant.as_str()).text("session").text(self.id.as_str())
+        Key::new(self.tenant.as_str())
+            .text("session")
+            .text(self.id.as_str())
     }
 
     /// Present while the session may be used by itself and its descendants.
@@ -52,6 +57,12 @@ impl SessionKeys {
         KeyRange::prefix(self.base().text("event").below())
     }
 
+    /// The number of the first event of the row under `key`.
+    pub(crate) fn first_event(&self, key: &[u8]) -> Option<u64> {
+        let digits = key.strip_prefix(self.events().start.as_ref())?;
+        number(std::str::from_utf8(digits).ok()?)
+    }
+
     /// The event rows up to and including the one that holds `number`, newest
     /// first.
     pub(crate) fn events_until(&self, number: u64) -> Scan {
@@ -68,7 +79,9 @@ impl SessionKeys {
 
     /// Head and spec as one scan.
     pub(crate) fn record(&self) -> Scan {
-        let end = KeyRange::point(self.spec()).end.expect("a point has an end");
+        let end = KeyRange::point(self.spec())
+            .end
+            .expect("a point has an end");
         Scan::new(KeyRange::new(self.head(), end)).limit(2)
     }
 
@@ -84,7 +97,10 @@ impl SessionKeys {
 
     /// The tenant's index of sessions by time of creation.
     pub(crate) fn created(&self, time: Millis) -> Bytes {
-        created(&self.tenant).number(time.get()).text(self.id.as_str()).finish()
+        created(&self.tenant)
+            .number(time.get())
+            .text(self.id.as_str())
+            .finish()
     }
 }
 
@@ -101,11 +117,16 @@ pub(crate) struct AgentKeys {
 
 impl AgentKeys {
     pub(crate) fn new(tenant: &TenantId, agent: &AgentId) -> Self {
-        Self { tenant: tenant.clone(), agent: agent.clone() }
+        Self {
+            tenant: tenant.clone(),
+            agent: agent.clone(),
+        }
     }
 
     fn base(&self) -> Key {
-        Key::new(self.tenant.as_str()).text("agent").text(self.agent.as_str())
+        Key::new(self.tenant.as_str())
+            .text("agent")
+            .text(self.agent.as_str())
     }
 
     /// How many sessions the agent has; rewritten when one begins or ends.
@@ -115,30 +136,51 @@ impl AgentKeys {
 
     /// The index row of a session that was not yet marked ended.
     pub(crate) fn active(&self, expires: Millis, id: &SessionId) -> Bytes {
-        self.base().text("active").number(expires.get()).text(id.as_str()).finish()
+        self.base()
+            .text("active")
+            .number(expires.get())
+            .text(id.as_str())
+            .finish()
     }
 
     /// The sessions that neither ended nor expired at `now`.
     pub(crate) fn active_at(&self, now: Millis) -> Scan {
         let mut range = KeyRange::prefix(self.base().text("active").below());
-        range.start = self.base().text("active").number(now.get().saturating_add(1)).finish();
+        range.start = self
+            .base()
+            .text("active")
+            .number(now.get().saturating_add(1))
+            .finish();
         Scan::new(range).keys()
     }
 
     /// The agent's index of all its sessions by time of creation.
     pub(crate) fn created(&self, time: Millis, id: &SessionId) -> Bytes {
-        self.base().text("created").number(time.get()).text(id.as_str()).finish()
+        self.base()
+            .text("created")
+            .number(time.get())
+            .text(id.as_str())
+            .finish()
     }
 }
 
 /// The record of an operation id.
 pub(crate) fn operation(tenant: &TenantId, principal: &PrincipalId, id: &OperationId) -> Bytes {
-    Key::new(tenant.as_str()).text("op").text(principal.as_str()).text(id.as_str()).finish()
+    Key::new(tenant.as_str())
+        .text("op")
+        .text(principal.as_str())
+        .text(id.as_str())
+        .finish()
 }
 
 /// The index that a listing walks: creation times from `from` up to but not
 /// including `until`.
-pub(crate) fn listing(tenant: &TenantId, agent: Option<&AgentId>, from: Millis, until: Millis) -> KeyRange {
+pub(crate) fn listing(
+    tenant: &TenantId,
+    agent: Option<&AgentId>,
+    from: Millis,
+    until: Millis,
+) -> KeyRange {
     let base = match agent {
         Some(agent) => AgentKeys::new(tenant, agent).base().text("created"),
         None => created(tenant),
@@ -155,16 +197,24 @@ pub(crate) fn last_id(key: &[u8]) -> Option<SessionId> {
 /// Everything due at `now`, earliest first.
 pub(crate) fn due_until(now: Millis) -> KeyRange {
     let start = Key::new(DUE).number(0).finish();
-    KeyRange::new(start, Key::new(DUE).number(now.get().saturating_add(1)).finish())
+    KeyRange::new(
+        start,
+        Key::new(DUE).number(now.get().saturating_add(1)).finish(),
+    )
 }
 
 /// What a key of the due index says.
 pub(crate) fn parse_due(key: &[u8]) -> Option<(Millis, SessionKeys)> {
     let segments = segments(key)?;
-    let [due, time, part, tenant, id] = segments.as_slice() else { return None };
+    let [due, time, part, tenant, id] = segments.as_slice() else {
+        return None;
+    };
     if due != DUE || part != "session" {
         return None;
     }
-    let keys = SessionKeys { tenant: tenant.parse().ok()?, id: id.parse().ok()? };
+    let keys = SessionKeys {
+        tenant: tenant.parse().ok()?,
+        id: id.parse().ok()?,
+    };
     Some((Millis::new(number(time)?), keys))
 }

@@ -35,7 +35,9 @@ impl Caller {
 }
 
 /// How sensitive data is, from anybody's to nearly nobody's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Sensitivity {
     /// Anybody may see it.
@@ -51,7 +53,12 @@ pub enum Sensitivity {
 
 impl Sensitivity {
     /// All levels, lowest first.
-    pub const ALL: [Self; 4] = [Self::Public, Self::Internal, Self::Confidential, Self::Restricted];
+    pub const ALL: [Self; 4] = [
+        Self::Public,
+        Self::Internal,
+        Self::Confidential,
+        Self::Restricted,
+    ];
 
     /// The level as it is spelled in JSON and on the command line.
     #[must_use]
@@ -75,7 +82,10 @@ impl FromStr for Sensitivity {
     type Err = UnknownSensitivity;
 
     fn from_str(text: &str) -> Result<Self, UnknownSensitivity> {
-        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or(UnknownSensitivity)
+        Self::ALL
+            .into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or(UnknownSensitivity)
     }
 }
 
@@ -101,7 +111,11 @@ pub struct Budget {
 impl Default for Budget {
     /// 1,000 calls, no other limit.
     fn default() -> Self {
-        Self { calls: CALLS_DEFAULT, tokens: None, cost_micros: None }
+        Self {
+            calls: CALLS_DEFAULT,
+            tokens: None,
+            cost_micros: None,
+        }
     }
 }
 
@@ -195,14 +209,38 @@ impl Create {
 
     pub(crate) fn check(&self) -> Result<(), SessionError> {
         check_text("intent", &self.intent, INTENT_BYTES_MAX)?;
-        self.tools.check().map_err(|problem| SessionError::invalid("tools", problem))?;
-        self.credentials.check().map_err(|problem| SessionError::invalid("credentials", problem))?;
-        check_range("time_limit_ms", self.time_limit_ms, TIME_LIMIT_MS_MIN, TIME_LIMIT_MS_MAX)?;
+        self.tools
+            .check()
+            .map_err(|problem| SessionError::invalid("tools", problem))?;
+        self.credentials
+            .check()
+            .map_err(|problem| SessionError::invalid("credentials", problem))?;
+        check_range(
+            "time_limit_ms",
+            self.time_limit_ms,
+            TIME_LIMIT_MS_MIN,
+            TIME_LIMIT_MS_MAX,
+        )?;
         check_range("budget.calls", self.budget.calls, 1, CALLS_MAX)?;
-        check_range("budget.tokens", self.budget.tokens.unwrap_or(0), 0, AMOUNT_MAX)?;
-        check_range("budget.cost_micros", self.budget.cost_micros.unwrap_or(0), 0, AMOUNT_MAX)?;
+        check_range(
+            "budget.tokens",
+            self.budget.tokens.unwrap_or(0),
+            0,
+            AMOUNT_MAX,
+        )?;
+        check_range(
+            "budget.cost_micros",
+            self.budget.cost_micros.unwrap_or(0),
+            0,
+            AMOUNT_MAX,
+        )?;
         if let Some(rate) = self.rate {
-            check_range("rate.window_ms", rate.window_ms, RATE_WINDOW_MS_MIN, RATE_WINDOW_MS_MAX)?;
+            check_range(
+                "rate.window_ms",
+                rate.window_ms,
+                RATE_WINDOW_MS_MIN,
+                RATE_WINDOW_MS_MAX,
+            )?;
             check_range("rate.limit", rate.limit, 0, CALLS_MAX)?;
         }
         check_count("chain", self.chain.len(), CHAIN_MAX)
@@ -237,8 +275,17 @@ impl UseItem {
     /// A call of `tool` without credentials, sensitivity or further cost.
     #[must_use]
     pub const fn new(tool: Name) -> Self {
-        let charge = Charge { tokens: 0, cost_micros: 0 };
-        Self { tool, credentials: Vec::new(), sensitivity: None, charge, reserve: false }
+        let charge = Charge {
+            tokens: 0,
+            cost_micros: 0,
+        };
+        Self {
+            tool,
+            credentials: Vec::new(),
+            sensitivity: None,
+            charge,
+            reserve: false,
+        }
     }
 }
 
@@ -263,7 +310,11 @@ impl Use {
     /// Several calls.
     #[must_use]
     pub const fn batch(agent: Agent, items: Vec<UseItem>) -> Self {
-        Self { agent, items, operation: None }
+        Self {
+            agent,
+            items,
+            operation: None,
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), SessionError> {
@@ -335,18 +386,29 @@ impl TopUp {
     }
 }
 
-pub(crate) fn check_range(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), SessionError> {
+pub(crate) fn check_range(
+    field: &'static str,
+    value: u64,
+    min: u64,
+    max: u64,
+) -> Result<(), SessionError> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
-    Err(SessionError::invalid(field, Problem::Range { value, min, max }))
+    Err(SessionError::invalid(
+        field,
+        Problem::Range { value, min, max },
+    ))
 }
 
 fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), SessionError> {
     if count <= max {
         return Ok(());
     }
-    Err(SessionError::invalid(field, Problem::TooMany { count, max }))
+    Err(SessionError::invalid(
+        field,
+        Problem::TooMany { count, max },
+    ))
 }
 
 fn check_text(field: &'static str, text: &str, max: usize) -> Result<(), SessionError> {
@@ -354,7 +416,13 @@ fn check_text(field: &'static str, text: &str, max: usize) -> Result<(), Session
         return Err(SessionError::invalid(field, Problem::Empty));
     }
     if text.len() > max {
-        return Err(SessionError::invalid(field, Problem::TooLong { length: text.len(), max }));
+        return Err(SessionError::invalid(
+            field,
+            Problem::TooLong {
+                length: text.len(),
+                max,
+            },
+        ));
     }
     Ok(())
 }

@@ -116,7 +116,10 @@ fn check_text(text: &str) -> Result<(), Problem> {
         return Err(Problem::Empty);
     }
     if text.len() > NAME_BYTES_MAX {
-        return Err(Problem::TooLong { length: text.len(), max: NAME_BYTES_MAX });
+        return Err(Problem::TooLong {
+            length: text.len(),
+            max: NAME_BYTES_MAX,
+        });
     }
     if text.chars().any(char::is_control) {
         return Err(Problem::Character);
@@ -165,9 +168,10 @@ impl Allow {
 
     pub(crate) fn check(&self) -> Result<(), Problem> {
         match self {
-            Self::Only(patterns) if patterns.len() > PATTERNS_MAX => {
-                Err(Problem::TooMany { count: patterns.len(), max: PATTERNS_MAX })
-            }
+            Self::Only(patterns) if patterns.len() > PATTERNS_MAX => Err(Problem::TooMany {
+                count: patterns.len(),
+                max: PATTERNS_MAX,
+            }),
             Self::All | Self::Only(_) => Ok(()),
         }
     }

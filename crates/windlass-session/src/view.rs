@@ -201,7 +201,10 @@ pub enum What {
     Close,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde calls"
+)]
 const fn is_false(flag: &bool) -> bool {
     !*flag
 }

@@ -1,0 +1,316 @@
+//! The driver of one session: loads, lets the rules decide, commits, and on a
+//! lost race reloads and decides again.
+//!
+//! What the cell remembers is a guess. A grant is safe because its commit
+//! checks the head; a refusal is given out only after a read has confirmed
+//! the head it was decided from. The memory moves on only after the store
+//! has acknowledged.
+
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use windlass_core::{BoxFuture, Drive, RandomError, Sharing};
+use windlass_store::limits::READ_SCANS_MAX;
+use windlass_store::{Commit, Scan, StoreErrorKind, StoreExt, Version};
+
+use crate::engine::{Engine, Loaded, agent_keys};
+use crate::error::SessionError;
+use crate::keys::SessionKeys;
+use crate::plan::{Decided, Plan, Request, applied, ending, place_of, too_few};
+use crate::record::{Answer, Spec};
+use crate::writers::{WriterId, Written};
+
+/// The answer to a granted request, with what is needed to show a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) answer: Answer,
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) clamped: Vec<&'static str>,
+}
+
+/// One session as this process remembers it.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    engine: Arc<Engine>,
+    keys: SessionKeys,
+    writer: WriterId,
+    guess: Mutex<Option<Arc<Loaded>>>,
+}
+
+impl Cell {
+    pub(crate) fn new(engine: Arc<Engine>, keys: SessionKeys) -> Result<Self, RandomError> {
+        let writer = WriterId::draw(engine.env.as_ref())?;
+        Ok(Self {
+            engine,
+            keys,
+            writer,
+            guess: Mutex::new(None),
+        })
+    }
+
+    fn guess(&self) -> Option<Arc<Loaded>> {
+        self.guess
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn remember(&self, loaded: Option<Arc<Loaded>>) {
+        let old = mem::replace(
+            &mut *self.guess.lock().unwrap_or_else(PoisonError::into_inner),
+            loaded,
+        );
+        drop(old);
+    }
+}
+
+impl Drive for Cell {
+    type Request = Request;
+    type Answer = Result<Reply, SessionError>;
+
+    fn run(self: Arc<Self>, requests: Vec<Request>) -> BoxFuture<'static, Vec<Self::Answer>> {
+        Box::pin(Run::new(self, requests).finish())
+    }
+}
+
+/// One combined run over a cell.
+struct Run {
+    cell: Arc<Cell>,
+    requests: Vec<Request>,
+    answers: Vec<Option<Result<Reply, SessionError>>>,
+    /// Whether the state was read or written by this very run.
+    fresh: bool,
+    lost: u32,
+    doubt: Option<Doubt>,
+}
+
+/// A commit of which it is not known whether it was applied.
+struct Doubt {
+    revision: u64,
+    decided: Vec<Decided>,
+    error: SessionError,
+}
+
+impl Run {
+    fn new(cell: Arc<Cell>, requests: Vec<Request>) -> Self {
+        let answers = requests.iter().map(|_| None).collect();
+        Self {
+            cell,
+            requests,
+            answers,
+            fresh: false,
+            lost: 0,
+            doubt: None,
+        }
+    }
+
+    async fn finish(mut self) -> Vec<Result<Reply, SessionError>> {
+        let mut guess = self.cell.guess();
+        while self.answers.iter().any(Option::is_none) {
+            match self.round(guess.take()).await {
+                Ok(next) => guess = next,
+                // While a commit is in doubt, "nothing happened" would be a lie.
+                Err(error) => {
+                    let error = self.doubt.take().map_or(error, |doubt| doubt.error);
+                    self.fail(&error);
+                }
+            }
+        }
+        self.answers.into_iter().flatten().collect()
+    }
+
+    /// Answers some requests, and says what is known of the state after it.
+    async fn round(
+        &mut self,
+        guess: Option<Arc<Loaded>>,
+    ) -> Result<Option<Arc<Loaded>>, SessionError> {
+        let loaded = match guess {
+            Some(loaded) => loaded,
+            None => self.reload().await?,
+        };
+        if self.resolve_doubt(&loaded)? {
+            return Ok(Some(loaded));
+        }
+        let terms = self.cell.engine.terms();
+        let now = self.cell.engine.env.now();
+        let open = self
+            .requests
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| self.answers[*place].is_none());
+        let plan = Plan::decide(&loaded, terms, now, open);
+        if plan.changed {
+            self.commit(&loaded, plan).await
+        } else {
+            self.confirm(loaded, plan.decided).await
+        }
+    }
+
+    async fn reload(&mut self) -> Result<Arc<Loaded>, SessionError> {
+        let found = self.cell.engine.load(&self.cell.keys).await?;
+        let loaded = found.map(Arc::new);
+        self.cell.remember(loaded.clone());
+        self.fresh = true;
+        loaded.ok_or(SessionError::NotFound)
+    }
+
+    /// Whether the commit in doubt turns out to have been applied; if so its
+    /// decisions become the answers.
+    fn resolve_doubt(&mut self, loaded: &Arc<Loaded>) -> Result<bool, SessionError> {
+        let Some(doubt) = self.doubt.take() else {
+            return Ok(false);
+        };
+        match loaded.head.by.of(doubt.revision, loaded.head.rev) {
+            Written::By(writer) if *writer == self.cell.writer => {
+                self.settle(loaded, doubt.decided);
+                Ok(true)
+            }
+            Written::By(_) => Ok(false),
+            Written::Forgotten => Err(doubt.error),
+            Written::NotYet => {
+                // It may still arrive; then the next attempt conflicts.
+                self.doubt = Some(doubt);
+                Ok(false)
+            }
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        loaded: &Arc<Loaded>,
+        mut plan: Plan,
+    ) -> Result<Option<Arc<Loaded>>, SessionError> {
+        let cell = Arc::clone(&self.cell);
+        plan.stamp(loaded, &cell.writer, cell.engine.terms());
+        let mut batch = plan.batch(loaded, &cell.keys, &self.requests);
+        if plan.ends(loaded) {
+            let agent = agent_keys(&cell.keys, &loaded.spec.agent);
+            let head = cell.engine.agent_head(&agent).await?.ok_or_else(too_few)?;
+            batch.append(ending(&[(&cell.keys, loaded)], &agent, head, &cell.writer)?);
+        }
+        match cell.engine.store.commit(batch).await {
+            Ok(Commit::Applied(version)) => self.acknowledge(loaded, plan, version).await,
+            Ok(Commit::Conflict { key }) => self.conflict(loaded, &plan, &key).await,
+            Err(error) if error.kind() == StoreErrorKind::Indeterminate && self.doubt.is_none() => {
+                cell.remember(None);
+                self.doubt = Some(Doubt {
+                    revision: plan.head.rev,
+                    decided: plan.decided,
+                    error: error.into(),
+                });
+                Ok(None)
+            }
+            Err(error) => {
+                cell.remember(None);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn acknowledge(
+        &mut self,
+        loaded: &Arc<Loaded>,
+        plan: Plan,
+        version: Version,
+    ) -> Result<Option<Arc<Loaded>>, SessionError> {
+        let next = Arc::new(applied(loaded, plan.head, version));
+        self.cell.remember(Some(Arc::clone(&next)));
+        self.fresh = true;
+        self.doubt = None;
+        let (granted, refused) = plan
+            .decided
+            .into_iter()
+            .partition(|(_, answer)| answer.is_ok());
+        self.settle(&next, granted);
+        self.confirm(next, refused).await
+    }
+
+    async fn conflict(
+        &mut self,
+        loaded: &Arc<Loaded>,
+        plan: &Plan,
+        key: &Bytes,
+    ) -> Result<Option<Arc<Loaded>>, SessionError> {
+        if let Some(place) = place_of(key, &plan.decided, &self.requests) {
+            if let Some(entry) = self.cell.engine.store.get(key.clone()).await? {
+                self.replay(loaded, place, &entry.value);
+            }
+            return Ok(Some(Arc::clone(loaded)));
+        }
+        self.lost += 1;
+        self.cell.engine.back_off(self.lost).await?;
+        Ok((*key != self.cell.keys.head()).then(|| Arc::clone(loaded)))
+    }
+
+    /// Gives out decisions that changed nothing, once a read has shown that
+    /// they were made from the present state and that none of them was
+    /// granted before under its operation id.
+    async fn confirm(
+        &mut self,
+        loaded: Arc<Loaded>,
+        mut decided: Vec<Decided>,
+    ) -> Result<Option<Arc<Loaded>>, SessionError> {
+        let operation = |(place, _): &Decided| {
+            self.requests[*place]
+                .operation
+                .as_ref()
+                .map(|it| (*place, it.key.clone()))
+        };
+        let mut known: Vec<(usize, Bytes)> = decided.iter().filter_map(operation).collect();
+        let later = known.split_off(known.len().min(READ_SCANS_MAX - 1));
+        decided.retain(|(place, _)| !later.iter().any(|(postponed, _)| postponed == place));
+        let trusted = self.fresh || self.cell.engine.config.sharing == Sharing::Exclusive;
+        if trusted && known.is_empty() {
+            self.settle(&loaded, decided);
+            return Ok(Some(loaded));
+        }
+        let head = Scan::point(self.cell.keys.head()).keys();
+        let scans: Vec<Scan> = [head]
+            .into_iter()
+            .chain(known.iter().map(|(_, key)| Scan::point(key.clone())))
+            .collect();
+        let pages = self.cell.engine.store.read(&scans).await?;
+        let found = pages
+            .first()
+            .and_then(|page| page.entries.first())
+            .map(|entry| entry.version);
+        if !self.fresh && found != Some(loaded.version) {
+            return Ok(None);
+        }
+        for ((place, _), page) in known.into_iter().zip(pages.iter().skip(1)) {
+            if let Some(entry) = page.entries.first() {
+                self.replay(&loaded, place, &entry.value);
+            }
+        }
+        self.settle(&loaded, decided);
+        Ok(Some(loaded))
+    }
+
+    /// Answers a request whose operation was done before.
+    fn replay(&mut self, loaded: &Arc<Loaded>, place: usize, stored: &[u8]) {
+        let Some(operation) = &self.requests[place].operation else {
+            return;
+        };
+        let answer = operation.replay(stored).map(|record| record.answer);
+        self.settle(loaded, vec![(place, answer)]);
+    }
+
+    /// Turns decisions into answers; what is answered already stays so.
+    fn settle(&mut self, loaded: &Arc<Loaded>, decided: Vec<Decided>) {
+        for (place, answer) in decided {
+            let reply = answer.map(|answer| Reply {
+                answer,
+                spec: Arc::clone(&loaded.spec),
+                clamped: loaded.clamped.clone(),
+            });
+            self.answers[place].get_or_insert(reply);
+        }
+    }
+
+    fn fail(&mut self, error: &SessionError) {
+        for answer in &mut self.answers {
+            answer.get_or_insert_with(|| Err(error.clone()));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What all drivers of the session part share: the store, the environment,
+//! the settings, and how records are loaded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_core::{AgentId, Env, Millis};
+use windlass_store::{Entry, Scan, Store, StoreExt, Version};
+
+use crate::config::Config;
+use crate::error::SessionError;
+use crate::keys::{AgentKeys, SessionKeys};
+use crate::limits::ROUNDS_MAX;
+use crate::record::{AgentHead, Ended, Figures, Head, Spec, decode, decode_pair};
+use crate::rules::Terms;
+use crate::view::{Session, Status};
+
+/// The surroundings of every driver.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) config: Config,
+}
+
+/// A session's records as they were at one point in time.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) head: Head,
+    pub(crate) version: Version,
+    pub(crate) clamped: Vec<&'static str>,
+}
+
+impl Engine {
+    pub(crate) const fn terms(&self) -> Terms {
+        Terms {
+            retention_ms: self.config.retention_ms,
+            reservation_ms: self.config.reservation_ms,
+        }
+    }
+
+    /// Head and spec in one read; `None` if there is no such session, or it
+    /// is being removed.
+    pub(crate) async fn load(&self, keys: &SessionKeys) -> Result<Option<Loaded>, SessionError> {
+        let mut scan = keys.record();
+        let mut entries = self.page(&scan).await?;
+        while entries.len() == 1 && entries[0].key == keys.head() {
+            // A store may cut any page short; both records are needed.
+            scan = scan.after(&entries[0].key);
+            let rest = self.page(&scan).await?;
+            if rest.is_empty() {
+                break;
+            }
+            entries.extend(rest);
+        }
+        decode_entries(keys, &entries)
+    }
+
+    async fn page(&self, scan: &Scan) -> Result<Vec<Entry>, SessionError> {
+        let mut pages = self.store.read(std::slice::from_ref(scan)).await?;
+        Ok(pages.pop().map(|page| page.entries).unwrap_or_default())
+    }
+
+    pub(crate) async fn agent_head(
+        &self,
+        keys: &AgentKeys,
+    ) -> Result<Option<(AgentHead, Version)>, SessionError> {
+        let Some(entry) = self.store.get(keys.head()).await? else {
+            return Ok(None);
+        };
+        Ok(Some((decode("agent head", &entry.value)?, entry.version)))
+    }
+
+    /// How many of an agent's sessions are active at `now`, counted up to
+    /// `most`. Costs one read for each thousand.
+    pub(crate) async fn count_active(
+        &self,
+        keys: &AgentKeys,
+        now: Millis,
+        most: u64,
+    ) -> Result<u64, SessionError> {
+        let mut scan = keys.active_at(now);
+        let mut count = 0;
+        while count < most {
+            let mut pages = self.store.read(std::slice::from_ref(&scan)).await?;
+            let Some(page) = pages.pop() else { break };
+            count += u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
+            match page.entries.last() {
+                Some(last) if page.more => scan = scan.after(&last.key),
+                _ => break,
+            }
+        }
+        Ok(count)
+    }
+
+    /// Waits a random while after lost races, longer after more of them, and
+    /// gives up after too many.
+    pub(crate) async fn back_off(&self, lost: u32) -> Result<(), SessionError> {
+        if lost >= ROUNDS_MAX {
+            return Err(SessionError::Busy);
+        }
+        if lost < 2 {
+            return Ok(());
+        }
+        let mut random = [0; 2];
+        self.env.random(&mut random)?;
+        let ceiling_us = 250_u64 << lost.min(8);
+        let wait_us = u64::from(u16::from_le_bytes(random)) * ceiling_us / u64::from(u16::MAX);
+        let deadline = self.env.monotonic() + Duration::from_micros(wait_us);
+        self.env.sleep_until(deadline).await;
+        Ok(())
+    }
+}
+
+/// The records of `keys` among `entries`.
+pub(crate) fn decode_entries(
+    keys: &SessionKeys,
+    entries: &[Entry],
+) -> Result<Option<Loaded>, SessionError> {
+    let (head_key, spec_key) = (keys.head(), keys.spec());
+    let head = entries.iter().find(|entry| entry.key == head_key);
+    let spec = entries.iter().find(|entry| entry.key == spec_key);
+    let (head_entry, spec_entry) = match (head, spec) {
+        (None, None) => return Ok(None),
+        (Some(head), Some(spec)) => (head, spec),
+        (Some(_), None) => return Err(SessionError::corrupt("session spec", "it is missing")),
+        (None, Some(_)) => return Err(SessionError::corrupt("session head", "it is missing")),
+    };
+    let (head, spec, clamped) = decode_pair(&head_entry.value, &spec_entry.value)?;
+    if let Some(Ended::Removing(_)) = head.ended {
+        return Ok(None);
+    }
+    Ok(Some(Loaded {
+        spec: Arc::new(spec),
+        head,
+        version: head_entry.version,
+        clamped,
+    }))
+}
+
+/// A session as callers see it at `now`.
+pub(crate) fn view(
+    keys: &SessionKeys,
+    spec: &Spec,
+    figures: &Figures,
+    clamped: Vec<&'static str>,
+    now: Millis,
+) -> Session {
+    let expires_at = spec.expires_at();
+    let (status, ended_at) = match figures.ended {
+        Some(Ended::Closed(at) | Ended::Removing(at)) => (Status::Closed, Some(at)),
+        Some(Ended::Expired(at)) => (Status::Expired, Some(at)),
+        None if expires_at.has_passed(now.max(figures.at)) => (Status::Expired, Some(expires_at)),
+        None => (Status::Active, None),
+    };
+    Session {
+        id: keys.id.clone(),
+        tenant: keys.tenant.clone(),
+        principal: spec.principal.clone(),
+        agent: spec.agent.clone(),
+        parent: spec.parent.clone(),
+        chain: spec.chain.clone(),
+        intent: spec.intent.clone(),
+        tools: spec.tools.clone(),
+        credentials: spec.credentials.clone(),
+        ceiling: spec.ceiling,
+        rate: spec.rate,
+        created_at: spec.created_at,
+        expires_at,
+        status,
+        ended_at,
+        budget: figures.readings(),
+        calls_made: figures.made,
+        reservations_open: figures.open,
+        changed_at: figures.at,
+        clamped,
+    }
+}
+
+/// The keys of the agent a spec names.
+pub(crate) fn agent_keys(keys: &SessionKeys, agent: &AgentId) -> AgentKeys {
+    AgentKeys::new(&keys.tenant, agent)
+}

@@ -1,0 +1,328 @@
+//! Stored records: small JSON objects, each with a format version.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use windlass_core::{AgentId, Millis, PrincipalId, SessionId};
+
+use crate::error::SessionError;
+use crate::limits::{AMOUNT_MAX, CALLS_MAX, RESERVATIONS_MAX, TIME_LIMIT_MS_MAX};
+use crate::model::{Charge, RateLimit, Sensitivity};
+use crate::names::Allow;
+use crate::rate::Ring;
+use crate::view::{Left, Reading, Readings, Receipt, What};
+use crate::writers::Writers;
+
+/// The version every record of this layout carries.
+pub(crate) const FORMAT: u8 = 1;
+
+/// What is fixed when a session is created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    pub(crate) v: u8,
+    pub(crate) principal: PrincipalId,
+    pub(crate) agent: AgentId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<SessionId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) chain: Vec<AgentId>,
+    pub(crate) intent: String,
+    pub(crate) tools: Allow,
+    pub(crate) credentials: Allow,
+    pub(crate) ceiling: Sensitivity,
+    pub(crate) created_at: Millis,
+    pub(crate) time_limit_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<RateLimit>,
+    /// The operation that created it, as `principal/operation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) operation: Option<String>,
+}
+
+impl Spec {
+    pub(crate) const fn expires_at(&self) -> Millis {
+        self.created_at.plus_ms(self.time_limit_ms)
+    }
+
+    /// Limits hold again on reading: what is above one counts as the limit.
+    fn clamp(&mut self, clamped: &mut Vec<&'static str>) {
+        if self.time_limit_ms > TIME_LIMIT_MS_MAX {
+            self.time_limit_ms = TIME_LIMIT_MS_MAX;
+            clamped.push("time_limit_ms");
+        }
+    }
+}
+
+/// A meter as stored: limit and use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MeterRecord(pub(crate) Option<u64>, pub(crate) u64);
+
+impl MeterRecord {
+    const fn is_idle(&self) -> bool {
+        self.0.is_none() && self.1 == 0
+    }
+
+    pub(crate) const fn reading(self) -> Reading {
+        Reading {
+            limit: self.0,
+            used: self.1,
+        }
+    }
+
+    fn clamp(&mut self, name: &'static str, max: u64, clamped: &mut Vec<&'static str>) {
+        if self.0.is_some_and(|limit| limit > max) {
+            self.0 = Some(max);
+            clamped.push(name);
+        }
+    }
+}
+
+/// A reservation that waits for its settlement: the call, what it reserved
+/// (tokens, micro-units), and its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Open(
+    pub(crate) u64,
+    pub(crate) u64,
+    pub(crate) u64,
+    pub(crate) Millis,
+);
+
+/// How and when a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ended {
+    Closed(Millis),
+    Expired(Millis),
+    /// Its rows are being deleted; to everybody it is gone.
+    Removing(Millis),
+}
+
+impl Ended {
+    pub(crate) const fn at(self) -> Millis {
+        match self {
+            Self::Closed(at) | Self::Expired(at) | Self::Removing(at) => at,
+        }
+    }
+}
+
+/// What every change of a session rewrites.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Head {
+    pub(crate) v: u8,
+    /// How often it was written.
+    pub(crate) rev: u64,
+    /// When it last changed.
+    pub(crate) at: Millis,
+    pub(crate) calls: MeterRecord,
+    #[serde(default, skip_serializing_if = "MeterRecord::is_idle")]
+    pub(crate) tokens: MeterRecord,
+    #[serde(default, skip_serializing_if = "MeterRecord::is_idle")]
+    pub(crate) cost: MeterRecord,
+    /// The number of the last call.
+    pub(crate) made: u64,
+    /// The number of the last event; the event rows are dense up to it.
+    pub(crate) events: u64,
+    /// Where the index of due work lists it.
+    pub(crate) due: Millis,
+    /// Whether operation records exist that belong to it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) ops: bool,
+    /// The first event whose operation record may still exist; 0 stands for
+    /// the creation.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) kept: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended: Option<Ended>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) open: Vec<Open>,
+    #[serde(default, skip_serializing_if = "Ring::is_empty")]
+    pub(crate) rate: Ring,
+    pub(crate) by: Writers,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde calls"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde calls"
+)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Head {
+    pub(crate) const fn readings(&self) -> Readings {
+        Readings {
+            calls: self.calls.reading(),
+            tokens: self.tokens.reading(),
+            cost_micros: self.cost.reading(),
+        }
+    }
+
+    fn clamp(&mut self, clamped: &mut Vec<&'static str>) {
+        self.calls.clamp("calls", CALLS_MAX, clamped);
+        self.tokens.clamp("tokens", AMOUNT_MAX, clamped);
+        self.cost.clamp("cost_micros", AMOUNT_MAX, clamped);
+        if self.open.len() > RESERVATIONS_MAX {
+            self.open.truncate(RESERVATIONS_MAX);
+            clamped.push("reservations");
+        }
+    }
+}
+
+/// Reads head and spec with all limits holding; answers the names of what
+/// was above one.
+pub(crate) fn decode_pair(
+    head: &[u8],
+    spec: &[u8],
+) -> Result<(Head, Spec, Vec<&'static str>), SessionError> {
+    let mut head: Head = decode("session head", head)?;
+    let mut spec: Spec = decode("session spec", spec)?;
+    let mut clamped = Vec::new();
+    spec.clamp(&mut clamped);
+    head.clamp(&mut clamped);
+    Ok((head, spec, clamped))
+}
+
+/// What an agent's sessions add up to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgentHead {
+    pub(crate) v: u8,
+    pub(crate) rev: u64,
+    /// Rows of the index of sessions not yet marked ended.
+    pub(crate) active: u64,
+    /// Rows of the index of all sessions.
+    pub(crate) sessions: u64,
+    pub(crate) by: Writers,
+}
+
+impl AgentHead {
+    pub(crate) fn empty() -> Self {
+        Self {
+            v: FORMAT,
+            rev: 0,
+            active: 0,
+            sessions: 0,
+            by: Writers::default(),
+        }
+    }
+}
+
+/// One event as its row holds it; its number follows from its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EventRecord {
+    pub(crate) at: Millis,
+    #[serde(flatten)]
+    pub(crate) what: What,
+    #[serde(default, rename = "op", skip_serializing_if = "Option::is_none")]
+    pub(crate) operation: Option<String>,
+}
+
+/// The events of one commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventRow {
+    pub(crate) v: u8,
+    pub(crate) events: Vec<EventRecord>,
+}
+
+/// The first answer to an operation id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OperationRecord {
+    pub(crate) v: u8,
+    /// The first 128 bits of the SHA-256 of the request, in hexadecimal.
+    pub(crate) hash: Arc<str>,
+    pub(crate) at: Millis,
+    pub(crate) session: SessionId,
+    pub(crate) answer: Answer,
+}
+
+/// What a change answers, as small as it can be stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Receipt(Receipt),
+    Left(Left),
+    /// The figures from which, with the spec, the session is shown.
+    Session(Figures),
+}
+
+/// What of a session's state an answer shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) at: Millis,
+    pub(crate) calls: MeterRecord,
+    pub(crate) tokens: MeterRecord,
+    pub(crate) cost: MeterRecord,
+    pub(crate) made: u64,
+    pub(crate) open: usize,
+    pub(crate) ended: Option<Ended>,
+}
+
+impl Figures {
+    pub(crate) const fn readings(&self) -> Readings {
+        Readings {
+            calls: self.calls.reading(),
+            tokens: self.tokens.reading(),
+            cost_micros: self.cost.reading(),
+        }
+    }
+}
+
+impl From<&Head> for Figures {
+    fn from(head: &Head) -> Self {
+        Self {
+            at: head.at,
+            calls: head.calls,
+            tokens: head.tokens,
+            cost: head.cost,
+            made: head.made,
+            open: head.open.len(),
+            ended: head.ended,
+        }
+    }
+}
+
+impl Charge {
+    pub(crate) const fn of(open: Open) -> Self {
+        Self {
+            tokens: open.1,
+            cost_micros: open.2,
+        }
+    }
+}
+
+pub(crate) fn encode<T: Serialize>(record: &T) -> Bytes {
+    serde_json::to_vec(record)
+        .expect("records have text keys and finite numbers only")
+        .into()
+}
+
+/// Reads a record, refusing formats this code does not know.
+pub(crate) fn decode<T: DeserializeOwned>(
+    name: &'static str,
+    bytes: &[u8],
+) -> Result<T, SessionError> {
+    #[derive(Deserialize)]
+    struct Format {
+        v: u8,
+    }
+    serde_json::from_slice(bytes).map_err(|cause| match serde_json::from_slice::<Format>(bytes) {
+        Ok(Format { v }) if v != FORMAT => {
+            SessionError::corrupt(name, format!("format {v}; this version reads {FORMAT}"))
+        }
+        _ => SessionError::corrupt(name, cause),
+    })
+}

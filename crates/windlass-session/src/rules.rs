@@ -1,0 +1,412 @@
+//! The rules of a session: a state, a change and the time give an answer and
+//! the next state, or a refusal and no change. Pure: no store, no clock.
+
+use windlass_core::Millis;
+
+use crate::error::{Meter, Problem, SessionError};
+use crate::limits::{AMOUNT_MAX, CALLS_MAX, LOW_PERCENT, OPERATION_MS, RESERVATIONS_MAX};
+use crate::model::{Agent, Charge, Outcome, Settle, TopUp, Use, UseItem, check_range};
+use crate::record::{Answer, Ended, EventRecord, Figures, Head, MeterRecord, Open, Spec};
+use crate::view::{Left, Receipt, What};
+
+/// A change of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Use(Use),
+    Settle(Settle),
+    TopUp(TopUp),
+    Close,
+    /// Marks a session whose time is over; changes nothing on any other.
+    Expire,
+}
+
+impl Change {
+    /// About how many bytes its events take in their row.
+    pub(crate) fn size(&self) -> usize {
+        let Self::Use(request) = self else { return 128 };
+        let item = |item: &UseItem| {
+            let credentials: usize = item
+                .credentials
+                .iter()
+                .map(|name| name.as_str().len() + 3)
+                .sum();
+            128 + item.tool.as_str().len() + credentials
+        };
+        request.items.iter().map(item).sum()
+    }
+}
+
+/// The settings the rules depend on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) retention_ms: u64,
+    pub(crate) reservation_ms: u64,
+}
+
+/// A session's state while changes are applied to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) head: Head,
+    pub(crate) events: Vec<EventRecord>,
+    changed: bool,
+    terms: Terms,
+    now: Millis,
+}
+
+impl<'a> Draft<'a> {
+    /// A draft of `head` at `now`, or at its last change if that is later:
+    /// time never runs backwards for a session.
+    pub(crate) fn new(spec: &'a Spec, head: &Head, terms: Terms, now: Millis) -> Self {
+        let now = now.max(head.at);
+        Self {
+            spec,
+            head: head.clone(),
+            events: Vec::new(),
+            changed: false,
+            terms,
+            now,
+        }
+    }
+
+    /// Whether anything was granted.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Applies one change. A refusal leaves the draft as it was.
+    pub(crate) fn apply(
+        &mut self,
+        change: &Change,
+        operation: Option<&str>,
+    ) -> Result<Answer, SessionError> {
+        let first = self.events.len();
+        let answer = match change {
+            Change::Use(request) => self.use_tools(request).map(Answer::Receipt),
+            Change::Settle(request) => self.settle(request).map(Answer::Left),
+            Change::TopUp(request) => self.top_up(request),
+            Change::Close => self.close(),
+            Change::Expire => Ok(self.expire()),
+        }?;
+        if let (Some(operation), Some(event)) = (
+            operation,
+            self.events.get_mut(first..).and_then(<[_]>::last_mut),
+        ) {
+            event.operation = Some(operation.to_owned());
+            self.head.ops = true;
+        }
+        Ok(answer)
+    }
+
+    fn use_tools(&mut self, request: &Use) -> Result<Receipt, SessionError> {
+        self.check_agent(&request.agent)?;
+        self.check_active()?;
+        let calls = u64::try_from(request.items.len()).unwrap_or(u64::MAX);
+        let charge = total(request);
+        self.check_budget(calls, charge)?;
+        self.check_reservations(request)?;
+        self.check_allowed(request)?;
+        let mut rate = self.head.rate.clone();
+        if let Some(limit) = self.spec.rate {
+            rate.admit(limit, self.now, calls)?;
+        }
+        self.head.rate = rate;
+        self.lapse();
+        self.record_uses(request);
+        self.head.calls.1 = self.head.calls.1.saturating_add(calls);
+        add(&mut self.head.tokens, charge.tokens);
+        add(&mut self.head.cost, charge.cost_micros);
+        let left = self.left();
+        let first_call = self.head.made - calls + 1;
+        Ok(Receipt {
+            first_call,
+            last_call: self.head.made,
+            left,
+            low: self.is_low(&left),
+        })
+    }
+
+    fn check_agent(&self, agent: &Agent) -> Result<(), SessionError> {
+        match agent {
+            Agent::Is(agent) if *agent != self.spec.agent => Err(SessionError::AgentMismatch),
+            Agent::Is(_) | Agent::Unchecked => Ok(()),
+        }
+    }
+
+    fn check_active(&self) -> Result<(), SessionError> {
+        match self.head.ended {
+            Some(Ended::Closed(_)) => Err(SessionError::AlreadyClosed),
+            Some(Ended::Removing(_)) => Err(SessionError::NotFound),
+            Some(Ended::Expired(_)) => Err(SessionError::Expired {
+                at: self.spec.expires_at(),
+            }),
+            None if self.spec.expires_at().has_passed(self.now) => Err(SessionError::Expired {
+                at: self.spec.expires_at(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_budget(&self, calls: u64, charge: Charge) -> Result<(), SessionError> {
+        check_meter(Meter::Calls, self.head.calls, calls)?;
+        check_meter(Meter::Tokens, self.head.tokens, charge.tokens)?;
+        check_meter(Meter::CostMicros, self.head.cost, charge.cost_micros)
+    }
+
+    fn check_reservations(&self, request: &Use) -> Result<(), SessionError> {
+        let wanted = request.items.iter().filter(|item| item.reserve).count();
+        let open = self
+            .head
+            .open
+            .iter()
+            .filter(|open| !open.3.has_passed(self.now))
+            .count();
+        if wanted > 0 && open + wanted > RESERVATIONS_MAX {
+            return Err(SessionError::TooManyReservations {
+                max: RESERVATIONS_MAX,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_allowed(&self, request: &Use) -> Result<(), SessionError> {
+        let spec = self.spec;
+        if request
+            .items
+            .iter()
+            .any(|item| !spec.tools.allows(&item.tool))
+        {
+            return Err(SessionError::ToolNotAllowed);
+        }
+        let mut credentials = request.items.iter().flat_map(|item| &item.credentials);
+        if credentials.any(|credential| !spec.credentials.allows(credential)) {
+            return Err(SessionError::CredentialNotAllowed);
+        }
+        let mut levels = request.items.iter().filter_map(|item| item.sensitivity);
+        if levels.any(|level| level > spec.ceiling) {
+            return Err(SessionError::SensitivityExceeded {
+                ceiling: spec.ceiling,
+            });
+        }
+        Ok(())
+    }
+
+    fn record_uses(&mut self, request: &Use) {
+        for item in &request.items {
+            self.head.made += 1;
+            let call = self.head.made;
+            if item.reserve {
+                let deadline = self.now.plus_ms(self.terms.reservation_ms);
+                self.head.open.push(Open(
+                    call,
+                    item.charge.tokens,
+                    item.charge.cost_micros,
+                    deadline,
+                ));
+            }
+            self.record(What::Use {
+                call,
+                tool: item.tool.as_str().to_owned(),
+                credentials: item
+                    .credentials
+                    .iter()
+                    .map(|name| name.as_str().to_owned())
+                    .collect(),
+                sensitivity: item.sensitivity,
+                charge: item.charge,
+                reserved: item.reserve,
+            });
+        }
+    }
+
+    fn settle(&mut self, request: &Settle) -> Result<Left, SessionError> {
+        self.check_agent(&request.agent)?;
+        if let Some(Ended::Removing(_)) = self.head.ended {
+            return Err(SessionError::NotFound);
+        }
+        let call = request.call;
+        let found = self
+            .head
+            .open
+            .iter()
+            .find(|open| open.0 == call && !open.3.has_passed(self.now));
+        let open = *found.ok_or(SessionError::ReservationNotFound { call })?;
+        self.lapse();
+        self.head.open.retain(|open| open.0 != call);
+        let estimate = Charge::of(open);
+        subtract(&mut self.head.tokens, estimate.tokens);
+        subtract(&mut self.head.cost, estimate.cost_micros);
+        match request.outcome {
+            Outcome::Cost(charge) => {
+                add(&mut self.head.tokens, charge.tokens);
+                add(&mut self.head.cost, charge.cost_micros);
+                self.record(What::Settle { call, charge });
+            }
+            Outcome::Refund => {
+                subtract(&mut self.head.calls, 1);
+                self.record(What::Refund { call });
+            }
+        }
+        Ok(self.left())
+    }
+
+    fn top_up(&mut self, request: &TopUp) -> Result<Answer, SessionError> {
+        self.check_active()?;
+        let calls = raised("calls", self.head.calls, request.calls, CALLS_MAX)?;
+        let tokens = raised("tokens", self.head.tokens, request.tokens, AMOUNT_MAX)?;
+        let cost = raised(
+            "cost_micros",
+            self.head.cost,
+            request.cost_micros,
+            AMOUNT_MAX,
+        )?;
+        self.lapse();
+        self.head.calls.0 = calls;
+        self.head.tokens.0 = tokens;
+        self.head.cost.0 = cost;
+        let (calls, tokens, cost_micros) = (request.calls, request.tokens, request.cost_micros);
+        self.record(What::TopUp {
+            calls,
+            tokens,
+            cost_micros,
+        });
+        Ok(Answer::Session(Figures::from(&self.head)))
+    }
+
+    /// An expired session can be closed, a closed one cannot.
+    fn close(&mut self) -> Result<Answer, SessionError> {
+        match self.head.ended {
+            Some(Ended::Closed(_)) => return Err(SessionError::AlreadyClosed),
+            Some(Ended::Removing(_)) => return Err(SessionError::NotFound),
+            Some(Ended::Expired(_)) | None => {}
+        }
+        self.lapse();
+        self.head.ended = Some(Ended::Closed(self.now));
+        self.record(What::Close);
+        Ok(Answer::Session(Figures::from(&self.head)))
+    }
+
+    fn expire(&mut self) -> Answer {
+        if self.head.ended.is_none() && self.spec.expires_at().has_passed(self.now) {
+            self.head.ended = Some(Ended::Expired(self.spec.expires_at()));
+            self.head.at = self.now;
+            self.changed = true;
+        }
+        Answer::Session(Figures::from(&self.head))
+    }
+
+    /// Drops reservations that were never settled; their estimates stay
+    /// charged, because the calls may have happened.
+    fn lapse(&mut self) {
+        let now = self.now;
+        let (over, open): (Vec<_>, Vec<_>) = self
+            .head
+            .open
+            .iter()
+            .partition(|open| open.3.has_passed(now));
+        if over.is_empty() {
+            return;
+        }
+        self.head.open = open;
+        for lapsed in over {
+            self.record(What::Lapse { call: lapsed.0 });
+        }
+    }
+
+    fn record(&mut self, what: What) {
+        self.head.at = self.now;
+        self.changed = true;
+        self.head.events += 1;
+        self.events.push(EventRecord {
+            at: self.now,
+            what,
+            operation: None,
+        });
+    }
+
+    fn left(&self) -> Left {
+        let readings = self.head.readings();
+        Left {
+            calls: readings.calls.left().unwrap_or(0),
+            tokens: readings.tokens.left(),
+            cost_micros: readings.cost_micros.left(),
+            time_ms: self.spec.expires_at().since(self.now),
+        }
+    }
+
+    fn is_low(&self, left: &Left) -> bool {
+        let meters = [
+            (Some(left.calls), self.head.calls.0),
+            (left.tokens, self.head.tokens.0),
+            (left.cost_micros, self.head.cost.0),
+            (Some(left.time_ms), Some(self.spec.time_limit_ms)),
+        ];
+        let low = |(left, limit): &(Option<u64>, Option<u64>)| match (left, limit) {
+            (Some(left), Some(limit)) => {
+                left.saturating_mul(100) <= limit.saturating_mul(LOW_PERCENT)
+            }
+            _ => false,
+        };
+        meters.iter().any(low)
+    }
+}
+
+/// When maintenance next has something to do for a session that ended: first
+/// to drop its operation records, then to remove it.
+pub(crate) fn due_after_end(head: &Head, ended_at: Millis, terms: Terms) -> Millis {
+    let removal = ended_at.plus_ms(terms.retention_ms);
+    let operations = ended_at.plus_ms(OPERATION_MS);
+    if head.ops {
+        removal.min(operations)
+    } else {
+        removal
+    }
+}
+
+fn total(request: &Use) -> Charge {
+    request
+        .items
+        .iter()
+        .fold(Charge::default(), |sum, item| Charge {
+            tokens: sum.tokens.saturating_add(item.charge.tokens),
+            cost_micros: sum.cost_micros.saturating_add(item.charge.cost_micros),
+        })
+}
+
+fn check_meter(
+    meter: Meter,
+    MeterRecord(limit, used): MeterRecord,
+    more: u64,
+) -> Result<(), SessionError> {
+    match limit {
+        Some(limit) if used.saturating_add(more) > limit => {
+            Err(SessionError::BudgetExceeded { meter, limit, used })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+const fn add(meter: &mut MeterRecord, amount: u64) {
+    meter.1 = meter.1.saturating_add(amount);
+}
+
+const fn subtract(meter: &mut MeterRecord, amount: u64) {
+    meter.1 = meter.1.saturating_sub(amount);
+}
+
+fn raised(
+    field: &'static str,
+    meter: MeterRecord,
+    by: u64,
+    max: u64,
+) -> Result<Option<u64>, SessionError> {
+    if by == 0 {
+        return Ok(meter.0);
+    }
+    let limit = meter
+        .0
+        .ok_or(SessionError::invalid(field, Problem::Unlimited))?;
+    let raised = limit.saturating_add(by);
+    check_range(field, raised, 0, max)?;
+    Ok(Some(raised))
+}

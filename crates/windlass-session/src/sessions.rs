@@ -1,0 +1,403 @@
+//! The part itself: one value that many callers share.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use windlass_core::{AgentId, Combiner, Env, OperationId, RandomError, SessionId};
+use windlass_store::Store;
+
+use crate::birth::{Birth, Nursery};
+use crate::cell::{Cell, Reply};
+use crate::close::CloseAgentError;
+use crate::config::Config;
+use crate::engine::{Engine, view};
+use crate::error::SessionError;
+use crate::keys::{AgentKeys, SessionKeys};
+use crate::list::{HistoryPage, ListQuery, SessionPage};
+use crate::model::{Caller, Create, Settle, TopUp, Use};
+use crate::operation::{Fingerprint, Operation};
+use crate::plan::Request;
+use crate::record::Answer;
+use crate::rules::Change;
+use crate::sweep::SweepReport;
+use crate::view::{Left, Receipt, Session};
+
+/// Agents whose creations are combined at a time.
+const NURSERIES_MAX: usize = 1_024;
+
+/// Authorised, budgeted sessions on a store.
+///
+/// Cloning is cheap and shares everything. Opening does no I/O; sessions are
+/// loaded when they are touched, and the cache of hot ones is bounded by
+/// [`Config::cached_sessions`].
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    engine: Arc<Engine>,
+    cells: Cache<SessionKeys, Arc<Combiner<Cell>>>,
+    nurseries: Cache<AgentKeys, Arc<Combiner<Nursery>>>,
+}
+
+impl Sessions {
+    /// The sessions of `store`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Invalid`] for settings outside their ranges.
+    pub fn new(
+        store: Arc<dyn Store>,
+        env: Arc<dyn Env>,
+        config: Config,
+    ) -> Result<Self, SessionError> {
+        config.check()?;
+        let cells = Cache::new(config.cached_sessions);
+        let nurseries = Cache::new(NURSERIES_MAX.min(config.cached_sessions));
+        let engine = Arc::new(Engine { store, env, config });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                cells,
+                nurseries,
+            }),
+        })
+    }
+
+    /// Creates a session, whatever the number of its agent's others.
+    ///
+    /// Two reads and one commit at most, shared with other creations for the
+    /// same agent that wait at the same time.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a field outside its limits, `AlreadyExists` for an id in
+    /// use, `OperationConflict`.
+    pub async fn create(&self, caller: &Caller, request: Create) -> Result<Session, SessionError> {
+        self.give_birth(caller, request, None).await
+    }
+
+    /// Creates a session if its agent has fewer active ones than `cap`
+    /// (the configured cap if `None`). Counting and creating are one atomic
+    /// step; expired sessions do not count, swept or not.
+    ///
+    /// # Errors
+    ///
+    /// `TooManySessions`; otherwise as [`Sessions::create`].
+    pub async fn create_under_cap(
+        &self,
+        caller: &Caller,
+        request: Create,
+        cap: Option<u64>,
+    ) -> Result<Session, SessionError> {
+        let cap = cap.unwrap_or(self.inner.engine.config.cap);
+        self.give_birth(caller, request, Some(cap)).await
+    }
+
+    async fn give_birth(
+        &self,
+        caller: &Caller,
+        request: Create,
+        cap: Option<u64>,
+    ) -> Result<Session, SessionError> {
+        request.check()?;
+        let id = match &request.id {
+            Some(id) => id.clone(),
+            None => SessionId::unique(self.inner.engine.env.as_ref())?,
+        };
+        let operation = request.operation.as_ref().map(|operation| {
+            Operation::new(caller, operation, &Fingerprint::create(&request, cap))
+        });
+        let keys = AgentKeys::new(&caller.tenant, &request.agent);
+        let birth = Birth {
+            caller: caller.clone(),
+            id,
+            request,
+            cap,
+            operation,
+        };
+        self.nursery(&keys)?.submit(birth).await?
+    }
+
+    /// Authorises and charges tool calls, all of them or none.
+    ///
+    /// Checked in this order, the first failure is the answer and consumes
+    /// nothing: session exists, agent, closed, expired, budget, tools,
+    /// credentials, sensitivity, rate. The receipt is given out once the use
+    /// is as durable as the store promises.
+    ///
+    /// One commit, shared with other changes of the session that wait at the
+    /// same time; a refusal costs one read. Dropping the future before its
+    /// first poll does nothing; afterwards the use may or may not happen, and
+    /// an operation id tells on retry.
+    ///
+    /// # Errors
+    ///
+    /// The refusals above by name; `Invalid` for an empty or too large batch;
+    /// `OperationConflict`; `Indeterminate` kinds where the commit's outcome
+    /// is unknown.
+    pub async fn use_tools(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+        request: Use,
+    ) -> Result<Receipt, SessionError> {
+        request.check()?;
+        let operation = request
+            .operation
+            .as_ref()
+            .map(|operation| Operation::new(caller, operation, &Fingerprint::uses(id, &request)));
+        match self
+            .change(caller, id, Change::Use(request), operation)
+            .await?
+            .answer
+        {
+            Answer::Receipt(receipt) => Ok(receipt),
+            other => Err(foreign(&other)),
+        }
+    }
+
+    /// Replaces the estimate of a reserved use by what it cost, or gives the
+    /// use back. Possible also after the session ended, until the
+    /// reservation's own deadline; then the estimate stays charged.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `AgentMismatch`, `ReservationNotFound`, `Invalid`,
+    /// `OperationConflict`.
+    pub async fn settle(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+        request: Settle,
+    ) -> Result<Left, SessionError> {
+        request.check()?;
+        let operation = request
+            .operation
+            .as_ref()
+            .map(|operation| Operation::new(caller, operation, &Fingerprint::settle(id, &request)));
+        match self
+            .change(caller, id, Change::Settle(request), operation)
+            .await?
+            .answer
+        {
+            Answer::Left(left) => Ok(left),
+            other => Err(foreign(&other)),
+        }
+    }
+
+    /// Raises the budget of an active session.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `AlreadyClosed`, `Expired`, `Invalid` for nothing to add,
+    /// a meter without limit or a sum above its maximum, `OperationConflict`.
+    pub async fn top_up(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+        request: TopUp,
+    ) -> Result<Session, SessionError> {
+        request.check()?;
+        let operation = request
+            .operation
+            .as_ref()
+            .map(|operation| Operation::new(caller, operation, &Fingerprint::top_up(id, &request)));
+        self.show_after(caller, id, Change::TopUp(request), operation)
+            .await
+    }
+
+    /// Closes a session and answers its final state. An expired session can
+    /// be closed too.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `AlreadyClosed` unless it was closed under the same
+    /// operation id; `OperationConflict`.
+    pub async fn close(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+        operation: Option<OperationId>,
+    ) -> Result<Session, SessionError> {
+        let operation =
+            operation.map(|operation| Operation::new(caller, &operation, &Fingerprint::close(id)));
+        self.show_after(caller, id, Change::Close, operation).await
+    }
+
+    /// Closes the agent's active sessions, up to 32 in a commit, and says how
+    /// many. Can be repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`CloseAgentError`] with the number that is closed and stored.
+    pub async fn close_agent(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+    ) -> Result<u64, CloseAgentError> {
+        self.inner
+            .engine
+            .close_agent(&AgentKeys::new(&caller.tenant, agent))
+            .await
+    }
+
+    /// A session as it is stored now, also after another process wrote;
+    /// `None` if there is none. One read.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if its records cannot be read, and the store's failures.
+    pub async fn get(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<Option<Session>, SessionError> {
+        self.inner
+            .engine
+            .get(&SessionKeys::new(&caller.tenant, id))
+            .await
+    }
+
+    /// A page of the tenant's sessions by time of creation. One read for each
+    /// 16 sessions looked at; a filter by status looks at all in between.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a limit outside 1 to 1,000, and the store's failures. A
+    /// session that cannot be read is named on the page and left out.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+    ) -> Result<SessionPage, SessionError> {
+        self.inner.engine.list(caller, query).await
+    }
+
+    /// How many of the agent's sessions are active now. One read for each
+    /// thousand.
+    ///
+    /// # Errors
+    ///
+    /// The store's failures.
+    pub async fn count_active(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+    ) -> Result<u64, SessionError> {
+        let engine = &self.inner.engine;
+        engine
+            .count_active(
+                &AgentKeys::new(&caller.tenant, agent),
+                engine.env.now(),
+                u64::MAX,
+            )
+            .await
+    }
+
+    /// The recorded changes of a session after event number `after`, oldest
+    /// first, up to `limit` (1 to 1,000); `None` if there is no such session.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if an event is missing: history is never silently shorter.
+    pub async fn history(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<HistoryPage>, SessionError> {
+        self.inner
+            .engine
+            .history(&SessionKeys::new(&caller.tenant, id), after, limit)
+            .await
+    }
+
+    /// Does what upkeep is due, in all tenants, in at most `limit` steps, and
+    /// reports it: marks expired sessions, drops the operation records of
+    /// sessions that ended a day ago, removes sessions whose retention is
+    /// over. Safe to run anywhere, any time, also in several processes.
+    ///
+    /// # Errors
+    ///
+    /// The store's failures; what was done before stays done.
+    pub async fn sweep(&self, limit: usize) -> Result<SweepReport, SessionError> {
+        let expire = |keys: SessionKeys| -> windlass_core::BoxFuture<'_, Result<(), SessionError>> {
+            Box::pin(async move {
+                let request = Request {
+                    change: Change::Expire,
+                    operation: None,
+                };
+                self.cell(&keys)?.submit(request).await??;
+                Ok(())
+            })
+        };
+        self.inner.engine.sweep(limit, &expire).await
+    }
+
+    async fn show_after(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+        change: Change,
+        operation: Option<Operation>,
+    ) -> Result<Session, SessionError> {
+        let reply = self.change(caller, id, change, operation).await?;
+        let Answer::Session(figures) = reply.answer else {
+            return Err(foreign(&reply.answer));
+        };
+        let keys = SessionKeys::new(&caller.tenant, id);
+        Ok(view(
+            &keys,
+            &reply.spec,
+            &figures,
+            reply.clamped,
+            figures.at,
+        ))
+    }
+
+    async fn change(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+        change: Change,
+        operation: Option<Operation>,
+    ) -> Result<Reply, SessionError> {
+        let keys = SessionKeys::new(&caller.tenant, id);
+        self.cell(&keys)?
+            .submit(Request { change, operation })
+            .await?
+    }
+
+    fn cell(&self, keys: &SessionKeys) -> Result<Arc<Combiner<Cell>>, RandomError> {
+        let engine = &self.inner.engine;
+        self.inner.cells.get_or_insert_with(keys, || {
+            Ok(Arc::new(Combiner::new(Arc::new(Cell::new(
+                Arc::clone(engine),
+                keys.clone(),
+            )?))))
+        })
+    }
+
+    fn nursery(&self, keys: &AgentKeys) -> Result<Arc<Combiner<Nursery>>, RandomError> {
+        let engine = &self.inner.engine;
+        self.inner.nurseries.get_or_insert_with(keys, || {
+            Ok(Arc::new(Combiner::new(Arc::new(Nursery::new(
+                Arc::clone(engine),
+                keys.clone(),
+            )?))))
+        })
+    }
+}
+
+/// A stored answer that does not fit the request it was stored for. The
+/// request's hash covers its verb, so this takes a damaged record.
+fn foreign(_answer: &Answer) -> SessionError {
+    SessionError::corrupt(
+        "operation record",
+        "its answer is for another kind of request",
+    )
+}

@@ -1,0 +1,377 @@
+//! Upkeep: marking what expired, dropping operation records of ended
+//! sessions, removing sessions whose retention is over.
+//!
+//! What is due is found through an index by time, so a sweep costs what has
+//! become due, not what exists. Every commit is bounded and leaves a state
+//! from which the next sweep goes on.
+
+use bytes::Bytes;
+use serde::Serialize;
+use windlass_core::{BoxFuture, Coded, ErrorKind, Millis};
+use windlass_store::{Batch, Commit, Entry, Expect, Scan, StoreExt, Version};
+
+use crate::engine::{Engine, agent_keys};
+use crate::error::SessionError;
+use crate::keys::{SessionKeys, due_until, parse_due};
+use crate::limits::COMMIT_DELETES_MAX;
+use crate::list::Unreadable;
+use crate::operation::key_of_label;
+use crate::plan::too_few;
+use crate::record::{AgentHead, Ended, EventRow, Head, Spec, decode, encode};
+use crate::rules::due_after_end;
+use crate::writers::WriterId;
+
+/// What one sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SweepReport {
+    /// Steps taken: rows of the index looked at, and commits beyond the
+    /// first for one row.
+    pub scanned: usize,
+    /// Sessions marked expired.
+    pub expired: u64,
+    /// Sessions removed with everything that belonged to them.
+    pub removed: u64,
+    /// Operation records dropped.
+    pub operations_removed: u64,
+    /// Whether work that is due is left.
+    pub truncated: bool,
+    /// Sessions whose records cannot be read; they are left alone.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A due session with its records.
+struct Subject {
+    keys: SessionKeys,
+    head: Head,
+    version: Version,
+    spec: Spec,
+}
+
+/// What has to be done about a due session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Expire,
+    DropOperations,
+    Remove,
+}
+
+/// Sessions to be marked expired go through their cells, like every change
+/// of an active session.
+pub(crate) type Expire<'a> =
+    &'a (dyn Fn(SessionKeys) -> BoxFuture<'a, Result<(), SessionError>> + Sync);
+
+impl Engine {
+    pub(crate) async fn sweep(
+        &self,
+        limit: usize,
+        expire: Expire<'_>,
+    ) -> Result<SweepReport, SessionError> {
+        let mut report = SweepReport::default();
+        let now = self.env.now();
+        let mut scan = Scan::new(due_until(now)).keys();
+        loop {
+            let pages = self.store.read(std::slice::from_ref(&scan)).await?;
+            let page = pages.into_iter().next().unwrap_or_default();
+            for row in &page.entries {
+                if report.scanned >= limit {
+                    report.truncated = true;
+                    return Ok(report);
+                }
+                report.scanned += 1;
+                self.visit(row, now, limit, expire, &mut report).await?;
+            }
+            match page.entries.last() {
+                Some(last) if page.more => scan = scan.after(&last.key),
+                _ => return Ok(report),
+            }
+        }
+    }
+
+    async fn visit(
+        &self,
+        row: &Entry,
+        now: Millis,
+        limit: usize,
+        expire: Expire<'_>,
+        report: &mut SweepReport,
+    ) -> Result<(), SessionError> {
+        let Some((time, keys)) = parse_due(&row.key) else {
+            return Ok(());
+        };
+        let done = match self.subject(&keys).await {
+            Ok(Some(subject)) if subject.head.due == time => {
+                self.work(subject, now, limit, expire, report).await
+            }
+            // The session moved on, or is gone: only the index row is left.
+            Ok(_) => self.drop_row(row).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                report.unreadable.push(Unreadable {
+                    id: keys.id,
+                    why: error.to_string(),
+                });
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn subject(&self, keys: &SessionKeys) -> Result<Option<Subject>, SessionError> {
+        let Some(head) = self.store.get(keys.head()).await? else {
+            return Ok(None);
+        };
+        let Some(spec) = self.store.get(keys.spec()).await? else {
+            return Ok(None);
+        };
+        let version = head.version;
+        let head = decode("session head", &head.value)?;
+        let spec = decode("session spec", &spec.value)?;
+        Ok(Some(Subject {
+            keys: keys.clone(),
+            head,
+            version,
+            spec,
+        }))
+    }
+
+    async fn drop_row(&self, row: &Entry) -> Result<(), SessionError> {
+        let batch = Batch::new()
+            .check(row.key.clone(), Expect::Version(row.version))
+            .delete(row.key.clone());
+        // A conflict means that somebody else has seen to it.
+        let _: Commit = self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    async fn work(
+        &self,
+        mut subject: Subject,
+        now: Millis,
+        limit: usize,
+        expire: Expire<'_>,
+        report: &mut SweepReport,
+    ) -> Result<(), SessionError> {
+        match self.task(&subject, now) {
+            Task::Expire => {
+                expire(subject.keys).await?;
+                report.expired += 1;
+                Ok(())
+            }
+            Task::DropOperations => {
+                while self.drop_operations(&mut subject, report).await? {
+                    if step_over(report, limit) {
+                        return Ok(());
+                    }
+                }
+                Ok(())
+            }
+            Task::Remove => {
+                while self.remove(&mut subject, report).await? {
+                    if step_over(report, limit) {
+                        return Ok(());
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn task(&self, subject: &Subject, now: Millis) -> Task {
+        match subject.head.ended {
+            None => Task::Expire,
+            Some(Ended::Removing(_)) => Task::Remove,
+            Some(ended) if ended.at().plus_ms(self.config.retention_ms).has_passed(now) => {
+                Task::Remove
+            }
+            Some(_) => Task::DropOperations,
+        }
+    }
+
+    /// One commit that drops operation records; `true` while some are left.
+    async fn drop_operations(
+        &self,
+        subject: &mut Subject,
+        report: &mut SweepReport,
+    ) -> Result<bool, SessionError> {
+        let scan = subject
+            .keys
+            .events_after(subject.head.kept.saturating_sub(1));
+        let bite = self.bite(subject, &scan).await?;
+        let mut next = self.next_head(subject)?;
+        next.kept = bite.next;
+        next.ops = bite.more;
+        if !bite.more {
+            let ended = next.ended.map_or(next.at, Ended::at);
+            next.due = due_after_end(&next, ended, self.terms());
+        }
+        let mut batch = delete_all(bite.operations.iter().cloned());
+        if next.due != subject.head.due {
+            batch = batch
+                .delete(subject.keys.due(subject.head.due))
+                .put(subject.keys.due(next.due), Bytes::new());
+        }
+        let count = bite.operations.len();
+        let applied = self.rewrite(subject, next, batch).await?;
+        if applied {
+            report.operations_removed += u64::try_from(count).unwrap_or(u64::MAX);
+        }
+        Ok(applied && bite.more)
+    }
+
+    /// One commit of a removal; `true` while rows are left. The session is
+    /// gone for everybody from the first one on.
+    async fn remove(
+        &self,
+        subject: &mut Subject,
+        report: &mut SweepReport,
+    ) -> Result<bool, SessionError> {
+        let scan = Scan::new(subject.keys.events());
+        let bite = self.bite(subject, &scan).await?;
+        let mut batch = delete_all(bite.operations.iter().chain(&bite.rows).cloned());
+        let count = u64::try_from(bite.operations.len()).unwrap_or(u64::MAX);
+        let applied = if bite.more {
+            let mut next = self.next_head(subject)?;
+            next.ended = Some(Ended::Removing(next.ended.map_or(next.at, Ended::at)));
+            next.kept = next.kept.max(bite.next);
+            self.rewrite(subject, next, batch).await?
+        } else {
+            batch.append(self.last_rows(subject).await?);
+            let applied = matches!(self.store.commit(batch).await?, Commit::Applied(_));
+            report.removed += u64::from(applied);
+            applied
+        };
+        if applied {
+            report.operations_removed += count;
+        }
+        Ok(applied && bite.more)
+    }
+
+    /// As many event rows as one commit can deal with, and the operation
+    /// records that belong to them.
+    async fn bite(&self, subject: &Subject, scan: &Scan) -> Result<Bite, SessionError> {
+        let pages = self.store.read(std::slice::from_ref(scan)).await?;
+        let page = pages.into_iter().next().unwrap_or_default();
+        let mut bite = Bite {
+            next: subject.head.kept.max(1),
+            more: page.more,
+            ..Bite::default()
+        };
+        if subject.head.kept == 0 {
+            let creation = subject.spec.operation.as_deref();
+            bite.operations
+                .extend(creation.and_then(|label| key_of_label(&subject.keys.tenant, label)));
+        }
+        for row in page.entries {
+            if bite.rows.len() + bite.operations.len() >= COMMIT_DELETES_MAX {
+                bite.more = true;
+                break;
+            }
+            let first = subject
+                .keys
+                .first_event(&row.key)
+                .ok_or_else(|| bad_key(&row))?;
+            let events = decode::<EventRow>("event row", &row.value)?.events;
+            let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+            if first >= subject.head.kept {
+                let labels = events.iter().filter_map(|event| event.operation.as_deref());
+                bite.operations
+                    .extend(labels.filter_map(|label| key_of_label(&subject.keys.tenant, label)));
+                bite.next = first + count;
+            }
+            bite.rows.push(row.key);
+        }
+        Ok(bite)
+    }
+
+    fn next_head(&self, subject: &Subject) -> Result<Head, SessionError> {
+        let writer = WriterId::draw(self.env.as_ref())?;
+        let mut next = subject.head.clone();
+        next.rev += 1;
+        next.by.note(&writer, next.rev);
+        Ok(next)
+    }
+
+    /// Commits `batch` together with the next head; `false` if somebody else
+    /// changed the session meanwhile, which the next sweep will look at.
+    async fn rewrite(
+        &self,
+        subject: &mut Subject,
+        next: Head,
+        batch: Batch,
+    ) -> Result<bool, SessionError> {
+        let key = subject.keys.head();
+        let batch = batch
+            .check(key.clone(), Expect::Version(subject.version))
+            .put(key, encode(&next));
+        match self.store.commit(batch).await? {
+            Commit::Applied(version) => {
+                subject.head = next;
+                subject.version = version;
+                Ok(true)
+            }
+            Commit::Conflict { .. } => Ok(false),
+        }
+    }
+
+    /// The deletion of what is left of a session without events.
+    async fn last_rows(&self, subject: &Subject) -> Result<Batch, SessionError> {
+        let keys = &subject.keys;
+        let agent = agent_keys(keys, &subject.spec.agent);
+        let (head, version) = self.agent_head(&agent).await?.ok_or_else(too_few)?;
+        let sessions = head.sessions.checked_sub(1).ok_or_else(too_few)?;
+        let rev = head.rev + 1;
+        let mut next = AgentHead {
+            sessions,
+            rev,
+            ..head
+        };
+        next.by.note(&WriterId::draw(self.env.as_ref())?, rev);
+        let created = subject.spec.created_at;
+        let agent_head = agent.head();
+        let batch = Batch::new().check(agent_head.clone(), Expect::Version(version));
+        // An agent without sessions is not worth a row.
+        let batch = if sessions == 0 {
+            batch.delete(agent_head)
+        } else {
+            batch.put(agent_head, encode(&next))
+        };
+        Ok(batch
+            .check(keys.head(), Expect::Version(subject.version))
+            .delete(keys.head())
+            .delete(keys.spec())
+            .delete(keys.due(subject.head.due))
+            .delete(keys.created(created))
+            .delete(agent.created(created, &keys.id)))
+    }
+}
+
+/// What one commit of the upkeep of a session deals with.
+#[derive(Debug, Default)]
+struct Bite {
+    rows: Vec<Bytes>,
+    operations: Vec<Bytes>,
+    /// The first event not dealt with.
+    next: u64,
+    more: bool,
+}
+
+fn delete_all(keys: impl Iterator<Item = Bytes>) -> Batch {
+    keys.fold(Batch::new(), Batch::delete)
+}
+
+/// Counts one more commit; `true` once the sweep has used up its limit.
+fn step_over(report: &mut SweepReport, limit: usize) -> bool {
+    report.scanned += 1;
+    report.truncated |= report.scanned >= limit;
+    report.scanned >= limit
+}
+
+fn bad_key(row: &Entry) -> SessionError {
+    let length = row.key.len();
+    SessionError::corrupt(
+        "event row",
+        format!("its key of {length} bytes has no number"),
+    )
+}
