@@ -1,0 +1,134 @@
+//! Keeps the write-ahead log short.
+//!
+//! Between two groups the writer copies what is in the log into the database
+//! (PASSIVE: waits for nobody); SQLite then starts the log over as soon as no
+//! reader looks into it. Under readers that always overlap that moment never
+//! comes, so past a second threshold new reads of this process are held at a
+//! gate for as long as it takes to empty the log (TRUNCATE, 50 ms at most).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+use rusqlite::wal::CheckpointMode;
+
+use crate::connection;
+use crate::error::Failure;
+use crate::gate::Gate;
+use crate::limits::{BUSY_MS_MAX, TRUNCATE_MS_MAX, TRUNCATE_RETRY_BYTES};
+use crate::options::Options;
+use crate::turns::Turns;
+
+/// What one connection knows of its log, and when to do something about it.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    /// Frames in the log, as SQLite said at the last commit.
+    frames: Arc<AtomicU64>,
+    /// Frames at the last look; fewer mean that the log was started over.
+    seen: u64,
+    copy_frames: u64,
+    empty_frames: u64,
+    retry_frames: u64,
+    /// Frames at which the log is copied next.
+    copy_at: u64,
+    /// Frames at which it is emptied next.
+    empty_at: u64,
+}
+
+impl Checkpoints {
+    /// Watches the log of `connection`.
+    pub(crate) fn watch(connection: &mut Connection, options: &Options) -> Result<Self, Failure> {
+        let page_bytes = connection::page_bytes(connection)?;
+        let frames = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&frames);
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            counter.store(u64::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let copy_frames = (options.wal_copy_bytes / page_bytes).max(1);
+        let empty_frames = (options.wal_empty_bytes / page_bytes).max(1);
+        let retry_frames = (TRUNCATE_RETRY_BYTES / page_bytes).max(1);
+        Ok(Self {
+            frames,
+            seen: 0,
+            copy_frames,
+            empty_frames,
+            retry_frames,
+            copy_at: copy_frames,
+            empty_at: empty_frames,
+        })
+    }
+
+    /// Copies or empties the log if it is time to. An error means that the
+    /// connection must not be used any further.
+    pub(crate) fn keep_up(
+        &mut self,
+        connection: &Connection,
+        gate: &Gate,
+        turns: &Turns,
+    ) -> Result<(), Failure> {
+        let frames = self.frames.load(Ordering::Relaxed);
+        if frames < self.seen {
+            self.start_over();
+        }
+        self.seen = frames;
+        if frames >= self.copy_at {
+            self.copy_at = frames + self.copy_frames;
+            tolerate(connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE))?;
+        }
+        if frames >= self.empty_at {
+            self.empty_at = frames + self.retry_frames;
+            self.empty(connection, gate, turns)?;
+        }
+        Ok(())
+    }
+
+    fn empty(
+        &mut self,
+        connection: &Connection,
+        gate: &Gate,
+        turns: &Turns,
+    ) -> Result<(), Failure> {
+        let patience = Duration::from_millis(TRUNCATE_MS_MAX);
+        let Some(_held) = gate.hold(patience) else {
+            return Ok(());
+        };
+        let Ok(_turn) = turns.take() else {
+            return Ok(());
+        };
+        connection.busy_timeout(patience)?;
+        let emptied =
+            tolerate(connection.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE));
+        connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+        if emptied? {
+            self.start_over();
+            self.seen = 0;
+        }
+        Ok(())
+    }
+
+    const fn start_over(&mut self) {
+        self.copy_at = self.copy_frames;
+        self.empty_at = self.empty_frames;
+    }
+}
+
+/// Whether a checkpoint did all it could. Readers in the way and a full disk
+/// only put it off; anything else is an error.
+fn tolerate(checkpoint: rusqlite::Result<(i32, i32)>) -> Result<bool, Failure> {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull};
+    match checkpoint {
+        Ok(_) => Ok(true),
+        Err(cause)
+            if matches!(
+                cause.sqlite_error_code(),
+                Some(DatabaseBusy | DatabaseLocked | DiskFull)
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(cause) => Err(cause.into()),
+    }
+}

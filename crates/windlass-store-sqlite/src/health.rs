@@ -1,0 +1,34 @@
+//! What an operator may want to know of an open store.
+
+use std::time::Duration;
+
+use crate::options::{Sharing, Synchronous};
+
+/// The state of an open [`crate::SqliteStore`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Who else may have the file open.
+    pub sharing: Sharing,
+    /// Bytes of write-ahead log on the disk.
+    pub wal_bytes: u64,
+    /// For how long the oldest read transaction of this process has been
+    /// running, exports included. While one runs, the log cannot shrink.
+    pub oldest_reader: Option<Duration>,
+    /// Whether it is known what the last commit did. While it is not, reads
+    /// fail with `Unavailable`.
+    pub settled: bool,
+    /// The version of the linked SQLite.
+    pub sqlite_version: &'static str,
+    /// When SQLite waits for the disk.
+    #[doc(hidden)]
+    pub synchronous: Synchronous,
+}
+
+impl Health {
+    /// Whether an acknowledged commit survives a power failure.
+    #[must_use]
+    pub fn survives_power_loss(&self) -> bool {
+        self.synchronous == Synchronous::Extra
+    }
+}

@@ -1,0 +1,49 @@
+//! Every limit of this store, with its unit in its name.
+
+/// The oldest SQLite that may be linked: 3.51.2 and before can corrupt a
+/// write-ahead log that two connections reset.
+pub(crate) const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// Most batches in one transaction.
+pub(crate) const GROUP_BATCHES_MAX: usize = 4_096;
+/// KiB of batches after which a transaction takes no further one.
+pub(crate) const GROUP_KIB_MAX: u32 = 16 * 1_024;
+/// KiB of accepted batches that wait or are being committed; further callers
+/// wait to be accepted.
+pub(crate) const WAITING_WRITES_KIB_MAX: u32 = 64 * 1_024;
+/// Reads that wait; further callers wait to be accepted.
+pub(crate) const WAITING_READS_MAX: usize = 16_384;
+/// Most reads that one transaction answers.
+pub(crate) const READ_GROUP_MAX: usize = 256;
+/// Checks of a batch that are looked at, from the last, for one that can be
+/// made by the write itself.
+pub(crate) const FUSED_CHECKS_TRIED_MAX: usize = 8;
+
+/// How long a lock held by another process is waited for, in milliseconds.
+/// Only a fallback: writers take turns before they ask SQLite.
+pub(crate) const BUSY_MS_MAX: u64 = 10_000;
+/// How long emptying the write-ahead log may keep everybody waiting, in
+/// milliseconds.
+pub(crate) const TRUNCATE_MS_MAX: u64 = 50;
+/// Growth of the write-ahead log, in bytes, after which emptying it is tried
+/// again where a reader stood in the way.
+pub(crate) const TRUNCATE_RETRY_BYTES: u64 = 16 * 1_024 * 1_024;
+/// How often a writer whose last commit failed tries to open the file again,
+/// in milliseconds.
+pub(crate) const REOPEN_MS: u64 = 250;
+
+/// Exports that may run at a time.
+pub(crate) const EXPORTS_MAX: usize = 8;
+/// Bytes of keys and values after which a step of an export ends.
+pub(crate) const EXPORT_STEP_BYTES: usize = 1_024 * 1_024;
+
+/// Most reader threads.
+pub(crate) const READERS_MAX: usize = 64;
+/// Memory that each connection may use for pages, in KiB.
+pub(crate) const PAGE_CACHE_KIB: i64 = 16 * 1_024;
+
+/// Files of a birth that never finished which one birth removes.
+pub(crate) const STALE_BIRTHS_REMOVED_MAX: usize = 64;
+/// How much older than a new file another birth's file must be to count as
+/// abandoned, in seconds.
+pub(crate) const STALE_BIRTH_SECONDS: u64 = 600;

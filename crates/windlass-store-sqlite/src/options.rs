@@ -1,0 +1,102 @@
+//! How a store is opened.
+
+use std::time::Duration;
+
+use windlass_store::{StoreError, StoreErrorKind};
+
+use crate::limits::READERS_MAX;
+
+/// Who else may have the file open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Any number of stores, in this process and others, on one machine.
+    #[default]
+    Shared,
+    /// This store alone. Opening fails while another store has the file, and
+    /// every other fails while this one has it; so what this one has read
+    /// stays true until it writes itself.
+    Exclusive,
+}
+
+/// When SQLite waits for the disk.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// Every commit is on the disk before it is acknowledged.
+    #[default]
+    Extra,
+    /// Commits are lost on power failure. Exists so that the power-loss test
+    /// can prove that it would notice; never for data that matters.
+    UnsafeNormal,
+}
+
+impl Synchronous {
+    /// The number SQLite knows it by.
+    pub(crate) const fn level(self) -> i64 {
+        match self {
+            Self::Extra => 3,
+            Self::UnsafeNormal => 1,
+        }
+    }
+}
+
+/// How a [`crate::SqliteStore`] is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Who else may have the file open.
+    pub sharing: Sharing,
+    /// Threads that read, each with a connection: 1 to 64.
+    pub reader_threads: usize,
+    /// Bytes of write-ahead log after which what is in it is copied into the
+    /// database between two groups of commits. More means fewer, larger
+    /// copies, and a slower start after a crash.
+    pub wal_copy_bytes: u64,
+    /// Bytes of write-ahead log after which new reads of this process are
+    /// held back for a moment so that it can be emptied. It may grow to twice
+    /// this while other processes read, and without bound while an export
+    /// runs.
+    pub wal_empty_bytes: u64,
+    /// How long an export may take before it ends with `Unavailable`.
+    pub export_time_max: Duration,
+    /// The name of a registered SQLite VFS to go through; `None` for the
+    /// operating system's files. The lock files never go through it.
+    pub vfs: Option<String>,
+    /// When SQLite waits for the disk.
+    #[doc(hidden)]
+    pub synchronous: Synchronous,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sharing: Sharing::Shared,
+            reader_threads: 2,
+            wal_copy_bytes: 4 * 1_024 * 1_024,
+            wal_empty_bytes: 64 * 1_024 * 1_024,
+            export_time_max: Duration::from_secs(60),
+            vfs: None,
+            synchronous: Synchronous::Extra,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn validate(&self) -> Result<(), StoreError> {
+        if self.reader_threads == 0 || self.reader_threads > READERS_MAX {
+            let found = self.reader_threads;
+            return Err(invalid(format!(
+                "{found} reader threads; 1 to {READERS_MAX} are allowed"
+            )));
+        }
+        if self.wal_copy_bytes == 0 || self.wal_empty_bytes < self.wal_copy_bytes {
+            return Err(invalid(
+                "`wal_copy_bytes` must be above 0 and at most `wal_empty_bytes`".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(context: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Invalid, "open", context)
+}

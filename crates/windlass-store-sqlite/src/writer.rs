@@ -1,0 +1,253 @@
+//! The writer thread: group commit.
+//!
+//! Everything that waits when the thread gets its turn becomes one
+//! transaction, so callers share a disk flush. Invariants:
+//!
+//! - An answer is sent only after the transaction has ended.
+//! - If a batch cannot be applied, the group is rolled back and committed one
+//!   by one, so only the culprit gets the error.
+//! - If a COMMIT fails, its group is answered `Indeterminate`, the connection
+//!   is thrown away, and neither reads nor commits go on before a new one has
+//!   verified the file and fenced off what the failed one may have left.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use windlass_store::{Commit, StoreError};
+
+use crate::apply::Statements;
+use crate::checkpoint::Checkpoints;
+use crate::connection;
+use crate::error::Failure;
+use crate::group::{self, GroupError, Request};
+use crate::limits::{GROUP_BATCHES_MAX, GROUP_KIB_MAX, REOPEN_MS};
+use crate::queue::{Queue, Woken};
+use crate::shared::Shared;
+use crate::turns::Turns;
+
+/// A connection that writes, and its watch over the log.
+#[derive(Debug)]
+pub(crate) struct Line {
+    connection: Connection,
+    checkpoints: Checkpoints,
+}
+
+impl Line {
+    /// Opens a connection that writes.
+    pub(crate) fn open(shared: &Shared) -> Result<Self, Failure> {
+        let mut connection =
+            connection::open_again(&shared.files, &shared.options, shared.incarnation)?;
+        let checkpoints = Checkpoints::watch(&mut connection, &shared.options)?;
+        Ok(Self {
+            connection,
+            checkpoints,
+        })
+    }
+}
+
+/// What the thread does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Goes on with the connection it has.
+    Continue,
+    /// Throws its connection away and opens another.
+    Reopen,
+    /// Ends: the store is closed and nothing waits.
+    End,
+}
+
+/// Commits until the store is closed and nothing waits.
+pub(crate) fn run(shared: &Arc<Shared>, turns: Turns, first: Line) {
+    let mut writer = Writer {
+        shared,
+        turns,
+        backlog: Backlog::default(),
+    };
+    let mut line = Some(first);
+    loop {
+        let opened = line.take().map_or_else(|| writer.reopen(), Ok);
+        let next = match opened {
+            Ok(line) => writer.serve(line),
+            Err(failure) => writer.refuse_for_now(&failure),
+        };
+        if next == Next::End {
+            return;
+        }
+    }
+}
+
+struct Writer<'a> {
+    shared: &'a Shared,
+    turns: Turns,
+    backlog: Backlog,
+}
+
+impl Writer<'_> {
+    fn serve(&mut self, line: Line) -> Next {
+        let Line {
+            connection,
+            mut checkpoints,
+        } = line;
+        let mut statements = match Statements::prepare(&connection) {
+            Ok(statements) => statements,
+            Err(cause) => return self.refuse_for_now(&cause.into()),
+        };
+        while self.backlog.wait(&self.shared.writes, None) != Woken::Closed {
+            if self.commit_next(&connection, &mut statements) == Next::Reopen {
+                return Next::Reopen;
+            }
+            if checkpoints
+                .keep_up(&connection, &self.shared.gate, &self.turns)
+                .is_err()
+            {
+                return Next::Reopen;
+            }
+        }
+        Next::End
+    }
+
+    fn commit_next(&mut self, connection: &Connection, statements: &mut Statements<'_>) -> Next {
+        let turn = match self.turns.take() {
+            Ok(turn) => turn,
+            Err(failure) => {
+                let group = self.backlog.take(&self.shared.writes);
+                self.refuse(group, &failure);
+                return Next::Continue;
+            }
+        };
+        let group = self.backlog.take(&self.shared.writes);
+        let committed = group::commit(connection, statements, &group);
+        drop(turn);
+        match committed {
+            Ok(answers) => {
+                self.answer(group, answers);
+                Next::Continue
+            }
+            Err(error) => {
+                self.recover(group, error);
+                if connection.is_autocommit() {
+                    Next::Continue
+                } else {
+                    Next::Reopen
+                }
+            }
+        }
+    }
+
+    /// Deals with a group that was not committed.
+    fn recover(&mut self, group: Vec<Request>, error: GroupError) -> Next {
+        match error {
+            GroupError::Apply(_) if group.len() > 1 => self.backlog.commit_singly(group),
+            GroupError::Begin(failure) | GroupError::Apply(failure) | GroupError::Full(failure) => {
+                self.refuse(group, &failure);
+            }
+            GroupError::Commit(failure) => {
+                self.shared.settled.store(false, Ordering::Release);
+                self.conclude(group, |_| Err(failure.indeterminate()));
+            }
+        }
+        Next::Reopen
+    }
+
+    /// Opens a new connection, which verifies the file. After a commit that
+    /// failed, commits a number of its own: nothing of the failed one can
+    /// turn up any more.
+    fn reopen(&self) -> Result<Line, Failure> {
+        let line = Line::open(self.shared)?;
+        if !self.shared.settled.load(Ordering::Acquire) {
+            let _turn = self.turns.take()?;
+            group::fence(&line.connection)?;
+            self.shared.settled.store(true, Ordering::Release);
+        }
+        Ok(line)
+    }
+
+    /// Answers what waits with `failure`, or waits a moment if nothing does.
+    fn refuse_for_now(&mut self, failure: &Failure) -> Next {
+        match self
+            .backlog
+            .wait(&self.shared.writes, Some(Duration::from_millis(REOPEN_MS)))
+        {
+            Woken::Closed => return Next::End,
+            Woken::Idle => {}
+            Woken::Arrived => {
+                let group = self.backlog.take(&self.shared.writes);
+                self.refuse(group, failure);
+            }
+        }
+        Next::Reopen
+    }
+
+    fn answer(&self, group: Vec<Request>, answers: Vec<Result<Commit, StoreError>>) {
+        for (request, answer) in group.iter().zip(&answers) {
+            if let Ok(Commit::Applied(_)) = answer {
+                self.shared.hub.publish(&request.batch.writes);
+            }
+        }
+        let mut answers = answers.into_iter();
+        self.conclude(group, |_| {
+            answers
+                .next()
+                .expect("a group has an answer for each request")
+        });
+    }
+
+    fn refuse(&self, group: Vec<Request>, failure: &Failure) {
+        self.conclude(group, |_| Err(failure.error("commit")));
+    }
+
+    fn conclude(
+        &self,
+        group: Vec<Request>,
+        mut answer: impl FnMut(&Request) -> Result<Commit, StoreError>,
+    ) {
+        let weights = group.iter().map(|request| request.weight_kib);
+        self.shared.release_write_places(weights.sum());
+        for request in group {
+            let answer = answer(&request);
+            // Nobody may be waiting any more.
+            let _ = request.answer.send(answer);
+        }
+    }
+}
+
+/// What was taken from the queue and put back, and the rule for groups.
+#[derive(Debug, Default)]
+struct Backlog {
+    /// Requests of a group that could not be applied: committed one by one,
+    /// before anything new.
+    single: VecDeque<Request>,
+}
+
+impl Backlog {
+    fn commit_singly(&mut self, group: Vec<Request>) {
+        self.single.extend(group);
+    }
+
+    fn wait(&self, queue: &Queue<Request>, patience: Option<Duration>) -> Woken {
+        if self.single.is_empty() {
+            queue.wait(patience)
+        } else {
+            Woken::Arrived
+        }
+    }
+
+    /// The next group: as much as waits, within limits.
+    fn take(&mut self, queue: &Queue<Request>) -> Vec<Request> {
+        if let Some(request) = self.single.pop_front() {
+            return vec![request];
+        }
+        let mut group = Vec::new();
+        let (mut batches, mut kib) = (0, 0);
+        queue.take_while(&mut group, |request| {
+            let full = batches >= GROUP_BATCHES_MAX || kib >= GROUP_KIB_MAX;
+            batches += 1;
+            kib += request.weight_kib;
+            !full
+        });
+        group
+    }
+}
