@@ -1,2 +1,101 @@
-//! placeholder
-fn main() {}
+//! The `windlass` command: Windlass at a terminal and in scripts.
+//!
+//! Data goes to standard output, messages to standard error; with `--json`
+//! both are JSON, one object a line. What went wrong is also said by the exit
+//! code ([`failure::Exit`]). This crate is the only one that prints, reads
+//! the environment and knows a configuration file; what sessions may do it
+//! does not decide.
+//!
+//! Read first: [`args::Cli`] (what can be said), [`context::Context`] (what
+//! every command is given), [`failure::Failure`] (how each ends that fails).
+
+mod args;
+mod config;
+mod context;
+mod failure;
+mod figures;
+mod input;
+mod output;
+mod replay;
+mod session;
+mod store;
+mod table;
+mod usage;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as Usage;
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::args::{Cli, Command};
+use crate::config::Environment;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let output = Output::guess(&words, &environment);
+    match run(words, environment, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(words: Vec<OsString>, environment: Environment, output: &Output) -> Result<(), Failure> {
+    let Some(cli) = parse(words, output)? else {
+        return Ok(());
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(failure::CommandError::Runtime)?;
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = dispatch(cli, environment) => done,
+            interrupt = tokio::signal::ctrl_c() => match interrupt {
+                Ok(()) => Err(Failure::Interrupted),
+                Err(cause) => Err(failure::CommandError::Runtime(cause).into()),
+            },
+        }
+    });
+    // A blocking read of standard input cannot be ended; it is left behind.
+    runtime.shutdown_background();
+    done
+}
+
+/// The parsed command line; `None` if it only asked for help or the version,
+/// which is then printed.
+fn parse(words: Vec<OsString>, output: &Output) -> Result<Option<Cli>, Failure> {
+    let matches = Cli::command()
+        .color(output.color().for_clap())
+        .try_get_matches_from(words);
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => Ok(Some(cli)),
+        Err(error) if matches!(error.kind(), Usage::DisplayHelp | Usage::DisplayVersion) => {
+            output.text(&output.rendered(&error.render()))?;
+            Ok(None)
+        }
+        Err(error) => Err(Failure::usage(error)),
+    }
+}
+
+async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    let command = match command {
+        Command::Config(command) => return config::command::run(&command, &global, &environment),
+        command => command,
+    };
+    let context = Context::new(&global, &environment)?;
+    match command {
+        Command::Session(command) => session::run(command, &context).await,
+        Command::Store(command) => store::run(&command, &context).await,
+        Command::Replay(args) => replay::run(args, &context).await,
+        Command::Config(_) => Ok(()),
+    }
+}

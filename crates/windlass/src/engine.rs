@@ -4,10 +4,17 @@ use std::sync::Arc;
 
 use windlass_core::Env;
 use windlass_session::{Config, Sessions, SweepReport};
-use windlass_store::{Export, KeyRange, Store};
+use windlass_store::key::Key;
+use windlass_store::limits::READ_ENTRIES_MAX;
+use windlass_store::{Export, KeyRange, Page, Scan, Store};
 
+use crate::health::{Health, Probe};
 use crate::opening::open_store;
 use crate::{MaintainError, OpenError, Options, StoreFailure, StoreLocation, SystemEnv};
+
+/// The first segment of the index of upkeep, which every part keeps as
+/// `due/<time>/…`.
+const DUE: &str = "due";
 
 /// An open store and the parts that work on it. Cloning shares all of it.
 ///
@@ -17,6 +24,8 @@ use crate::{MaintainError, OpenError, Options, StoreFailure, StoreLocation, Syst
 #[derive(Clone, Debug)]
 pub struct Windlass {
     store: Arc<dyn Store>,
+    probe: Option<Arc<dyn Probe>>,
+    env: Arc<dyn Env>,
     sessions: Sessions,
 }
 
@@ -44,8 +53,10 @@ impl Windlass {
         env: Arc<dyn Env>,
     ) -> Result<Self, OpenError> {
         let sessions = options.checked_sessions()?;
-        let store = open_store(location, options.sharing).await?;
-        Self::compose(store, env, sessions)
+        let opened = open_store(location, options.sharing).await?;
+        let mut windlass = Self::compose(opened.store, env, sessions)?;
+        windlass.probe = Some(opened.probe);
+        Ok(windlass)
     }
 
     /// An engine over a store that is open already, for wrappers and stores
@@ -70,9 +81,14 @@ impl Windlass {
         env: Arc<dyn Env>,
         sessions: Config,
     ) -> Result<Self, OpenError> {
-        let sessions =
-            Sessions::new(Arc::clone(&store), env, sessions).map_err(OpenError::Sessions)?;
-        Ok(Self { store, sessions })
+        let sessions = Sessions::new(Arc::clone(&store), Arc::clone(&env), sessions)
+            .map_err(OpenError::Sessions)?;
+        Ok(Self {
+            store,
+            probe: None,
+            env,
+            sessions,
+        })
     }
 
     /// Authorised, budgeted task sessions.
@@ -86,6 +102,12 @@ impl Windlass {
     #[must_use]
     pub const fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// How the store is; `None` for one that the caller brought.
+    #[must_use]
+    pub fn health(&self) -> Option<Health> {
+        self.probe.as_ref().map(|probe| probe.health())
     }
 
     /// Streams everything stored, in key order, as it was at one point in
@@ -118,6 +140,44 @@ impl Windlass {
         Ok(Maintained { sessions })
     }
 
+    /// Counts the entries in the index of upkeep that have come due, up to
+    /// `limit`: how much [`Windlass::maintain`] would look at now. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFailure`] if the index cannot be read.
+    pub async fn due(&self, limit: usize) -> Result<Due, StoreFailure> {
+        let until = self.env.now().get().saturating_add(1);
+        let range = KeyRange::new(Key::new(DUE).below(), Key::new(DUE).number(until).finish());
+        let mut scan = Scan::new(range).keys();
+        let mut entries = 0;
+        while entries < limit {
+            scan = scan.limit((limit - entries).min(READ_ENTRIES_MAX));
+            let page = self.page(&scan).await?;
+            entries += page.entries.len();
+            match page.entries.last() {
+                Some(last) if page.more => scan = scan.after(&last.key),
+                _ => {
+                    return Ok(Due {
+                        entries,
+                        more: false,
+                    });
+                }
+            }
+        }
+        Ok(Due {
+            entries,
+            more: true,
+        })
+    }
+
+    async fn page(&self, scan: &Scan) -> Result<Page, StoreFailure> {
+        let pages = self.store.read(std::slice::from_ref(scan)).await;
+        let pages = pages.map_err(|error| StoreFailure::new("read", error))?;
+        Ok(pages.into_iter().next().unwrap_or_default())
+    }
+
     /// Finishes what was accepted and releases the store. Every later call on
     /// this engine or a clone of it fails with kind `Closed`; closing again
     /// succeeds.
@@ -131,6 +191,15 @@ impl Windlass {
             .await
             .map_err(|error| StoreFailure::new("close", error))
     }
+}
+
+/// How much upkeep has come due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Entries counted.
+    pub entries: usize,
+    /// Whether there may be more beyond the limit of the count.
+    pub more: bool,
 }
 
 /// What one round of upkeep did, part by part.

@@ -56,13 +56,15 @@
 mod engine;
 mod env;
 mod error;
+mod health;
 mod location;
 mod opening;
 mod options;
 
-pub use engine::{Maintained, Windlass};
+pub use engine::{Due, Maintained, Windlass};
 pub use env::SystemEnv;
 pub use error::{MaintainError, OpenError, StoreFailure};
+pub use health::Health;
 pub use location::{LocationError, StoreLocation};
 pub use options::Options;
 

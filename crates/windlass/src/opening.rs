@@ -6,22 +6,40 @@ use std::sync::Arc;
 use windlass_core::Sharing;
 use windlass_store::Store;
 
+use crate::health::Probe;
 use crate::{OpenError, StoreLocation};
 
-type Opened = Result<Arc<dyn Store>, OpenError>;
+/// An open store, seen as one and as something that can say how it is.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) probe: Arc<dyn Probe>,
+}
 
 /// Opens what `location` names.
-pub(crate) async fn open_store(location: &StoreLocation, sharing: Sharing) -> Opened {
+pub(crate) async fn open_store(
+    location: &StoreLocation,
+    sharing: Sharing,
+) -> Result<Opened, OpenError> {
     match location {
         StoreLocation::Memory => memory(location),
         StoreLocation::Sqlite(path) => sqlite(location, path, sharing).await,
     }
 }
 
-#[cfg(feature = "memory")]
-fn memory(location: &StoreLocation) -> Opened {
-    match windlass_store_memory::MemoryStore::new() {
-        Ok(store) => Ok(Arc::new(store)),
+#[cfg(any(feature = "memory", feature = "sqlite"))]
+fn opened<S: Store + Probe>(
+    location: &StoreLocation,
+    store: Result<S, windlass_store::StoreError>,
+) -> Result<Opened, OpenError> {
+    match store {
+        Ok(store) => {
+            let store = Arc::new(store);
+            Ok(Opened {
+                probe: Arc::clone(&store) as Arc<dyn Probe>,
+                store,
+            })
+        }
         Err(source) => Err(OpenError::Store {
             location: location.clone(),
             source,
@@ -29,15 +47,24 @@ fn memory(location: &StoreLocation) -> Opened {
     }
 }
 
+#[cfg(feature = "memory")]
+fn memory(location: &StoreLocation) -> Result<Opened, OpenError> {
+    opened(location, windlass_store_memory::MemoryStore::new())
+}
+
 #[cfg(not(feature = "memory"))]
-fn memory(location: &StoreLocation) -> Opened {
+fn memory(location: &StoreLocation) -> Result<Opened, OpenError> {
     Err(OpenError::NotBuilt {
         scheme: location.scheme(),
     })
 }
 
 #[cfg(feature = "sqlite")]
-async fn sqlite(location: &StoreLocation, path: &Path, sharing: Sharing) -> Opened {
+async fn sqlite(
+    location: &StoreLocation,
+    path: &Path,
+    sharing: Sharing,
+) -> Result<Opened, OpenError> {
     use windlass_store_sqlite::{self as driver, SqliteStore};
 
     let sharing = match sharing {
@@ -48,17 +75,11 @@ async fn sqlite(location: &StoreLocation, path: &Path, sharing: Sharing) -> Open
         sharing,
         ..driver::Options::default()
     };
-    match SqliteStore::open(path, options).await {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(source) => Err(OpenError::Store {
-            location: location.clone(),
-            source,
-        }),
-    }
+    opened(location, SqliteStore::open(path, options).await)
 }
 
 #[cfg(not(feature = "sqlite"))]
-async fn sqlite(location: &StoreLocation, _: &Path, _: Sharing) -> Opened {
+async fn sqlite(location: &StoreLocation, _: &Path, _: Sharing) -> Result<Opened, OpenError> {
     Err(OpenError::NotBuilt {
         scheme: location.scheme(),
     })

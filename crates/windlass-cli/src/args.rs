@@ -1,0 +1,105 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::ConfigCommand;
+use crate::replay::ReplayArgs;
+use crate::session::SessionCommand;
+use crate::store::StoreCommand;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done                     5  refused (budget, rate, authorisation)
+  1  failed                   6  unavailable, busy, or outcome unknown
+  2  wrong usage or input     7  stored data is damaged
+  3  conflict                 8  the environment must be put right
+  4  not found              130  interrupted";
+
+/// Durable session state for AI agents: what an agent may call, how often,
+/// for how long, and what is left.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Global {
+    /// Where the store is: `memory:` or `sqlite:PATH`
+    #[arg(
+        long,
+        global = true,
+        value_name = "LOCATION",
+        help_heading = "Global options"
+    )]
+    pub(crate) store: Option<String>,
+    /// Whose data it is
+    #[arg(
+        long,
+        global = true,
+        value_name = "ID",
+        help_heading = "Global options"
+    )]
+    pub(crate) tenant: Option<String>,
+    /// Who calls
+    #[arg(
+        long,
+        global = true,
+        value_name = "ID",
+        help_heading = "Global options"
+    )]
+    pub(crate) principal: Option<String>,
+    /// The configuration file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Speak JSON: one object a line
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// When to use colours
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
+    pub(crate) color: Option<ColorWhen>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands, by noun.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Authorised, budgeted task sessions
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// The store itself
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// The settings in force
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Drive the engine with recorded agent runs
+    Replay(ReplayArgs),
+}

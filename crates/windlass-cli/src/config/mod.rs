@@ -1,0 +1,134 @@
+//! Settings: defaults, overridden by a TOML file, overridden by the
+//! environment, overridden by flags.
+//!
+//! Every value of every layer is checked, also one that a later layer
+//! overrides, and a name that is not known is refused: a setting that was
+//! misspelt would otherwise be a default that nobody chose.
+
+pub(crate) mod command;
+mod environment;
+mod error;
+mod file;
+mod setting;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use windlass::core::{PrincipalId, Sharing, TenantId};
+use windlass::session::{Caller, Config};
+use windlass::{Options, StoreLocation};
+
+pub(crate) use command::ConfigCommand;
+pub(crate) use environment::Environment;
+use error::ConfigError;
+use setting::{Given, Origin, Setting, Value};
+
+use crate::args::{ColorWhen, Global};
+
+/// The store where nothing else is said.
+const LOCATION_DEFAULT: &str = "./windlass.db";
+
+/// The settings in force, and where each came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) location: StoreLocation,
+    pub(crate) sharing: Sharing,
+    pub(crate) tenant: TenantId,
+    pub(crate) principal: PrincipalId,
+    pub(crate) sessions: Config,
+    pub(crate) color: ColorWhen,
+    origins: BTreeMap<Setting, Origin>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            location: StoreLocation::Sqlite(LOCATION_DEFAULT.into()),
+            sharing: Sharing::Shared,
+            tenant: "default".parse().expect("a word is an identifier"),
+            principal: "cli".parse().expect("a word is an identifier"),
+            sessions: Config::default(),
+            color: ColorWhen::Auto,
+            origins: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The settings that these flags, this environment and the file that they
+    /// name amount to.
+    ///
+    /// # Errors
+    ///
+    /// The first thing wrong in any layer.
+    pub(crate) fn load(global: &Global, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut settings = Self::default();
+        let path = file::locate(global, environment);
+        settings.apply(file::read(&path)?)?;
+        settings.apply(environment.settings()?)?;
+        settings.apply(flags(global))?;
+        Ok(settings)
+    }
+
+    fn apply(&mut self, layer: Vec<Given>) -> Result<(), ConfigError> {
+        for given in layer {
+            let Given {
+                name,
+                value,
+                origin,
+            } = given;
+            let setting = Setting::named(&name, &origin)?;
+            setting.set(self, value, &origin)?;
+            self.origins.insert(setting, origin);
+        }
+        Ok(())
+    }
+
+    /// Where the value of `setting` came from.
+    pub(crate) fn origin(&self, setting: Setting) -> &Origin {
+        self.origins.get(&setting).unwrap_or(&Origin::Default)
+    }
+
+    /// Who calls.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::new(self.tenant.clone(), self.principal.clone())
+    }
+
+    /// How the engine is opened.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            sharing: self.sharing,
+            sessions: self.sessions.clone(),
+        }
+    }
+}
+
+fn flags(global: &Global) -> Vec<Given> {
+    let color = global
+        .color
+        .map(|when| setting::color_name(when).to_owned());
+    let said = [
+        (Setting::StoreLocation, "--store", global.store.clone()),
+        (Setting::CallerTenant, "--tenant", global.tenant.clone()),
+        (
+            Setting::CallerPrincipal,
+            "--principal",
+            global.principal.clone(),
+        ),
+        (Setting::OutputColor, "--color", color),
+    ];
+    let given = said.into_iter().filter_map(|(setting, flag, text)| {
+        let value = Value::Text(text?);
+        Some(Given {
+            name: setting.name().to_owned(),
+            value,
+            origin: Origin::Flag(flag),
+        })
+    });
+    given.collect()
+}
+
+/// A path as it is shown to people.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,257 @@
+//! Every setting: its name, its value, and where a value can come from.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use windlass::LocationError;
+use windlass::core::{IdError, Sharing};
+use windlass::session::{Config, SessionError};
+
+use super::environment::variable;
+use super::{ConfigError, Settings, shown};
+use crate::args::ColorWhen;
+
+/// A setting there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Setting {
+    StoreLocation,
+    StoreSharing,
+    CallerTenant,
+    CallerPrincipal,
+    SessionsCap,
+    SessionsRetentionMs,
+    SessionsReservationMs,
+    SessionsCachedSessions,
+    OutputColor,
+}
+
+/// A value as a layer gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// Text, which the environment and flags also spell numbers with.
+    Text(String),
+    /// A number of a file.
+    Number(i64),
+    /// Anything else that a file can hold.
+    Other,
+}
+
+/// One line of one layer.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) name: String,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Default,
+    File(PathBuf),
+    Variable(String),
+    Flag(&'static str),
+}
+
+impl Origin {
+    /// A known setting's name as this origin would spell it.
+    pub(crate) fn spell(&self, setting: Setting) -> String {
+        match self {
+            Self::Variable(_) => variable(setting),
+            Self::Default | Self::File(_) | Self::Flag(_) => setting.name().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file `{}`", shown(path)),
+            Self::Variable(name) => write!(f, "environment variable `{name}`"),
+            Self::Flag(name) => write!(f, "flag `{name}`"),
+        }
+    }
+}
+
+/// Why a text is no value of its setting.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ValueError {
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    #[error(transparent)]
+    Id(#[from] IdError),
+    #[error(transparent)]
+    Number(#[from] ParseIntError),
+    #[error(transparent)]
+    Range(#[from] SessionError),
+    #[error("one of {0} is expected")]
+    Word(&'static str),
+}
+
+impl Setting {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::StoreLocation,
+        Self::StoreSharing,
+        Self::CallerTenant,
+        Self::CallerPrincipal,
+        Self::SessionsCap,
+        Self::SessionsRetentionMs,
+        Self::SessionsReservationMs,
+        Self::SessionsCachedSessions,
+        Self::OutputColor,
+    ];
+
+    /// Its name: section and key.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::StoreLocation => "store.location",
+            Self::StoreSharing => "store.sharing",
+            Self::CallerTenant => "caller.tenant",
+            Self::CallerPrincipal => "caller.principal",
+            Self::SessionsCap => "sessions.cap",
+            Self::SessionsRetentionMs => "sessions.retention_ms",
+            Self::SessionsReservationMs => "sessions.reservation_ms",
+            Self::SessionsCachedSessions => "sessions.cached_sessions",
+            Self::OutputColor => "output.color",
+        }
+    }
+
+    /// The setting that `name` names.
+    pub(crate) fn named(name: &str, origin: &Origin) -> Result<Self, ConfigError> {
+        let known = Self::ALL.into_iter().find(|setting| setting.name() == name);
+        known.ok_or_else(|| ConfigError::Unknown {
+            name: match origin {
+                Origin::Variable(variable) => super::error::cut(variable),
+                _ => super::error::cut(name),
+            },
+            origin: origin.clone(),
+            nearest: origin.spell(Self::nearest(name)),
+        })
+    }
+
+    /// The setting whose name takes the fewest edits to reach.
+    fn nearest(name: &str) -> Self {
+        let edits =
+            |setting: &Self| strsim::damerau_levenshtein(setting.name(), &super::error::cut(name));
+        Self::ALL
+            .into_iter()
+            .min_by_key(edits)
+            .expect("there are settings")
+    }
+
+    /// Whether its value is a number.
+    pub(crate) const fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::SessionsCap
+                | Self::SessionsRetentionMs
+                | Self::SessionsReservationMs
+                | Self::SessionsCachedSessions
+        )
+    }
+
+    /// Sets it, if `value` is one that it can have.
+    pub(crate) fn set(
+        self,
+        settings: &mut Settings,
+        value: Value,
+        origin: &Origin,
+    ) -> Result<(), ConfigError> {
+        let text = match value {
+            Value::Text(text) if !self.is_number() || !matches!(origin, Origin::File(_)) => text,
+            Value::Number(number) if self.is_number() => number.to_string(),
+            _ => return Err(self.wrong_type(origin)),
+        };
+        self.set_text(settings, &text)
+            .map_err(|source| ConfigError::Value {
+                setting: self.name(),
+                origin: origin.clone(),
+                source,
+            })
+    }
+
+    fn wrong_type(self, origin: &Origin) -> ConfigError {
+        let expected = if self.is_number() { "a number" } else { "text" };
+        ConfigError::Type {
+            setting: self.name(),
+            origin: origin.clone(),
+            expected,
+        }
+    }
+
+    fn set_text(self, settings: &mut Settings, text: &str) -> Result<(), ValueError> {
+        match self {
+            Self::StoreLocation => settings.location = text.parse()?,
+            Self::StoreSharing => settings.sharing = sharing(text)?,
+            Self::CallerTenant => settings.tenant = text.parse()?,
+            Self::CallerPrincipal => settings.principal = text.parse()?,
+            Self::OutputColor => settings.color = color(text)?,
+            _ => settings.sessions = self.sessions_with(&settings.sessions, text)?,
+        }
+        Ok(())
+    }
+
+    fn sessions_with(self, before: &Config, text: &str) -> Result<Config, ValueError> {
+        let mut config = before.clone();
+        match self {
+            Self::SessionsCap => config.cap = u64::from_str(text)?,
+            Self::SessionsRetentionMs => config.retention_ms = u64::from_str(text)?,
+            Self::SessionsReservationMs => config.reservation_ms = u64::from_str(text)?,
+            _ => config.cached_sessions = usize::from_str(text)?,
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Its value as text.
+    pub(crate) fn value(self, settings: &Settings) -> String {
+        match self {
+            Self::StoreLocation => settings.location.to_string(),
+            Self::StoreSharing => sharing_name(settings.sharing).to_owned(),
+            Self::CallerTenant => settings.tenant.to_string(),
+            Self::CallerPrincipal => settings.principal.to_string(),
+            Self::SessionsCap => settings.sessions.cap.to_string(),
+            Self::SessionsRetentionMs => settings.sessions.retention_ms.to_string(),
+            Self::SessionsReservationMs => settings.sessions.reservation_ms.to_string(),
+            Self::SessionsCachedSessions => settings.sessions.cached_sessions.to_string(),
+            Self::OutputColor => color_name(settings.color).to_owned(),
+        }
+    }
+}
+
+fn sharing(text: &str) -> Result<Sharing, ValueError> {
+    let both = [Sharing::Shared, Sharing::Exclusive];
+    let found = both
+        .into_iter()
+        .find(|sharing| sharing_name(*sharing) == text);
+    found.ok_or(ValueError::Word("`shared`, `exclusive`"))
+}
+
+const fn sharing_name(sharing: Sharing) -> &'static str {
+    match sharing {
+        Sharing::Shared => "shared",
+        Sharing::Exclusive => "exclusive",
+    }
+}
+
+fn color(text: &str) -> Result<ColorWhen, ValueError> {
+    let found = ColorWhen::value_variants()
+        .iter()
+        .find(|when| color_name(**when) == text);
+    found
+        .copied()
+        .ok_or(ValueError::Word("`auto`, `always`, `never`"))
+}
+
+/// The choice as it is spelled everywhere.
+pub(crate) const fn color_name(when: ColorWhen) -> &'static str {
+    match when {
+        ColorWhen::Auto => "auto",
+        ColorWhen::Always => "always",
+        ColorWhen::Never => "never",
+    }
+}

@@ -1,0 +1,72 @@
+//! What every command that touches a store is given.
+
+use windlass::session::Caller;
+use windlass::{Options, StoreLocation, Windlass};
+
+use crate::args::Global;
+use crate::config::{Environment, Settings};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Settings, caller and output of one run of the command.
+#[derive(Debug)]
+pub(crate) struct Context {
+    settings: Settings,
+    caller: Caller,
+    output: Output,
+}
+
+impl Context {
+    /// What flags, environment and configuration file amount to.
+    ///
+    /// # Errors
+    ///
+    /// What [`Settings::load`] refuses.
+    pub(crate) fn new(global: &Global, environment: &Environment) -> Result<Self, Failure> {
+        let settings = Settings::load(global, environment)?;
+        let output = Output::new(global.json, settings.color, environment);
+        Ok(Self {
+            caller: settings.caller(),
+            settings,
+            output,
+        })
+    }
+
+    /// Where data and messages go.
+    pub(crate) const fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Who calls.
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Where the store is.
+    pub(crate) const fn location(&self) -> &StoreLocation {
+        &self.settings.location
+    }
+
+    /// How the engine is to be opened.
+    pub(crate) fn options(&self) -> Options {
+        self.settings.options()
+    }
+
+    /// Opens the engine, lets `work` use it, and closes it again. What `work`
+    /// answers is given out only once the store has closed well.
+    ///
+    /// # Errors
+    ///
+    /// The first of opening, working and closing that failed.
+    pub(crate) async fn with_engine<T>(
+        &self,
+        work: impl AsyncFnOnce(&Windlass) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let windlass = Windlass::open(self.location(), self.options()).await?;
+        let done = work(&windlass).await;
+        let closed = windlass.close().await;
+        let done = done?;
+        closed?;
+        Ok(done)
+    }
+}

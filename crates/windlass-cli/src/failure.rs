@@ -1,0 +1,149 @@
+//! How a command ends that fails: one error, one exit code.
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use windlass::core::{Coded, ErrorKind, IdError};
+use windlass::session::CloseAgentError;
+
+use crate::usage::UsageError;
+
+/// Why a command did not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something was refused or went wrong.
+    Error(Box<dyn Coded + Send + Sync>),
+    /// The user interrupted it.
+    Interrupted,
+    /// Whoever read standard output has stopped; there is nobody to tell.
+    Unheard,
+}
+
+impl<E: Coded + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Error(Box::new(error))
+    }
+}
+
+impl Failure {
+    /// A command line that cannot be understood.
+    pub(crate) fn usage(error: clap::Error) -> Self {
+        CommandError::Usage(UsageError::new(error)).into()
+    }
+
+    /// How the command is used, where that is what was wrong.
+    pub(crate) fn usage_hint(&self) -> Option<String> {
+        let Self::Error(error) = self else {
+            return None;
+        };
+        let error: &(dyn Error + 'static) = error.as_ref();
+        match error.downcast_ref() {
+            Some(CommandError::Usage(usage)) => {
+                Some(usage.usage()).filter(|usage| !usage.is_empty())
+            }
+            _ => None,
+        }
+    }
+
+    /// The exit code that says what kind of failure it was.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Error(error) => Exit::of(error.kind()),
+            Self::Interrupted => Exit::Interrupted,
+            Self::Unheard => Exit::Done,
+        }
+    }
+}
+
+/// The documented exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed in a way that no other code names.
+    Failed = 1,
+    /// Wrong usage or input.
+    Invalid = 2,
+    /// Somebody else was first, or the state forbids it.
+    Conflict = 3,
+    /// What was named does not exist for this caller.
+    NotFound = 4,
+    /// A rule refused.
+    Refused = 5,
+    /// Not now, or the outcome is unknown.
+    Unavailable = 6,
+    /// Stored data is damaged.
+    Corrupt = 7,
+    /// An operator must act first.
+    Environment = 8,
+    /// Interrupted by the user.
+    Interrupted = 130,
+}
+
+impl Exit {
+    const fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Invalid => Self::Invalid,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::Refused => Self::Refused,
+            ErrorKind::Unavailable | ErrorKind::Indeterminate => Self::Unavailable,
+            ErrorKind::Environment => Self::Environment,
+            ErrorKind::Corrupt => Self::Corrupt,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What the command line itself can do wrong.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The words make no command.
+    #[error(transparent)]
+    Usage(UsageError),
+    /// An argument is no identifier.
+    #[error(transparent)]
+    Id(IdError),
+    /// Some of an agent's sessions could not be closed.
+    #[error(transparent)]
+    CloseAgent(CloseAgentError),
+    /// Something irrevocable was asked for without saying so.
+    #[error("{what}; repeat with `--yes` to do it, or with `--dry-run` to see how much it is")]
+    Unconfirmed { what: &'static str },
+    /// What was written to standard output did not arrive.
+    #[error("cannot write to standard output; what the command changed stays changed")]
+    Output(#[source] io::Error),
+    /// The process got no threads, or no signals.
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
+}
+
+impl Coded for CommandError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::Id(_) => "invalid_id",
+            Self::CloseAgent(error) => error.cause.code(),
+            Self::Unconfirmed { .. } => "confirmation_required",
+            Self::Output(_) => "output_failed",
+            Self::Runtime(_) => "start_failed",
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Usage(_) | Self::Id(_) | Self::Unconfirmed { .. } => ErrorKind::Invalid,
+            Self::CloseAgent(error) => error.cause.kind(),
+            Self::Output(_) => ErrorKind::Indeterminate,
+            Self::Runtime(_) => ErrorKind::Environment,
+        }
+    }
+}

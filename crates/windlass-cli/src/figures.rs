@@ -1,0 +1,74 @@
+//! The figures of an error as JSON, so that programs need not read prose.
+
+use std::error::Error;
+
+use serde_json::{Value, json};
+use windlass::core::{Coded, ErrorKind};
+use windlass::session::{Problem, SessionError};
+
+use crate::failure::CommandError;
+
+/// The kind as it is spelled in JSON.
+pub(crate) const fn kind_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Invalid => "invalid",
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::Conflict => "conflict",
+        ErrorKind::Refused => "refused",
+        ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Indeterminate => "indeterminate",
+        ErrorKind::Environment => "environment",
+        ErrorKind::Corrupt => "corrupt",
+        ErrorKind::Closed => "closed",
+        _ => "failed",
+    }
+}
+
+/// The figures of the outermost error of the chain that has any; null if
+/// none has.
+pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(CommandError::CloseAgent(error)) = error.downcast_ref() {
+            return json!({ "closed": error.closed });
+        }
+        if let Some(error) = error.downcast_ref::<SessionError>() {
+            return session(error);
+        }
+        next = error.source();
+    }
+    Value::Null
+}
+
+fn session(error: &SessionError) -> Value {
+    match error {
+        SessionError::Expired { at } => json!({ "at": at }),
+        SessionError::BudgetExceeded { meter, limit, used } => {
+            json!({ "meter": meter, "limit": limit, "used": used })
+        }
+        SessionError::SensitivityExceeded { ceiling } => json!({ "ceiling": ceiling }),
+        SessionError::RateLimited {
+            limit,
+            retry_after_ms,
+        } => {
+            json!({ "limit": limit, "retry_after_ms": retry_after_ms })
+        }
+        SessionError::TooManySessions { max, current } => json!({ "max": max, "current": current }),
+        SessionError::TooManyReservations { max } => json!({ "max": max }),
+        SessionError::ReservationNotFound { call } => json!({ "call": call }),
+        SessionError::Invalid { field, problem } => invalid(field, problem),
+        SessionError::Corrupt { record, .. } => json!({ "record": record }),
+        _ => Value::Null,
+    }
+}
+
+fn invalid(field: &str, problem: &Problem) -> Value {
+    match problem {
+        Problem::TooLong { length, max } => json!({ "field": field, "length": length, "max": max }),
+        Problem::TooMany { count, max } => json!({ "field": field, "count": count, "max": max }),
+        Problem::Range { value, min, max } => {
+            json!({ "field": field, "value": value, "min": min, "max": max })
+        }
+        _ => json!({ "field": field }),
+    }
+}

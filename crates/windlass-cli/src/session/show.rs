@@ -1,0 +1,215 @@
+//! Sessions as text for people.
+
+use windlass::Due;
+use windlass::core::AgentId;
+use windlass::session::{
+    Allow, Charge, Event, Left, Pattern, RateLimit, Reading, Receipt, Session, SweepReport, What,
+};
+
+use crate::table::{fields, plain, rows, time};
+
+/// One session, field by field.
+pub(crate) fn session(session: &Session) -> String {
+    let chain: Vec<&str> = session.chain.iter().map(AgentId::as_str).collect();
+    let mut shown = vec![
+        ("id", session.id.to_string()),
+        ("tenant", session.tenant.to_string()),
+        ("principal", session.principal.to_string()),
+        ("agent", session.agent.to_string()),
+        ("intent", plain(&session.intent)),
+        ("status", session.status.as_str().to_owned()),
+        ("tools", allow(&session.tools)),
+        ("credentials", allow(&session.credentials)),
+        ("ceiling", session.ceiling.to_string()),
+        ("calls", reading(session.budget.calls)),
+        ("tokens", reading(session.budget.tokens)),
+        ("cost_micros", reading(session.budget.cost_micros)),
+        ("rate", session.rate.map_or_else(none, rate)),
+        ("calls_made", session.calls_made.to_string()),
+        ("reservations_open", session.reservations_open.to_string()),
+        ("created_at", time(session.created_at)),
+        ("expires_at", time(session.expires_at)),
+        ("ended_at", session.ended_at.map_or_else(none, time)),
+        ("changed_at", time(session.changed_at)),
+    ];
+    if let Some(parent) = &session.parent {
+        shown.push(("parent", parent.to_string()));
+    }
+    if !chain.is_empty() {
+        shown.push(("chain", chain.join(" > ")));
+    }
+    if !session.clamped.is_empty() {
+        shown.push(("clamped", session.clamped.join(", ")));
+    }
+    fields(shown)
+}
+
+/// Many sessions, one a row.
+pub(crate) fn sessions(sessions: &[Session]) -> String {
+    let shown = sessions.iter().map(|session| {
+        [
+            session.id.to_string(),
+            session.agent.to_string(),
+            session.status.as_str().to_owned(),
+            reading(session.budget.calls),
+            time(session.created_at),
+            time(session.expires_at),
+            plain(&session.intent),
+        ]
+    });
+    rows(
+        [
+            "ID", "AGENT", "STATUS", "CALLS", "CREATED", "EXPIRES", "INTENT",
+        ],
+        shown,
+    )
+}
+
+/// Proof of a use, and what is left after it.
+pub(crate) fn receipt(receipt: &Receipt) -> String {
+    let calls = if receipt.first_call == receipt.last_call {
+        receipt.first_call.to_string()
+    } else {
+        format!("{} to {}", receipt.first_call, receipt.last_call)
+    };
+    let low = if receipt.low { "yes" } else { "no" };
+    let mut shown = vec![("call", calls)];
+    shown.extend(left_fields(&receipt.left));
+    shown.push(("low", low.to_owned()));
+    fields(shown)
+}
+
+/// What is left.
+pub(crate) fn left(left: &Left) -> String {
+    fields(left_fields(left))
+}
+
+fn left_fields(left: &Left) -> [(&'static str, String); 4] {
+    let amount =
+        |left: Option<u64>| left.map_or_else(|| "unlimited".to_owned(), |left| left.to_string());
+    [
+        ("calls_left", left.calls.to_string()),
+        ("tokens_left", amount(left.tokens)),
+        ("cost_micros_left", amount(left.cost_micros)),
+        ("time_left_ms", left.time_ms.to_string()),
+    ]
+}
+
+/// What happened in a session, one event a row.
+pub(crate) fn events(events: &[Event]) -> String {
+    let shown = events.iter().map(|event| {
+        let (kind, call, details) = what(&event.what);
+        let operation = event.operation.as_deref().map_or_else(none, plain);
+        [
+            event.number.to_string(),
+            time(event.at),
+            kind.to_owned(),
+            call.map_or_else(none, |call| call.to_string()),
+            details,
+            operation,
+        ]
+    });
+    rows(
+        ["NUMBER", "AT", "EVENT", "CALL", "DETAILS", "OPERATION"],
+        shown,
+    )
+}
+
+fn what(what: &What) -> (&'static str, Option<u64>, String) {
+    match what {
+        What::Use {
+            call,
+            tool,
+            credentials,
+            sensitivity,
+            charge,
+            reserved,
+        } => {
+            let mut said = vec![format!("tool={}", plain(tool))];
+            said.extend(
+                credentials
+                    .iter()
+                    .map(|name| format!("credential={}", plain(name))),
+            );
+            said.extend(sensitivity.map(|level| format!("sensitivity={level}")));
+            said.extend(charged(*charge));
+            said.extend(reserved.then(|| "reserved".to_owned()));
+            ("use", Some(*call), said.join(" "))
+        }
+        What::Settle { call, charge } => ("settle", Some(*call), charged(*charge).join(" ")),
+        What::Refund { call } => ("refund", Some(*call), String::new()),
+        What::Lapse { call } => ("lapse", Some(*call), String::new()),
+        What::TopUp {
+            calls,
+            tokens,
+            cost_micros,
+        } => {
+            let charge = Charge {
+                tokens: *tokens,
+                cost_micros: *cost_micros,
+            };
+            let mut said = vec![format!("calls={calls}")];
+            said.extend(charged(charge));
+            ("top_up", None, said.join(" "))
+        }
+        What::Close => ("close", None, String::new()),
+    }
+}
+
+fn charged(charge: Charge) -> Vec<String> {
+    let amounts = [
+        ("tokens", charge.tokens),
+        ("cost_micros", charge.cost_micros),
+    ];
+    let given = amounts.into_iter().filter(|(_, amount)| *amount > 0);
+    given
+        .map(|(name, amount)| format!("{name}={amount}"))
+        .collect()
+}
+
+/// What a sweep did.
+pub(crate) fn sweep(report: &SweepReport) -> String {
+    fields([
+        ("scanned", report.scanned.to_string()),
+        ("expired", report.expired.to_string()),
+        ("removed", report.removed.to_string()),
+        ("operations_removed", report.operations_removed.to_string()),
+        ("unreadable", report.unreadable.len().to_string()),
+        (
+            "work_left",
+            if report.truncated { "yes" } else { "no" }.to_owned(),
+        ),
+    ])
+}
+
+/// How much upkeep has come due.
+pub(crate) fn due(due: &Due) -> String {
+    let at_least = if due.more { "at least " } else { "" };
+    format!("{at_least}{} entries are due", due.entries)
+}
+
+fn allow(allow: &Allow) -> String {
+    match allow {
+        Allow::All => "all".to_owned(),
+        Allow::Only(patterns) if patterns.is_empty() => "none".to_owned(),
+        Allow::Only(patterns) => {
+            let shown: Vec<String> = patterns.iter().map(Pattern::as_str).map(plain).collect();
+            shown.join(", ")
+        }
+    }
+}
+
+fn reading(reading: Reading) -> String {
+    match reading.limit {
+        Some(limit) => format!("{} of {limit}", reading.used),
+        None => format!("{} of unlimited", reading.used),
+    }
+}
+
+fn rate(rate: RateLimit) -> String {
+    format!("{} in {} ms", rate.limit, rate.window_ms)
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
