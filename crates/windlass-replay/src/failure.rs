@@ -1,0 +1,65 @@
+//! Every way in which playing recorded runs can fail.
+
+use windlass::OpenError;
+use windlass::core::{Coded, ErrorKind};
+use windlass::session::SessionError;
+
+use crate::verify::Difference;
+
+/// Why a replay did not come to its end. What it had done stays done; played
+/// again into the same store it goes on from there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// No engine could be put over the store.
+    #[error("cannot set up the replay")]
+    Engine(#[source] OpenError),
+    /// An operation on a run's session failed.
+    #[error("cannot {verb} the session of run `{run}`")]
+    Session {
+        /// Which operation.
+        verb: &'static str,
+        /// The run's id.
+        run: String,
+        /// What the engine says.
+        source: SessionError,
+    },
+    /// The store has the run already, from a replay under other restrictions
+    /// or for another agent.
+    #[error("run `{run}` is in this store already, from a replay with other options")]
+    Otherwise {
+        /// The run's id.
+        run: String,
+    },
+    /// The observer asked for the end.
+    #[error("the replay was stopped")]
+    Stopped,
+    /// What is stored could not be read back.
+    #[error("cannot read back what is stored")]
+    Export(#[source] SessionError),
+    /// The store holds something else than an uninterrupted replay leaves.
+    #[error("the store differs from an uninterrupted replay: {0}")]
+    Differs(Difference),
+}
+
+impl Coded for ReplayError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Engine(source) => source.code(),
+            Self::Session { source, .. } | Self::Export(source) => source.code(),
+            Self::Otherwise { .. } => "replayed_otherwise",
+            Self::Stopped => "stopped",
+            Self::Differs(_) => "replay_differs",
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Engine(source) => source.kind(),
+            Self::Session { source, .. } | Self::Export(source) => source.kind(),
+            Self::Otherwise { .. } => ErrorKind::Conflict,
+            Self::Stopped => ErrorKind::Unavailable,
+            Self::Differs(_) => ErrorKind::Corrupt,
+        }
+    }
+}

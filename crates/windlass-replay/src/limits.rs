@@ -1,0 +1,28 @@
+//! Every limit of this crate, with its unit in its name.
+
+/// Most bytes of recorded runs in one recording, over all its files,
+/// decompressed: 1 GiB. What is read is held in memory, at about twice its
+/// size.
+pub const INPUT_BYTES_MAX: u64 = 1 << 30;
+
+/// Most files of one recording.
+pub const FILES_MAX: usize = 10_000;
+
+/// How deep directories of a recording may nest.
+pub const DEPTH_MAX: usize = 16;
+
+/// Most tool calls of one run. At [`STEP_MS`] a call, a run of this length
+/// takes 14 hours of the replay's own time, so its session does not expire.
+pub const STEPS_MAX: usize = 1_000_000;
+
+/// Longest key of a run, in bytes; session and operation ids are made of it.
+pub const RUN_KEY_BYTES_MAX: usize = 64;
+
+/// How much of the replay's own time one step takes.
+pub const STEP_MS: u64 = 50;
+
+/// Runs played at a time where nothing else is asked for.
+pub const JOBS_DEFAULT: usize = 8;
+
+/// Most runs played at a time.
+pub const JOBS_MAX: usize = 256;

@@ -1,0 +1,87 @@
+//! Compares what a replay left with an uninterrupted one in memory.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use windlass::store::Entry;
+use windlass::{Options, StoreLocation, Windlass};
+
+use crate::entries::Entries;
+use crate::failure::ReplayError;
+use crate::replay::Replay;
+
+impl Replay<'_> {
+    /// Plays the same into a new store in memory, and compares what the two
+    /// stores hold of the caller's tenant, key by key and value by value.
+    /// Answers how many entries there are.
+    ///
+    /// Whatever else the tenant has in this store is a difference too.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError::Differs`] with the first difference in key order;
+    /// otherwise as [`Replay::run`].
+    pub async fn verify(&self) -> Result<u64, ReplayError> {
+        let memory = Windlass::open(&StoreLocation::Memory, Options::default()).await;
+        let memory = memory.map_err(ReplayError::Engine)?;
+        Replay {
+            windlass: &memory,
+            ..*self
+        }
+        .run(&())
+        .await?;
+        let tenant = &self.caller.tenant;
+        let ours = Entries::of(self.windlass, tenant).await?;
+        compare(ours, Entries::of(&memory, tenant).await?).await
+    }
+}
+
+async fn compare(mut ours: Entries<'_>, mut wanted: Entries<'_>) -> Result<u64, ReplayError> {
+    let mut count = 0;
+    loop {
+        let (ours, wanted) = (ours.next().await?, wanted.next().await?);
+        if ours.is_none() && wanted.is_none() {
+            return Ok(count);
+        }
+        if let Some(difference) = difference(ours.as_ref(), wanted.as_ref()) {
+            return Err(ReplayError::Differs(difference));
+        }
+        count += 1;
+    }
+}
+
+fn difference(ours: Option<&Entry>, wanted: Option<&Entry>) -> Option<Difference> {
+    let text = |entry: &Entry| String::from_utf8_lossy(&entry.key).into_owned();
+    match (ours, wanted) {
+        (None, None) => None,
+        (Some(ours), None) => Some(Difference::Unexpected(text(ours))),
+        (None, Some(wanted)) => Some(Difference::Missing(text(wanted))),
+        (Some(ours), Some(wanted)) => match ours.key.cmp(&wanted.key) {
+            Ordering::Less => Some(Difference::Unexpected(text(ours))),
+            Ordering::Greater => Some(Difference::Missing(text(wanted))),
+            Ordering::Equal => (ours.value != wanted.value).then(|| Difference::Value(text(ours))),
+        },
+    }
+}
+
+/// How a store differs from what an uninterrupted replay leaves; each names
+/// the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// The key should be there and is not.
+    Missing(String),
+    /// The key is there and should not be.
+    Unexpected(String),
+    /// The key is there with another value.
+    Value(String),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(key) => write!(f, "`{key}` is missing"),
+            Self::Unexpected(key) => write!(f, "`{key}` should not be there"),
+            Self::Value(key) => write!(f, "`{key}` has another value"),
+        }
+    }
+}

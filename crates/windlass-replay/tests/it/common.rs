@@ -1,0 +1,89 @@
+//! Where recordings and stores come from.
+
+use std::path::{Path, PathBuf};
+
+use windlass::session::Caller;
+use windlass::store::KeyRange;
+use windlass::{Options, StoreLocation, Windlass};
+use windlass_replay::{ReadOptions, Recording, Replay, ReplayOptions, Report};
+
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The recordings that the repository holds.
+pub(crate) fn examples() -> PathBuf {
+    workspace().join("docs/examples")
+}
+
+/// A published recording; says so where it is not at hand.
+pub(crate) fn published(name: &str) -> Option<PathBuf> {
+    let path = workspace().join("../shared/data/trajectories").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+    {
+        eprintln!("SKIPPED: {} is not there", path.display());
+    }
+    None
+}
+
+pub(crate) fn read(path: &Path) -> Recording {
+    Recording::read(path, &ReadOptions::default()).unwrap()
+}
+
+pub(crate) fn caller() -> Caller {
+    Caller::new("acme".parse().unwrap(), "replay".parse().unwrap())
+}
+
+pub(crate) async fn memory() -> Windlass {
+    Windlass::open(&StoreLocation::Memory, Options::default())
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn sqlite(directory: &Path) -> Windlass {
+    let location = StoreLocation::Sqlite(directory.join("store.db"));
+    Windlass::open(&location, Options::default()).await.unwrap()
+}
+
+pub(crate) async fn play(
+    windlass: &Windlass,
+    recording: &Recording,
+    options: &ReplayOptions,
+) -> Report {
+    let caller = caller();
+    Replay {
+        windlass,
+        caller: &caller,
+        recording,
+        options,
+    }
+    .run(&())
+    .await
+    .unwrap()
+}
+
+/// Everything a store holds, without the versions.
+pub(crate) async fn contents(windlass: &Windlass) -> Vec<(String, String)> {
+    let export = windlass.store().export(KeyRange::all()).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let entries = export.collect().await.unwrap();
+    entries
+        .iter()
+        .map(|entry| (text(&entry.key), text(&entry.value)))
+        .collect()
+}
+
+/// A report without what may differ between two replays of the same.
+pub(crate) fn timeless(report: &Report) -> Report {
+    let mut report = Report {
+        step_ms_p50: None,
+        step_ms_p99: None,
+        steps_found: 0,
+        ..report.clone()
+    };
+    report.by_run.iter_mut().for_each(|run| run.found = 0);
+    report
+}

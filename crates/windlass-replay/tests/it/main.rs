@@ -1,0 +1,12 @@
+//! Recorded runs, read and played: over examples of our own always, over
+//! published recordings where they are at hand.
+
+#![expect(clippy::unwrap_used, reason = "a test may end where it fails")]
+
+mod common;
+mod count;
+mod interrupted;
+mod played;
+mod reading;
+mod recorded;
+mod refusals;
