@@ -112,8 +112,8 @@ fn docs() -> Result<Outcome, TaskError> {
 /// `layers` has fetched what the dependency graph names.
 pub(crate) fn deny() -> Result<Outcome, TaskError> {
     if commands::answers(&mut cargo(&["deny", "--version"])) {
-        let checks = ["check", "licenses", "bans", "sources"];
-        let mut command = cargo(&["deny", "--offline"]);
+        let checks = ["licenses", "bans", "sources"];
+        let mut command = cargo(&["deny", "--offline", "check", "--hide-inclusion-graph"]);
         command.args(checks);
         return finish(command);
     }

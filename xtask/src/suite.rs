@@ -64,7 +64,7 @@ fn with_nextest(selection: &[&str], length: fn(&Loop) -> u32) -> Result<Outcome,
 
 fn with_cargo(selection: &[&str], length: fn(&Loop) -> u32) -> Result<Outcome, TaskError> {
     let mut command = commands::cargo(&["test", "--no-fail-fast", "--color", "never"]);
-    command.args(["--lib", "--bins", "--tests"]).args(selection);
+    command.arg("--tests").args(selection);
     command.args(["--", "--show-output"]).envs(settings(length));
     let (status, lines) = commands::overhear(&mut command)?;
     Ok(judge(status.success(), &Tally::of_cargo(&lines)))
@@ -90,13 +90,11 @@ fn judge(success: bool, tally: &Tally) -> Outcome {
     for skip in &tally.skips {
         println!("{SKIP_MARK}{skip}");
     }
-    if !success {
-        return Outcome::Failed(format!("of {} tests", tally.run));
+    match (tally.run, success) {
+        (0, _) => Outcome::Failed("no test ran".to_owned()),
+        (run, false) => Outcome::Failed(format!("of {run} tests")),
+        (_, true) => Outcome::Passed(tally.words()),
     }
-    if tally.run == 0 {
-        return Outcome::Failed("no test ran".to_owned());
-    }
-    Outcome::Passed(tally.words())
 }
 
 /// What came of a run.
@@ -212,9 +210,11 @@ test b ... ok
     }
 
     #[test]
-    fn a_successful_run_of_no_tests_is_a_failure() {
-        let outcome = judge(true, &Tally::default());
-        assert_eq!(outcome, Outcome::Failed("no test ran".to_owned()));
+    fn a_run_of_no_tests_is_a_failure_however_it_ended() {
+        for success in [true, false] {
+            let outcome = judge(success, &Tally::default());
+            assert_eq!(outcome, Outcome::Failed("no test ran".to_owned()));
+        }
     }
 
     #[test]
