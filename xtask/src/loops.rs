@@ -58,8 +58,9 @@ pub(crate) const LOOPS: &[Loop] = &[
     },
 ];
 
-/// Variables by which a test speaks to a process of its own: no loops.
-pub(crate) const SIGNALS: &[&str] = &[];
+/// Variables that are no loops: settings of the command, and what a test says
+/// to a process of its own.
+pub(crate) const OTHERS: &[&str] = &["WINDLASS_CONFIG"];
 
 /// How the variables of the project's own tests begin. The settings of the
 /// command have another underscore after the name.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Fault;
 use super::shape::functions_in;
 use super::tree::{File, Tree};
-use crate::loops::{LOOPS, Loop, SIGNALS, variables_in};
+use crate::loops::{LOOPS, Loop, OTHERS, variables_in};
 
 /// Fewest words in the name of a test.
 const NAME_WORDS_MIN: usize = 3;
@@ -79,15 +79,15 @@ pub(super) fn absent(manifest: &File, tree: &Tree) -> Vec<Fault> {
 
 /// Variables that a test reads and the table of loops does not have.
 pub(super) fn variables(file: &File, _: &Tree) -> Vec<Fault> {
-    unknown_variables(&file.text, LOOPS, SIGNALS)
+    unknown_variables(&file.text, LOOPS, OTHERS)
 }
 
-fn unknown_variables(text: &str, loops: &[Loop], signals: &[&str]) -> Vec<Fault> {
+fn unknown_variables(text: &str, loops: &[Loop], others: &[&str]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (index, line) in text.lines().enumerate() {
         for variable in variables_in(line) {
             let repeats = loops.iter().any(|one| one.variable == variable);
-            if !repeats && !signals.contains(&variable) {
+            if !repeats && !others.contains(&variable) {
                 let what = format!("`{variable}` is not in the table of loops");
                 faults.push(Fault::at(index + 1, what));
             }
