@@ -89,6 +89,11 @@ const CHECKS: &[Check] = &[
         faults: words::casts,
     },
     Check {
+        name: "unsafe code says why it is sound",
+        looks_at: File::is_rust,
+        faults: words::unargued_unsafe,
+    },
+    Check {
         name: "no test is left out",
         looks_at: File::is_rust,
         faults: testing::ignored,

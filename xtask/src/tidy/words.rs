@@ -76,6 +76,21 @@ fn cast_in(line: &str) -> Option<&str> {
     })
 }
 
+/// Code that the compiler cannot vouch for, in a file whose header does not
+/// argue why it holds, under the word `Safety`.
+pub(super) fn unargued_unsafe(file: &File, _: &Tree) -> Vec<Fault> {
+    let mut header = file.text.lines().take_while(|line| line.starts_with("//!"));
+    if header.any(|line| line.contains("Safety")) {
+        return Vec::new();
+    }
+    let found = find(&file.views.code, &["unsafe "]).into_iter();
+    let faults = found.map(|(line, _)| {
+        let what = "is unsafe, and the file's header has no argument under `Safety`";
+        Fault::at(line, what)
+    });
+    faults.collect()
+}
+
 /// Where one of the words stands as a word of its own, by line.
 fn find(text: &str, words: &[&'static str]) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
@@ -136,6 +151,19 @@ mod tests {
         }
         let key = concat!("t/acme/wo", "rk/1 {tenant}/wo", "rk/1");
         assert_eq!(faults(machine_paths, key), []);
+    }
+
+    #[test]
+    fn unsafe_code_needs_an_argument_in_the_header() {
+        let code = "#![forbid(unsafe_code)]\nunsafe { a() }";
+        let what = "is unsafe, and the file's header has no argument under `Safety`";
+        let expected = Fault::at(3, what);
+        assert_eq!(
+            faults(unargued_unsafe, &format!("//! A.\n{code}")),
+            [expected]
+        );
+        let argued = format!("//! Safety: a is only called here.\n{code}");
+        assert_eq!(faults(unargued_unsafe, &argued), []);
     }
 
     #[test]
