@@ -83,7 +83,7 @@ pub(super) fn unargued_unsafe(file: &File, _: &Tree) -> Vec<Fault> {
     if header.any(|line| line.contains("Safety")) {
         return Vec::new();
     }
-    let found = find(&file.views.code, &["unsafe "]).into_iter();
+    let found = find(&file.views.code, &["unsafe "]).into_iter().take(1);
     let faults = found.map(|(line, _)| {
         let what = "is unsafe, and the file's header has no argument under `Safety`";
         Fault::at(line, what)
