@@ -14,6 +14,8 @@ use crate::usage::UsageError;
 pub(crate) enum Failure {
     /// Something was refused or went wrong.
     Error(Box<dyn Coded + Send + Sync>),
+    /// A check that was asked for found what it looks for.
+    Check(Box<dyn Coded + Send + Sync>),
     /// The user interrupted it.
     Interrupted,
     /// Whoever read standard output has stopped; there is nobody to tell.
@@ -50,6 +52,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Error(error) => Exit::of(error.kind()),
+            Self::Check(_) => Exit::Failed,
             Self::Interrupted => Exit::Interrupted,
             Self::Unheard => Exit::Done,
         }

@@ -165,7 +165,7 @@ impl Output {
 
 /// What each layer says, outermost first.
 fn messages(failure: &Failure) -> Vec<String> {
-    let Failure::Error(error) = failure else {
+    let (Failure::Error(error) | Failure::Check(error)) = failure else {
         return vec!["interrupted".to_owned()];
     };
     let mut said = vec![plain(&error.to_string())];
@@ -187,6 +187,7 @@ fn failure_json(failure: &Failure) -> Value {
             kind_name(error.kind()),
             figures(error.as_ref()),
         ),
+        Failure::Check(error) => (error.code(), "failed", Value::Null),
         Failure::Interrupted | Failure::Unheard => ("interrupted", "interrupted", Value::Null),
     };
     let mut error = json!({ "code": code, "kind": kind, "message": message });
