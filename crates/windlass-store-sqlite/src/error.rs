@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -89,9 +90,24 @@ impl Failure {
 impl From<rusqlite::Error> for Failure {
     fn from(cause: rusqlite::Error) -> Self {
         let (kind, context) = describe(&cause);
-        Self::new(kind, context).caused_by(cause)
+        Self::new(kind, context).caused_by(Said(cause))
     }
 }
+
+/// What SQLite said, as one layer: the driver's own chain says it twice.
+#[derive(Debug)]
+struct Said(rusqlite::Error);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.sqlite_error() {
+            Some(error) => write!(f, "SQLite result {}: {}", error.extended_code, self.0),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl Error for Said {}
 
 /// Whether a commit that failed with `cause` has certainly not happened.
 ///
@@ -129,7 +145,7 @@ fn describe_code(code: rusqlite::ffi::Error) -> (StoreErrorKind, &'static str) {
     }
     match code.code {
         ErrorCode::DatabaseCorrupt => (Corrupt, "the database file is damaged"),
-        ErrorCode::NotADatabase => (Corrupt, "the file is not a database"),
+        ErrorCode::NotADatabase => (Corrupt, "the file is damaged or was never a store"),
         // Statements of this crate fit its schema, so one that SQLite cannot
         // compile means that the schema was changed by somebody else.
         ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => {

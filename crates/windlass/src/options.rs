@@ -29,16 +29,19 @@ impl Options {
         }
     }
 
-    /// The session settings with the sharing that holds for all.
+    /// The session settings with the sharing that holds for all, checked
+    /// before anything is opened.
     ///
     /// # Errors
     ///
     /// [`OpenError::Sharing`] if the session settings ask for exclusiveness
-    /// that the store would not enforce.
+    /// that the store would not enforce, [`OpenError::Sessions`] if they are
+    /// out of range.
     pub(crate) fn checked_sessions(&self) -> Result<Config, OpenError> {
         if self.sharing == Sharing::Shared && self.sessions.sharing == Sharing::Exclusive {
             return Err(OpenError::Sharing);
         }
+        self.sessions.check().map_err(OpenError::Sessions)?;
         Ok(Config {
             sharing: self.sharing,
             ..self.sessions.clone()
