@@ -5,6 +5,7 @@
 
 mod common;
 mod count;
+mod cut;
 mod interrupted;
 mod played;
 mod reading;

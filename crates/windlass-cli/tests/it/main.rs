@@ -1,0 +1,5 @@
+//! The command as its users meet it: as a process.
+
+#![expect(clippy::unwrap_used, reason = "a test may end where it fails")]
+
+mod replay;
