@@ -18,6 +18,7 @@ mod input;
 mod output;
 mod replay;
 mod session;
+mod signals;
 mod store;
 mod table;
 mod usage;
@@ -31,7 +32,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::args::{Cli, Command};
 use crate::config::Environment;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -54,19 +55,26 @@ fn run(words: Vec<OsString>, environment: Environment, output: &Output) -> Resul
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(failure::CommandError::Runtime)?;
-    let done = runtime.block_on(async {
-        tokio::select! {
-            done = dispatch(cli, environment) => done,
-            interrupt = tokio::signal::ctrl_c() => match interrupt {
-                Ok(()) => Err(Failure::Interrupted),
-                Err(cause) => Err(failure::CommandError::Runtime(cause).into()),
-            },
-        }
-    });
+        .map_err(CommandError::Runtime)?;
+    let done = runtime.block_on(unless_interrupted(dispatch(cli, environment)));
     // A blocking read of standard input cannot be ended; it is left behind.
     runtime.shutdown_background();
     done
+}
+
+/// Runs a command until it ends or the user interrupts it.
+async fn unless_interrupted(
+    command: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let _limit = signals::outlive_file_size_limit().map_err(CommandError::Runtime)?;
+    tokio::select! {
+        biased;
+        interrupt = tokio::signal::ctrl_c() => match interrupt {
+            Ok(()) => Err(Failure::Interrupted),
+            Err(cause) => Err(CommandError::Runtime(cause).into()),
+        },
+        done = command => done,
+    }
 }
 
 /// The parsed command line; `None` if it only asked for help or the version,
@@ -87,15 +95,11 @@ fn parse(words: Vec<OsString>, output: &Output) -> Result<Option<Cli>, Failure> 
 
 async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
     let Cli { global, command } = cli;
-    let command = match command {
-        Command::Config(command) => return config::command::run(&command, &global, &environment),
-        command => command,
-    };
-    let context = Context::new(&global, &environment)?;
+    let context = || Context::new(&global, &environment);
     match command {
-        Command::Session(command) => session::run(command, &context).await,
-        Command::Store(command) => store::run(&command, &context).await,
-        Command::Replay(args) => replay::run(args, &context).await,
-        Command::Config(_) => Ok(()),
+        Command::Session(command) => session::run(command, &context()?).await,
+        Command::Store(command) => store::run(&command, &context()?).await,
+        Command::Replay(args) => replay::run(args, &context()?).await,
+        Command::Config(command) => config::command::run(&command, &global, &environment),
     }
 }
