@@ -122,3 +122,72 @@ impl Env for RunEnv {
         self.system.sleep_until(deadline)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use windlass::session::limits::TIME_LIMIT_MS_MAX;
+
+    use super::*;
+    use crate::Format;
+    use crate::limits::{RUN_KEY_BYTES_MAX, STEPS_MAX};
+    use crate::model::Source;
+
+    fn run(key: &str) -> Run {
+        let digest = "0123456789abcdef".repeat(4);
+        let (name, format) = ("a.json".to_owned(), Format::TauBench);
+        Run {
+            source: Arc::new(Source {
+                name,
+                format,
+                digest,
+            }),
+            index: 2,
+            key: key.to_owned(),
+            agent: "agent".parse().unwrap(),
+            calls_budget: None,
+            messages: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_longest_key_leaves_room_for_every_operation() {
+        let names = Names::new(&run(&"k".repeat(RUN_KEY_BYTES_MAX)));
+        let operations = [names.create(), names.close(), names.step(STEPS_MAX)];
+        let numbers = operations.map(|operation| names.step_of(operation.as_str()));
+        assert_eq!(numbers, [None, None, Some(STEPS_MAX)]);
+    }
+
+    #[test]
+    fn a_step_belongs_to_its_run_only() {
+        let (short, long) = (Names::new(&run("1")), Names::new(&run("1:use:1")));
+        assert_eq!(short.step_of(long.step(4).as_str()), None);
+        assert_eq!(long.step_of(short.step(1).as_str()), None);
+    }
+
+    #[test]
+    fn the_longest_run_ends_before_its_session_expires() {
+        let env = RunEnv::new(&run("1"));
+        let begun = env.now();
+        env.enter(STEPS_MAX + 1);
+        assert!(
+            env.now().since(begun) < TIME_LIMIT_MS_MAX,
+            "{} ms",
+            env.now().since(begun)
+        );
+    }
+
+    #[test]
+    fn random_bytes_are_the_runs_own_and_the_same_each_time() {
+        let drawn = |key: &str| {
+            let mut bytes = [0; 40];
+            RunEnv::new(&run(key)).random(&mut bytes).unwrap();
+            bytes
+        };
+        assert_eq!(drawn("1"), drawn("1"));
+        assert_ne!(drawn("1"), drawn("2"));
+        assert_ne!(drawn("1")[..8], drawn("1")[32..]);
+    }
+}
