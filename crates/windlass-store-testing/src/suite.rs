@@ -102,13 +102,20 @@ pub(crate) async fn judge(
     promise: u8,
     trial: impl Future<Output = Trial>,
 ) -> Result<Outcome, Broken> {
-    let limit = Duration::from_secs(TRIAL_SECONDS_MAX);
+    judge_within(Duration::from_secs(TRIAL_SECONDS_MAX), promise, trial).await
+}
+
+async fn judge_within(
+    limit: Duration,
+    promise: u8,
+    trial: impl Future<Output = Trial>,
+) -> Result<Outcome, Broken> {
     match tokio::time::timeout(limit, trial).await {
         Ok(Ok(())) => Ok(Outcome::Passed),
         Ok(Err(Stop::NotApplicable(reason))) => Ok(Outcome::NotApplicable { reason }),
         Ok(Err(Stop::Broken(detail))) => Err(Broken { promise, detail }),
         Err(_) => {
-            let detail = format!("a call did not return within {TRIAL_SECONDS_MAX} s");
+            let detail = format!("a call did not return within {limit:?}");
             Err(Broken { promise, detail })
         }
     }
@@ -124,15 +131,23 @@ pub(crate) async fn judge(
 pub fn assert_kept(number: u8, mut fixture: impl Fixture, not_applicable: &[u8]) {
     let promise = PROMISES[usize::from(number) - 1];
     let outcome = block_on(promise.check(&mut fixture));
-    let declared = not_applicable.contains(&number);
+    if let Some(objection) = objection(number, outcome, not_applicable.contains(&number)) {
+        panic!("{objection}");
+    }
+}
+
+/// What is wrong with an outcome; `declared` says that the promise was said
+/// not to apply.
+fn objection(number: u8, outcome: Result<Outcome, Broken>, declared: bool) -> Option<String> {
     match outcome {
-        Ok(Outcome::Passed) if !declared => {}
-        Ok(Outcome::NotApplicable { .. }) if declared => {}
-        Ok(Outcome::Passed) => panic!("P{number} applies, but was declared not to"),
-        Ok(Outcome::NotApplicable { reason }) => {
-            panic!("P{number} does not apply ({reason}), and was not declared so")
+        Err(broken) => Some(broken.to_string()),
+        Ok(Outcome::Passed) if declared => {
+            Some(format!("P{number} applies, but was declared not to"))
         }
-        Err(broken) => panic!("{broken}"),
+        Ok(Outcome::NotApplicable { reason }) if !declared => Some(format!(
+            "P{number} does not apply ({reason}), and was not declared so"
+        )),
+        Ok(_) => None,
     }
 }
 
@@ -181,4 +196,61 @@ macro_rules! conformance_tests {
             }
         )*
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_that_hangs_is_a_broken_promise() {
+        let hung = block_on(judge_within(Duration::ZERO, 14, std::future::pending()));
+        let detail = "a call did not return within 0ns".to_owned();
+        assert_eq!(
+            hung,
+            Err(Broken {
+                promise: 14,
+                detail
+            })
+        );
+    }
+
+    #[test]
+    fn an_outcome_must_be_the_declared_one() {
+        let excused = || {
+            Ok(Outcome::NotApplicable {
+                reason: "no file".to_owned(),
+            })
+        };
+        let broken = || {
+            Err(Broken {
+                promise: 11,
+                detail: "lost".to_owned(),
+            })
+        };
+        let cases = [
+            (Ok(Outcome::Passed), false, None),
+            (excused(), true, None),
+            (
+                Ok(Outcome::Passed),
+                true,
+                Some("P11 applies, but was declared not to"),
+            ),
+            (
+                excused(),
+                false,
+                Some("P11 does not apply (no file), and was not declared so"),
+            ),
+            (broken(), false, Some("P11 broken: lost")),
+            (broken(), true, Some("P11 broken: lost")),
+        ];
+        for (outcome, declared, expected) in cases {
+            let shown = format!("{outcome:?}, declared {declared}");
+            assert_eq!(
+                objection(11, outcome, declared).as_deref(),
+                expected,
+                "{shown}"
+            );
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! How the trial of a promise ends.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use windlass_store::StoreError;
 
@@ -89,13 +89,26 @@ pub(crate) fn ensure_equal<T: PartialEq + fmt::Debug>(
 
 /// The debug form of something, cut where it stops being readable.
 pub(crate) fn brief(value: &impl fmt::Debug) -> String {
-    const LONGEST: usize = 600;
-    let mut text = format!("{value:?}");
-    if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
-        text.truncate(cut);
-        text.push('…');
+    let mut short = Short(String::new());
+    // An error means that it is long enough.
+    let cut = write!(short, "{value:?}").is_err();
+    if cut { short.0 + "…" } else { short.0 }
+}
+
+/// Text that takes no more once it is long, so that megabytes of values are
+/// not written out to be thrown away.
+struct Short(String);
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        const LONGEST: usize = 600;
+        self.0.push_str(text);
+        if self.0.len() > LONGEST {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
     }
-    text
 }
 
 /// An error and all its causes in one line.

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use windlass_store::{
     Batch, Commit, Entry, KeyRange, Store, StoreError, StoreErrorKind, StoreExt, Version,
 };
@@ -113,6 +114,30 @@ pub(crate) fn spawn<T: Send + 'static>(
 pub(crate) fn spawn_commit(store: &Arc<dyn Store>, batch: Batch) -> JoinHandle<Trial<Commit>> {
     let store = Arc::clone(store);
     spawn(async move { Ok(store.commit(batch).await?) })
+}
+
+/// Runs calls at one moment, each on a task of its own, and gives their
+/// answers in order.
+///
+/// No call begins before every task runs: what a fast store does in a call is
+/// over long before a task that sleeps is woken.
+pub(crate) async fn together<T, F>(calls: Vec<F>) -> Trial<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Trial<T>> + Send + 'static,
+{
+    let missing = Arc::new(AtomicUsize::new(calls.len()));
+    let start = |call: F| {
+        let missing = Arc::clone(&missing);
+        spawn(async move {
+            missing.fetch_sub(1, Ordering::SeqCst);
+            while missing.load(Ordering::SeqCst) > 0 {
+                yield_now().await;
+            }
+            call.await
+        })
+    };
+    join(calls.into_iter().map(start).collect()).await
 }
 
 /// Waits for all tasks and gives their answers in order.

@@ -3,30 +3,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Barrier;
-use tokio::task::JoinHandle;
 use windlass_store::{Batch, Commit, Expect, Store, StoreExt, Version};
 
-use super::common::{apply, everything, join, join_one, put, spawn, text};
+use super::common::{apply, everything, join, join_one, put, spawn, text, together};
 use crate::model::Model;
 use crate::serial;
 use crate::verdict::{Trial, ensure, ensure_equal};
 use crate::{Fixture, Moment, Pausing, Random, Verb};
 
 const CALLERS: usize = 8;
-const INCREMENTS: usize = 20;
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 25;
 
 pub(crate) async fn p09_concurrent_increments_lose_nothing(fixture: &mut dyn Fixture) -> Trial {
     let store = fixture.fresh().await?;
-    let callers = (0..CALLERS)
-        .map(|_| increments(&store, INCREMENTS))
-        .collect();
-    join(callers).await?;
-    let expected = Some((CALLERS * INCREMENTS).to_string());
-    ensure_equal(&text(&*store, &counter()).await?, &expected, || {
-        "the sum of increments".into()
-    })?;
+    let handles = [Arc::clone(&store), Arc::clone(&store)];
+    increments(&handles, CALLERS).await?;
     overtaken(&store).await
 }
 
@@ -34,15 +25,27 @@ fn counter() -> Bytes {
     "acme/counter".into()
 }
 
-/// A task that increments the counter so many times, creating it if it must.
-fn increments(store: &Arc<dyn Store>, count: usize) -> JoinHandle<Trial> {
-    let store = Arc::clone(store);
-    spawn(async move {
-        for _ in 0..count {
-            while !increment(&*store).await? {}
-        }
-        Ok(())
-    })
+/// Lets callers increment the counter, round by round and all at once, on the
+/// handles in turn; the first to come creates it.
+async fn increments(handles: &[Arc<dyn Store>; 2], callers: usize) -> Trial {
+    for round in 1..=ROUNDS {
+        let call = |number: usize| {
+            let store = Arc::clone(&handles[number % 2]);
+            async move {
+                while !increment(&*store).await? {}
+                Ok(())
+            }
+        };
+        together((0..callers).map(call).collect()).await?;
+        let (sum, expected) = (
+            text(&*handles[round % 2], &counter()).await?,
+            callers * round,
+        );
+        ensure_equal(&sum, &Some(expected.to_string()), || {
+            "the sum of increments".into()
+        })?;
+    }
+    Ok(())
 }
 
 /// Reads the counter and writes the next number; `false` if somebody else did
@@ -166,18 +169,13 @@ async fn reset(store: &dyn Store) -> Trial<(Version, Version)> {
     Ok((x, y))
 }
 
-/// Commits every batch on a task of its own, all started at one moment, on
-/// the handles in turn.
+/// Commits all batches at one moment, on the handles in turn.
 async fn at_once(handles: &[Arc<dyn Store>; 2], batches: Vec<Batch>) -> Trial<Vec<Commit>> {
-    let barrier = Arc::new(Barrier::new(batches.len()));
-    let start = |(number, batch): (usize, Batch)| {
-        let (store, barrier) = (Arc::clone(&handles[number % 2]), Arc::clone(&barrier));
-        spawn(async move {
-            barrier.wait().await;
-            Ok(store.commit(batch).await?)
-        })
+    let call = |(number, batch): (usize, Batch)| {
+        let store = Arc::clone(&handles[number % 2]);
+        async move { Ok(store.commit(batch).await?) }
     };
-    join(batches.into_iter().enumerate().map(start).collect()).await
+    together(batches.into_iter().enumerate().map(call).collect()).await
 }
 
 /// Holds every batch right before its commit, then lets all go.
@@ -246,15 +244,7 @@ pub(crate) async fn p17_two_processes_never_both_win_one_check(fixture: &mut dyn
     let handles = [store, contender];
     next_call_sees(&handles).await?;
     one_creator(&handles).await?;
-    let callers = (0..4)
-        .map(|number| increments(&handles[number % 2], INCREMENTS / 2))
-        .collect();
-    join(callers).await?;
-    let expected = Some((4 * (INCREMENTS / 2)).to_string());
-    let sum = text(&*handles[1], &counter()).await?;
-    ensure_equal(&sum, &expected, || {
-        "the sum of increments of two processes".into()
-    })?;
+    increments(&handles, 4).await?;
     crossed(&handles).await?;
     any_order(&handles).await?;
     survivor(handles).await

@@ -19,7 +19,7 @@ pub(crate) async fn p08_all_pages_of_one_read_show_one_point_in_time(
     fixture: &mut dyn Fixture,
 ) -> Trial {
     let store = fixture.fresh().await?;
-    fill(&*store, "n", 200).await?;
+    fill(&*store, "n", 60).await?;
     apply(&*store, spread(0)).await?;
     let readers = (0..READERS)
         .map(|_| spawn(watch(Arc::clone(&store))))

@@ -71,7 +71,7 @@ async fn conflicts_between(store: &dyn Store, seen: &mut Seen) -> Trial {
             "before a conflict",
         )?;
         let losing = Batch::new()
-            .check("acme/none", Expect::Present)
+            .check("acme/a", Expect::Absent)
             .put("acme/a", "2");
         let answer = store.commit(losing).await?;
         ensure(matches!(answer, Commit::Conflict { .. }), || {
