@@ -31,7 +31,8 @@ pub(crate) struct Cli {
 /// What every command understands.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Global {
-    /// Where the store is: `memory:` or `sqlite:PATH`
+    /// Where the store is: `memory:` or `sqlite:PATH` [default:
+    /// sqlite:./windlass.db]
     #[arg(
         long,
         global = true,
@@ -39,7 +40,7 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) store: Option<String>,
-    /// Whose data it is
+    /// Whose data it is [default: default]
     #[arg(
         long,
         global = true,
@@ -47,7 +48,7 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) tenant: Option<String>,
-    /// Who calls
+    /// Who calls [default: cli]
     #[arg(
         long,
         global = true,
@@ -55,7 +56,7 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) principal: Option<String>,
-    /// The configuration file
+    /// The configuration file [default: windlass.toml, if there is one]
     #[arg(
         long,
         global = true,
@@ -66,7 +67,7 @@ pub(crate) struct Global {
     /// Speak JSON: one object a line
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
-    /// When to use colours
+    /// When to use colours [default: auto]
     #[arg(
         long,
         global = true,

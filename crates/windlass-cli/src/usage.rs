@@ -47,9 +47,16 @@ impl UsageError {
             Some(end) => text.split_at(end),
             None => (text, ""),
         };
-        let words: Vec<&str> = wrong.split_whitespace().collect();
-        (words.join(" "), usage.trim().to_owned())
+        let sentences = wrong.split("\n\n").map(one_line);
+        (
+            sentences.collect::<Vec<_>>().join("; "),
+            usage.trim().to_owned(),
+        )
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn is_harmless(word: &str) -> bool {

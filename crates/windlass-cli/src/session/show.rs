@@ -176,7 +176,7 @@ pub(crate) fn sweep(report: &SweepReport) -> String {
         ("operations_removed", report.operations_removed.to_string()),
         ("unreadable", report.unreadable.len().to_string()),
         (
-            "work_left",
+            "truncated",
             if report.truncated { "yes" } else { "no" }.to_owned(),
         ),
     ])

@@ -2,4 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end where it fails")]
 
+mod bench;
+mod refusals;
 mod replay;
+mod streams;
+mod transcripts;

@@ -1,0 +1,197 @@
+//! A directory of its own in which the command is run, and what came out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use windlass::{Options, StoreLocation, Windlass};
+
+/// An empty directory with the default store in it, once one is made.
+pub(crate) struct Bench {
+    directory: TempDir,
+}
+
+/// What one run of the command said, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A bench whose store has the session `s1` of agent `scout`, which may
+    /// call `search` and `read_*` and has 10 calls.
+    pub(crate) fn with_session() -> Self {
+        let bench = Self::new();
+        let create = "session create --id s1 --agent scout --intent errands --tool search --tool read_* --calls 10";
+        bench.run(create).assert_code(0);
+        bench
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The command with these arguments, out of reach of the machine's own
+    /// settings.
+    pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("windlass"));
+        command
+            .env_clear()
+            .current_dir(self.directory())
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command with the words of `line`, which has no quotes.
+    pub(crate) fn run(&self, line: &str) -> Ran {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Ran::new(&self.command(&words).output().unwrap())
+    }
+
+    /// Runs the command with exactly these arguments.
+    pub(crate) fn run_words(&self, words: &[&str]) -> Ran {
+        Ran::new(&self.command(words).output().unwrap())
+    }
+
+    /// Runs the command with `input` on its standard input.
+    pub(crate) fn run_with_input(&self, line: &str, input: &[u8]) -> Ran {
+        let file = self.path(".input");
+        fs::write(&file, input).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = self.command(&words);
+        command.stdin(fs::File::open(&file).unwrap());
+        Ran::new(&command.output().unwrap())
+    }
+
+    /// Every key and value of the default store.
+    pub(crate) fn export(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let location = StoreLocation::Sqlite(self.path("windlass.db"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let windlass = Windlass::open(&location, Options::default()).await.unwrap();
+            let entries = windlass.export().await.unwrap().collect().await.unwrap();
+            windlass.close().await.unwrap();
+            entries
+                .into_iter()
+                .map(|entry| (entry.key.to_vec(), entry.value.to_vec()))
+                .collect()
+        })
+    }
+}
+
+impl Ran {
+    pub(crate) fn new(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+
+    /// Panics with everything that was said unless it ended with `code`.
+    pub(crate) fn assert_code(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    /// Every line of standard output as JSON.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// The one error on standard error.
+    pub(crate) fn error(&self) -> Value {
+        let mut lines = self.stderr.lines();
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("no error was said: {self:?}"));
+        assert_eq!(lines.next(), None, "more than one line: {self:?}");
+        let mut error: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{self:?}"));
+        error["error"].take()
+    }
+
+    /// All of it as one text, with times made the same for every run.
+    pub(crate) fn transcript(&self) -> String {
+        let mut text = String::new();
+        text.push_str(&self.stdout);
+        text.extend(self.stderr.lines().map(|line| format!("stderr: {line}\n")));
+        if self.code != Some(0) {
+            text.push_str(&format!("exit code: {:?}\n", self.code.unwrap()));
+        }
+        settled(&text)
+    }
+}
+
+/// Says what a test leaves out on this machine, and why.
+#[expect(
+    clippy::print_stderr,
+    reason = "a test that leaves something out must say so"
+)]
+pub(crate) fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+/// `text` with every time of day, every cursor's time and what is left of an
+/// hour made the same for every run, width kept.
+pub(crate) fn settled(text: &str) -> String {
+    let mut settled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
+        settled.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let (shown, length) = number(rest);
+        settled.push_str(&shown);
+        rest = &rest[length..];
+    }
+    settled.push_str(rest);
+    settled
+}
+
+/// What stands for the number that `text` begins with, and how long that is.
+fn number(text: &str) -> (String, usize) {
+    const TIME: &str = "2026-01-01T00:00:00.000Z";
+    if let Some(candidate) = text.get(..TIME.len())
+        && candidate.bytes().zip(TIME.bytes()).all(|(found, model)| {
+            if model.is_ascii_digit() {
+                found.is_ascii_digit()
+            } else {
+                found == model
+            }
+        })
+    {
+        return (TIME.to_owned(), TIME.len());
+    }
+    let length = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
+    let digits = &text[..length];
+    let shown = match length {
+        13 => "1767225600000",
+        7 if digits.starts_with("35") => "3600000",
+        _ => digits,
+    };
+    (shown.to_owned(), length)
+}

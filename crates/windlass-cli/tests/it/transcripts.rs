@@ -1,0 +1,231 @@
+//! What every command prints, for people and as JSON.
+
+use crate::bench::Bench;
+
+/// Runs the lines one after the other and writes down all that was said.
+fn transcript(bench: &Bench, lines: &[&str]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&format!(
+            "$ windlass {line}\n{}\n",
+            bench.run(line).transcript()
+        ));
+    }
+    text
+}
+
+#[test]
+fn sessions_are_created_used_and_closed_in_words() {
+    let bench = Bench::new();
+    let lines = [
+        "session create --id s1 --agent scout --intent errands --tool search --tool read_* --calls 10 --tokens 500",
+        "session use s1 search --agent scout --tokens 40 --operation first",
+        "session use s1 search --agent scout --tokens 40 --operation first",
+        "session use s1 read_mail read_news --any-agent",
+        "session use s1 search --agent scout --tokens 100 --reserve",
+        "session settle s1 4 --agent scout --tokens 160",
+        "session use s1 search --agent scout --tokens 10 --reserve",
+        "session refund s1 5 --agent scout",
+        "session top-up s1 --calls 5 --tokens 100",
+        "session use s1 send_mail --agent scout",
+        "session show s1",
+        "session history s1",
+        "session close s1",
+        "session close s1",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+}
+
+#[test]
+fn sessions_are_created_used_and_closed_as_json() {
+    let bench = Bench::new();
+    let lines = [
+        "--json session create --id s1 --agent scout --intent errands --tool search --credential vault_* --calls 10 --ceiling internal --rate-limit 5 --chain planner",
+        "--json session use s1 search --agent scout --credential vault_a --sensitivity internal --cost-micros 7",
+        "--json session use s1 search --agent scout --tokens 100 --reserve --operation estimate",
+        "--json session settle s1 2 --agent scout --tokens 160",
+        "--json session use s1 search --agent scout --reserve",
+        "--json session refund s1 3 --agent scout",
+        "--json session top-up s1 --calls 5",
+        "--json session use s1 send_mail --agent scout",
+        "--json session use s1 search --agent somebody",
+        "--json session show s1",
+        "--json session history s1",
+        "--json session close s1",
+        "--json session close s1",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+}
+
+#[test]
+fn lists_and_counts_come_as_tables_and_as_one_object_a_row() {
+    let bench = Bench::new();
+    for id in ["s1", "s2", "s3"] {
+        bench
+            .run(&format!(
+                "session create --id {id} --agent scout --intent errands"
+            ))
+            .assert_code(0);
+    }
+    bench
+        .run("session create --id t1 --agent courier --intent parcels")
+        .assert_code(0);
+    bench.run("session close s2").assert_code(0);
+    let lines = [
+        "session list --oldest-first",
+        "session list --agent courier",
+        "session list --status closed",
+        "session list --status expired",
+        "session list --json --agent courier",
+        "session count scout",
+        "session count nobody",
+        "--json session count scout",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+}
+
+#[test]
+fn ending_many_sessions_asks_first_and_says_how_many_it_were() {
+    let bench = Bench::new();
+    for id in ["s1", "s2"] {
+        bench
+            .run(&format!(
+                "session create --id {id} --agent scout --intent errands"
+            ))
+            .assert_code(0);
+    }
+    let lines = [
+        "session close-agent scout",
+        "--json session close-agent scout",
+        "session close-agent scout --dry-run",
+        "--json session close-agent scout --dry-run",
+        "session close-agent scout --yes",
+        "--json session close-agent scout --yes",
+        "session sweep",
+        "session sweep --dry-run",
+        "--json session sweep --dry-run",
+        "session sweep --yes",
+        "--json session sweep --yes",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+}
+
+#[test]
+fn settings_show_their_values_and_where_they_came_from() {
+    let bench = Bench::new();
+    std::fs::write(
+        bench.path("windlass.toml"),
+        "[sessions]\ncap = 3\n[store]\nsharing = \"exclusive\"\n",
+    )
+    .unwrap();
+    let lines = [
+        "config show",
+        "config show --origin --tenant acme",
+        "config show --json",
+        "config show --json --origin --store memory:",
+        "config check",
+        "config check --json",
+        "config path",
+        "config path --json",
+        "config path --config missing.toml",
+        "config path --json --config missing.toml",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+}
+
+#[test]
+fn a_store_in_memory_lives_as_long_as_the_command() {
+    let bench = Bench::new();
+    let lines = [
+        "--store memory: session create --id s1 --agent scout --intent errands --json",
+        "--store memory: session show s1",
+        "--store memory: store health",
+        "--store memory: --json store health",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+    assert_eq!(
+        std::fs::read_dir(bench.directory()).unwrap().count(),
+        0,
+        "a file was left behind"
+    );
+}
+
+#[test]
+fn a_durable_store_says_how_it_is() {
+    let bench = Bench::with_session();
+    let health = bench
+        .run("store health --json")
+        .assert_code(0)
+        .objects()
+        .remove(0);
+    assert_eq!(health["location"], "sqlite:./windlass.db");
+    assert!(
+        health["database"]
+            .as_str()
+            .unwrap()
+            .starts_with("SQLite 3."),
+        "{health}"
+    );
+    assert_eq!(
+        (&health["survives_power_loss"], &health["settled"]),
+        (&true.into(), &true.into())
+    );
+    let names: Vec<String> = bench
+        .run("store health")
+        .assert_code(0)
+        .stdout
+        .lines()
+        .map(first_word)
+        .collect();
+    let expected = [
+        "location",
+        "database",
+        "survives_power_loss",
+        "settled",
+        "wal_bytes",
+        "oldest_reader_ms",
+    ];
+    assert_eq!(names, expected);
+}
+
+fn first_word(line: &str) -> String {
+    line.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[test]
+fn help_names_every_command_and_every_exit_code() {
+    let bench = Bench::new();
+    let lines = [
+        "--help",
+        "session --help",
+        "session create --help",
+        "session use --help",
+        "config --help",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+}
+
+#[test]
+fn usage_that_makes_no_command_is_explained_on_standard_error() {
+    let bench = Bench::new();
+    let lines = [
+        "session",
+        "session crate",
+        "session create --agent scout",
+        "session show",
+        "session show s1 --tenent acme",
+        "session use s1 search",
+        "session use s1 search --agent a --any-agent",
+        "session use s1 search --agent a --tokens ten",
+        "session use s1 search --agent a --tokens -1",
+        "session use s1 search --agent a --tokens 18446744073709551616",
+        "session use s1 search --agent a --sensitivity secret",
+        "session list --limit 5 --all",
+        "--json session crate",
+        "--json session use s1 search",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+}
