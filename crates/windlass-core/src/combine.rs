@@ -80,7 +80,9 @@ impl<D: Drive> Combiner<D> {
     ///
     /// Nothing happens before the first poll. Dropping the future withdraws
     /// the request if its run has not begun, and otherwise only stops
-    /// listening.
+    /// listening. A future that is kept but polled no more can hold up the
+    /// others, since it may be the one that was woken: drop what is not
+    /// wanted any longer.
     pub const fn submit(&self, request: D::Request) -> Submit<'_, D> {
         Submit {
             shared: &self.shared,
@@ -194,15 +196,18 @@ impl<D: Drive> Shared<D> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Polls the run for as long as it wants to be polled; starts one if none
-    /// is under way. `rounds` bounds how many runs one caller sees to an end.
-    fn advance(self: &Arc<Self>, mut rounds: usize) {
-        while rounds > 0 {
+    /// Polls the run if it wants to be polled; starts one if none is under
+    /// way. `rounds` bounds how many runs one caller sees to an end.
+    ///
+    /// A run that is pending is left at once, even if it was woken meanwhile:
+    /// what it waits for may be that the caller's own executor gets its turn.
+    fn advance(self: &Arc<Self>, rounds: usize) {
+        for _ in 0..rounds {
             let Some(running) = self.take_run() else {
                 return;
             };
-            if self.poll_run(running) {
-                rounds -= 1;
+            if !self.poll_run(running) {
+                break;
             }
         }
         self.pass_on();
@@ -253,44 +258,29 @@ impl<D: Drive> Shared<D> {
         })
     }
 
-    /// Polls until the run is pending and not woken, or has ended (`true`).
+    /// Polls the run once; whether it has ended.
     fn poll_run(self: &Arc<Self>, mut running: Running<D>) -> bool {
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
-        loop {
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                running.future.as_mut().poll(&mut context)
-            }));
-            match polled {
-                Ok(Poll::Pending) => match self.park(running) {
-                    Some(again) => running = again,
-                    None => return false,
-                },
-                Ok(Poll::Ready(answers)) => {
-                    self.finish(&running.tickets, answers);
-                    return true;
-                }
-                Err(_panic) => {
-                    self.finish(&running.tickets, Vec::new());
-                    return true;
-                }
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            running.future.as_mut().poll(&mut context)
+        }));
+        match polled {
+            Ok(Poll::Pending) => {
+                self.park(running);
+                return false;
             }
+            Ok(Poll::Ready(answers)) => self.finish(&running.tickets, answers),
+            Err(_panic) => self.finish(&running.tickets, Vec::new()),
         }
+        true
     }
 
-    /// Puts a pending run back, or gives it back if it was woken meanwhile.
-    fn park(&self, running: Running<D>) -> Option<Running<D>> {
+    /// Puts a pending run back, with the wake-up it got meanwhile.
+    fn park(&self, running: Running<D>) {
         let mut state = self.lock();
-        if let Run::Polling { woken, .. } = &mut state.run
-            && mem::take(woken)
-        {
-            return Some(running);
-        }
-        state.run = Run::Parked {
-            running,
-            woken: false,
-        };
-        None
+        let woken = matches!(state.run, Run::Polling { woken: true, .. });
+        state.run = Run::Parked { running, woken };
     }
 
     fn finish(&self, tickets: &[Arc<Ticket<D::Answer>>], answers: Vec<D::Answer>) {

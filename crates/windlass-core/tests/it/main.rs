@@ -1,0 +1,9 @@
+//! Tests of what every part shares.
+
+mod combiner;
+mod drops;
+mod ids;
+mod manual;
+mod stress;
+mod support;
+mod time;
