@@ -74,7 +74,7 @@ impl Key {
 
     fn push_escaped(&mut self, text: &str) {
         for byte in text.bytes() {
-            if byte.is_ascii_graphic() && byte != SEPARATOR && byte != b'%' {
+            if is_plain(byte) {
                 self.bytes.push(byte);
             } else {
                 let hex = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
@@ -84,7 +84,14 @@ impl Key {
     }
 }
 
-/// The segments of a key, unescaped; `None` if it is no key of this codec.
+/// Whether a byte stands for itself in a key.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != SEPARATOR && byte != b'%'
+}
+
+/// The segments of a key, unescaped; `None` if it is no key of this codec,
+/// also where it escapes what the codec would not: no two keys have the same
+/// segments.
 #[must_use]
 pub fn segments(key: &[u8]) -> Option<Vec<String>> {
     key.split(|byte| *byte == SEPARATOR).map(unescape).collect()
@@ -104,9 +111,13 @@ fn unescape(segment: &[u8]) -> Option<String> {
         match byte {
             b'%' => {
                 let (high, low) = (nibble(rest.next()?)?, nibble(rest.next()?)?);
-                bytes.push(high << 4 | low);
+                let escaped = high << 4 | low;
+                if is_plain(escaped) {
+                    return None;
+                }
+                bytes.push(escaped);
             }
-            _ if byte.is_ascii_graphic() => bytes.push(byte),
+            _ if is_plain(byte) => bytes.push(byte),
             _ => return None,
         }
     }
