@@ -14,7 +14,7 @@ use crate::limits::COMMIT_CREATES_MAX;
 use crate::model::{Caller, Create};
 use crate::operation::Operation;
 use crate::rate::Ring;
-use crate::record::{AgentHead, Answer, FORMAT, Figures, Head, MeterRecord, Spec, decode, encode};
+use crate::record::{AgentHead, Answer, Figures, Format, Head, MeterRecord, Spec, decode, encode};
 use crate::view::Session;
 use crate::writers::{WriterId, Writers, Written};
 
@@ -364,7 +364,7 @@ impl Birth {
     fn spec(&self, now: Millis) -> Spec {
         let request = &self.request;
         Spec {
-            v: FORMAT,
+            v: Format,
             principal: self.caller.principal.clone(),
             agent: request.agent.clone(),
             parent: None,
@@ -375,6 +375,7 @@ impl Birth {
             ceiling: request.ceiling,
             created_at: now,
             time_limit_ms: request.time_limit_ms,
+            excess_ms: 0,
             rate: request.rate,
             operation: self
                 .operation
@@ -388,7 +389,7 @@ impl Birth {
         let mut by = Writers::default();
         by.note(writer, 1);
         Head {
-            v: FORMAT,
+            v: Format,
             rev: 1,
             at: now,
             calls: MeterRecord(Some(budget.calls), 0),

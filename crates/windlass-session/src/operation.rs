@@ -9,7 +9,7 @@ use windlass_core::{Millis, OperationId, SessionId, TenantId};
 use crate::error::SessionError;
 use crate::keys;
 use crate::model::{Agent, Caller, Create, Outcome, Settle, TopUp, Use};
-use crate::record::{Answer, FORMAT, OperationRecord, decode, encode};
+use crate::record::{Answer, Format, OperationRecord, decode, encode};
 
 /// One caller's operation id, with the hash of what it asks.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Operation {
     /// The record to store with the change itself.
     pub(crate) fn record(&self, at: Millis, session: &SessionId, answer: &Answer) -> Bytes {
         encode(&OperationRecord {
-            v: FORMAT,
+            v: Format,
             hash: Arc::clone(&self.hash),
             at,
             session: session.clone(),

@@ -12,7 +12,7 @@ use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::limits::{COMMIT_EVENT_BYTES_MAX, COMMIT_OPERATIONS_MAX};
 use crate::operation::Operation;
-use crate::record::{AgentHead, Answer, EventRecord, EventRow, FORMAT, Head, encode};
+use crate::record::{AgentHead, Answer, EventRecord, EventRow, Format, Head, encode};
 use crate::rules::{Change, Draft, Terms, due_after_end};
 use crate::writers::WriterId;
 
@@ -104,7 +104,7 @@ impl Plan {
         }
         if !self.events.is_empty() {
             let row = EventRow {
-                v: FORMAT,
+                v: Format,
                 events: self.events.clone(),
             };
             batch = batch.put(keys.event(loaded.head.events + 1), encode(&row));
@@ -143,7 +143,7 @@ pub(crate) fn ending(
         .put(agent.head(), encode(&next));
     for (keys, loaded) in ended {
         batch = batch
-            .delete(agent.active(loaded.spec.expires_at(), &keys.id))
+            .delete(agent.active(loaded.spec.indexed_at(), &keys.id))
             .delete(keys.alive());
     }
     Ok(batch)

@@ -36,11 +36,12 @@ impl Ring {
         let slot = (now.get() / length).max(newest);
         let oldest = slot.saturating_sub(SUB_WINDOWS - 1);
         let counted = self.0.iter().filter(|(at, _)| *at >= oldest);
-        let seen: u64 = counted.clone().map(|(_, count)| count).sum();
-        if seen.saturating_add(calls) > rate.limit {
-            let excess = seen.saturating_add(calls) - rate.limit;
-            let retry_after_ms = leaves(counted, excess).map(|at| {
-                (at + SUB_WINDOWS)
+        let wanted = counted
+            .clone()
+            .fold(calls, |sum, (_, count)| sum.saturating_add(*count));
+        if wanted > rate.limit {
+            let retry_after_ms = leaves(counted, wanted - rate.limit).map(|at| {
+                at.saturating_add(SUB_WINDOWS)
                     .saturating_mul(length)
                     .saturating_sub(now.get())
             });
@@ -51,7 +52,7 @@ impl Ring {
         }
         self.0.retain(|(at, _)| *at >= oldest);
         match self.0.last_mut() {
-            Some((at, count)) if *at == slot => *count += calls,
+            Some((at, count)) if *at == slot => *count = count.saturating_add(calls),
             _ => self.0.push((slot, calls)),
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Stored records: small JSON objects, each with a format version.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,21 +9,47 @@ use serde::{Deserialize, Serialize};
 use windlass_core::{AgentId, Millis, PrincipalId, SessionId};
 
 use crate::error::SessionError;
-use crate::limits::{AMOUNT_MAX, CALLS_MAX, RESERVATIONS_MAX, TIME_LIMIT_MS_MAX};
+use crate::limits::{
+    AMOUNT_MAX, CALLS_MAX, CHAIN_MAX, INTENT_BYTES_MAX, PATTERNS_MAX, RATE_WINDOW_MS_MAX,
+    RATE_WINDOW_MS_MIN, RESERVATIONS_MAX, TIME_LIMIT_MS_MAX,
+};
 use crate::model::{Charge, RateLimit, Sensitivity};
 use crate::names::Allow;
 use crate::rate::Ring;
 use crate::view::{Left, Reading, Readings, Receipt, What};
 use crate::writers::Writers;
 
-/// The version every record of this layout carries.
-pub(crate) const FORMAT: u8 = 1;
+/// The version every record of this layout carries. Reading another fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub(crate) struct Format;
+
+/// The number of this layout.
+const FORMAT: u8 = 1;
+
+impl From<Format> for u8 {
+    fn from(_: Format) -> Self {
+        FORMAT
+    }
+}
+
+impl TryFrom<u8> for Format {
+    type Error = String;
+
+    fn try_from(found: u8) -> Result<Self, String> {
+        if found == FORMAT {
+            Ok(Self)
+        } else {
+            Err(format!("format {found}; this version reads {FORMAT}"))
+        }
+    }
+}
 
 /// What is fixed when a session is created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
-    pub(crate) v: u8,
+    pub(crate) v: Format,
     pub(crate) principal: PrincipalId,
     pub(crate) agent: AgentId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +62,9 @@ pub(crate) struct Spec {
     pub(crate) ceiling: Sensitivity,
     pub(crate) created_at: Millis,
     pub(crate) time_limit_ms: u64,
+    /// By how much the stored time limit was above its maximum.
+    #[serde(skip)]
+    pub(crate) excess_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<RateLimit>,
     /// The operation that created it, as `principal/operation`.
@@ -47,12 +77,57 @@ impl Spec {
         self.created_at.plus_ms(self.time_limit_ms)
     }
 
+    /// The time under which the indexes list it: its expiry as stored.
+    pub(crate) const fn indexed_at(&self) -> Millis {
+        self.expires_at().plus_ms(self.excess_ms)
+    }
+
     /// Limits hold again on reading: what is above one counts as the limit.
     fn clamp(&mut self, clamped: &mut Vec<&'static str>) {
-        if self.time_limit_ms > TIME_LIMIT_MS_MAX {
-            self.time_limit_ms = TIME_LIMIT_MS_MAX;
-            clamped.push("time_limit_ms");
+        if self.intent.len() > INTENT_BYTES_MAX {
+            let end = self.intent.floor_char_boundary(INTENT_BYTES_MAX);
+            self.intent.truncate(end);
+            clamped.push("intent");
         }
+        if self.chain.len() > CHAIN_MAX {
+            self.chain.truncate(CHAIN_MAX);
+            clamped.push("chain");
+        }
+        clamp_patterns(&mut self.tools, "tools", clamped);
+        clamp_patterns(&mut self.credentials, "credentials", clamped);
+        self.excess_ms = self.time_limit_ms.saturating_sub(TIME_LIMIT_MS_MAX);
+        clamp(
+            &mut self.time_limit_ms,
+            0..=TIME_LIMIT_MS_MAX,
+            "time_limit_ms",
+            clamped,
+        );
+        if let Some(rate) = &mut self.rate {
+            let window = RATE_WINDOW_MS_MIN..=RATE_WINDOW_MS_MAX;
+            clamp(&mut rate.limit, 0..=CALLS_MAX, "rate.limit", clamped);
+            clamp(&mut rate.window_ms, window, "rate.window_ms", clamped);
+        }
+    }
+}
+
+fn clamp(
+    value: &mut u64,
+    range: RangeInclusive<u64>,
+    name: &'static str,
+    clamped: &mut Vec<&'static str>,
+) {
+    if !range.contains(value) {
+        *value = (*value).clamp(*range.start(), *range.end());
+        clamped.push(name);
+    }
+}
+
+fn clamp_patterns(allow: &mut Allow, name: &'static str, clamped: &mut Vec<&'static str>) {
+    if let Allow::Only(patterns) = allow
+        && patterns.len() > PATTERNS_MAX
+    {
+        patterns.truncate(PATTERNS_MAX);
+        clamped.push(name);
     }
 }
 
@@ -73,9 +148,8 @@ impl MeterRecord {
     }
 
     fn clamp(&mut self, name: &'static str, max: u64, clamped: &mut Vec<&'static str>) {
-        if self.0.is_some_and(|limit| limit > max) {
-            self.0 = Some(max);
-            clamped.push(name);
+        if let Some(limit) = &mut self.0 {
+            clamp(limit, 0..=max, name, clamped);
         }
     }
 }
@@ -112,7 +186,7 @@ impl Ended {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Head {
-    pub(crate) v: u8,
+    pub(crate) v: Format,
     /// How often it was written.
     pub(crate) rev: u64,
     /// When it last changed.
@@ -188,6 +262,10 @@ pub(crate) fn decode_pair(
 ) -> Result<(Head, Spec, Vec<&'static str>), SessionError> {
     let mut head: Head = decode("session head", head)?;
     let mut spec: Spec = decode("session spec", spec)?;
+    if head.calls.0.is_none() {
+        let why = "it has no limit of calls";
+        return Err(SessionError::corrupt("session head", why));
+    }
     let mut clamped = Vec::new();
     spec.clamp(&mut clamped);
     head.clamp(&mut clamped);
@@ -198,7 +276,7 @@ pub(crate) fn decode_pair(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AgentHead {
-    pub(crate) v: u8,
+    pub(crate) v: Format,
     pub(crate) rev: u64,
     /// Rows of the index of sessions not yet marked ended.
     pub(crate) active: u64,
@@ -210,7 +288,7 @@ pub(crate) struct AgentHead {
 impl AgentHead {
     pub(crate) fn empty() -> Self {
         Self {
-            v: FORMAT,
+            v: Format,
             rev: 0,
             active: 0,
             sessions: 0,
@@ -233,7 +311,7 @@ pub(crate) struct EventRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventRow {
-    pub(crate) v: u8,
+    pub(crate) v: Format,
     pub(crate) events: Vec<EventRecord>,
 }
 
@@ -241,7 +319,7 @@ pub(crate) struct EventRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OperationRecord {
-    pub(crate) v: u8,
+    pub(crate) v: Format,
     /// The first 128 bits of the SHA-256 of the request, in hexadecimal.
     pub(crate) hash: Arc<str>,
     pub(crate) at: Millis,
@@ -316,13 +394,13 @@ pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
 ) -> Result<T, SessionError> {
     #[derive(Deserialize)]
-    struct Format {
-        v: u8,
+    struct Versioned {
+        #[serde(rename = "v")]
+        _format: Format,
     }
-    serde_json::from_slice(bytes).map_err(|cause| match serde_json::from_slice::<Format>(bytes) {
-        Ok(Format { v }) if v != FORMAT => {
-            SessionError::corrupt(name, format!("format {v}; this version reads {FORMAT}"))
-        }
-        _ => SessionError::corrupt(name, cause),
+    serde_json::from_slice(bytes).map_err(|cause| {
+        // A record of another format is better named than its first new field.
+        let other = serde_json::from_slice::<Versioned>(bytes).err();
+        SessionError::corrupt(name, other.unwrap_or(cause))
     })
 }

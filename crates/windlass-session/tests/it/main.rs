@@ -1,0 +1,5 @@
+//! Tests of sessions, over a store in memory that makes the least of its
+//! contract.
+
+mod reading;
+mod support;
