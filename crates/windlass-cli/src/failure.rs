@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use windlass::core::{Coded, ErrorKind, IdError};
 use windlass::session::CloseAgentError;
 
+use crate::figures::kind_name;
 use crate::usage::UsageError;
 
 /// Why a command did not end well.
@@ -32,6 +33,23 @@ impl Failure {
     /// A command line that cannot be understood.
     pub(crate) fn usage(error: clap::Error) -> Self {
         CommandError::Usage(UsageError::new(error)).into()
+    }
+
+    /// The stable name of what happened.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Error(error) | Self::Check(error) => error.code(),
+            Self::Interrupted | Self::Unheard => "interrupted",
+        }
+    }
+
+    /// What it asks of its receiver, as it is spelled in JSON.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Error(error) => kind_name(error.kind()),
+            Self::Check(_) => "failed",
+            Self::Interrupted | Self::Unheard => "interrupted",
+        }
     }
 
     /// How the command is used, where that is what was wrong.

@@ -49,14 +49,21 @@ pub(crate) enum JsonProblem {
 impl Coded for InputError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) => "input_unreadable",
+            Self::Unreadable(_) => "unreadable_input",
             Self::TooLarge => "input_too_large",
             Self::Json { .. } => "invalid_json",
         }
     }
 
     fn kind(&self) -> ErrorKind {
-        ErrorKind::Invalid
+        match self {
+            Self::Unreadable(cause) => match cause.kind() {
+                io::ErrorKind::NotFound => ErrorKind::NotFound,
+                io::ErrorKind::PermissionDenied => ErrorKind::Environment,
+                _ => ErrorKind::Invalid,
+            },
+            Self::TooLarge | Self::Json { .. } => ErrorKind::Invalid,
+        }
     }
 }
 

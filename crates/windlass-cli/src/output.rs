@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::ColorWhen;
 use crate::config::Environment;
 use crate::failure::{CommandError, Failure};
-use crate::figures::{figures, kind_name};
+use crate::figures::figures;
 use crate::table::plain;
 
 /// Standard output for data, standard error for messages.
@@ -181,20 +181,13 @@ fn failure_json(failure: &Failure) -> Value {
     let mut said = messages(failure).into_iter();
     let message = said.next();
     let causes: Vec<String> = said.collect();
-    let (code, kind, details) = match failure {
-        Failure::Error(error) => (
-            error.code(),
-            kind_name(error.kind()),
-            figures(error.as_ref()),
-        ),
-        Failure::Check(error) => (error.code(), "failed", Value::Null),
-        Failure::Interrupted | Failure::Unheard => ("interrupted", "interrupted", Value::Null),
-    };
-    let mut error = json!({ "code": code, "kind": kind, "message": message });
+    let mut error = json!({ "code": failure.code(), "kind": failure.kind(), "message": message });
     if !causes.is_empty() {
         error["causes"] = causes.into();
     }
-    if !details.is_null() {
+    if let Failure::Error(cause) = failure
+        && let details @ Value::Object(_) = figures(cause.as_ref())
+    {
         error["details"] = details;
     }
     json!({ "error": error })

@@ -5,7 +5,7 @@ use serde_json::json;
 use windlass::Windlass;
 use windlass::core::Millis;
 use windlass::session::limits::LIST_MAX;
-use windlass::session::{Event, ListQuery, Session, SessionError, SessionPage, Status};
+use windlass::session::{Event, ListCursor, ListQuery, Session, SessionError, Status, Unreadable};
 
 use super::arguments::{OneSession, id, status};
 use super::show;
@@ -82,58 +82,74 @@ impl ListArgs {
     }
 }
 
+/// What a listing found beside the rows that were given out already.
+#[derive(Default)]
+struct Listing {
+    /// Rows that are still to be shown.
+    sessions: Vec<Session>,
+    unreadable: Vec<Unreadable>,
+    next: Option<ListCursor>,
+}
+
 /// Lists sessions. Each is shown as it was when its page was read.
 pub(crate) async fn list(args: ListArgs, context: &Context) -> Result<(), Failure> {
-    let mut query = args.query()?;
-    let sessions = context
-        .with_engine(async |windlass| {
-            let mut shown = Vec::new();
-            loop {
-                let page = windlass.sessions().list(context.caller(), &query).await?;
-                tell(&page, args.all, context);
-                let next = page.next.clone();
-                shown.append(&mut stream(page, context)?);
-                match next {
-                    Some(next) if args.all => query.after = Some(next),
-                    _ => return Ok(shown),
-                }
-            }
-        })
+    let query = args.query()?;
+    let listing = context
+        .with_engine(async |windlass| pages(windlass, query, args.all, context).await)
         .await?;
-    if context.output().json() {
-        return Ok(());
-    }
-    context.output().text(&show::sessions(&sessions))
-}
-
-/// Gives a page out at once as JSON; a table needs all of its rows first.
-fn stream(page: SessionPage, context: &Context) -> Result<Vec<Session>, Failure> {
     if !context.output().json() {
-        return Ok(page.sessions);
+        context.output().text(&show::sessions(&listing.sessions))?;
     }
-    page.sessions
-        .iter()
-        .try_for_each(|session| context.output().object(session))?;
-    Ok(Vec::new())
+    tell(&listing, context);
+    Ok(())
 }
 
-/// Says what is not among the rows: where to go on, and what cannot be read.
-fn tell(page: &SessionPage, all: bool, context: &Context) {
+/// Reads one page, or all of them. As JSON each is given out at once; a table
+/// needs all of its rows first.
+async fn pages(
+    windlass: &Windlass,
+    mut query: ListQuery,
+    all: bool,
+    context: &Context,
+) -> Result<Listing, Failure> {
     let output = context.output();
-    for unreadable in &page.unreadable {
+    let mut listing = Listing::default();
+    loop {
+        let mut page = windlass.sessions().list(context.caller(), &query).await?;
+        listing.unreadable.append(&mut page.unreadable);
+        if output.json() {
+            page.sessions
+                .iter()
+                .try_for_each(|session| output.object(session))?;
+        } else {
+            listing.sessions.append(&mut page.sessions);
+        }
+        listing.next = page.next;
+        if !all || listing.next.is_none() {
+            return Ok(listing);
+        }
+        query.after.clone_from(&listing.next);
+    }
+}
+
+/// Says what is not among the rows: what cannot be read, and where to go on.
+fn tell(listing: &Listing, context: &Context) {
+    let output = context.output();
+    for unreadable in &listing.unreadable {
         let text = format!(
             "session `{}` cannot be read: {}",
             unreadable.id, unreadable.why
         );
         output.note(&json!({ "unreadable": unreadable }), &text);
     }
-    if let Some(next) = page.next.as_ref().filter(|_| !all) {
-        let next = next.to_string();
-        output.note(
-            &json!({ "next": next }),
-            &format!("there are more; go on with `--after {next}`"),
-        );
+    if let Some(next) = &listing.next {
+        tell_next(&next.to_string(), context);
     }
+}
+
+fn tell_next(next: &str, context: &Context) {
+    let text = format!("there are more; go on with `--after {next}`");
+    context.output().note(&json!({ "next": next }), &text);
 }
 
 /// Shows one session.
@@ -156,17 +172,15 @@ pub(crate) async fn history(args: &HistoryArgs, context: &Context) -> Result<(),
     let (events, more) = context
         .with_engine(async |windlass| events(windlass, args, context).await)
         .await?;
-    if let Some(last) = events.last().filter(|_| more) {
-        let next = last.number;
-        output.note(
-            &json!({ "next": next }),
-            &format!("there are more; go on with `--after {next}`"),
-        );
-    }
     if output.json() {
-        return events.iter().try_for_each(|event| output.object(event));
+        events.iter().try_for_each(|event| output.object(event))?;
+    } else {
+        output.text(&show::events(&events))?;
     }
-    output.text(&show::events(&events))
+    if let Some(last) = events.last().filter(|_| more) {
+        tell_next(&last.number.to_string(), context);
+    }
+    Ok(())
 }
 
 async fn events(

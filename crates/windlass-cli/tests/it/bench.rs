@@ -79,6 +79,27 @@ impl Bench {
         Ran::new(&command.output().unwrap())
     }
 
+    /// Runs a line as a user's shell would, and gives all that it printed, its
+    /// exit code last unless it is 0.
+    pub(crate) fn shell(&self, line: &str) -> String {
+        let windlass = assert_cmd::cargo::cargo_bin!("windlass");
+        let script = format!(
+            "windlass() {{ {} \"$@\"; }}\n{{ {line}\n}} 2>&1",
+            windlass.display()
+        );
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", &script])
+            .env_clear()
+            .current_dir(self.directory());
+        command.env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        let ran = Ran::new(&command.output().unwrap());
+        match ran.code {
+            Some(0) => ran.stdout,
+            code => format!("{}(exit code {})\n", ran.stdout, code.unwrap()),
+        }
+    }
+
     /// Every key and value of the default store.
     pub(crate) fn export(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let location = StoreLocation::Sqlite(self.path("windlass.db"));

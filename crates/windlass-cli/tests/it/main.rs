@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end where it fails")]
 
 mod bench;
+mod documents;
 mod refusals;
 mod replay;
 mod streams;

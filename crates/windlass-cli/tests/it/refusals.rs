@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::bench::{Bench, Ran};
+use crate::documents::documented_exits;
 
 /// A line, and what has to be said about it.
 type Case = (&'static str, &'static str, i32);
@@ -139,6 +140,11 @@ fn assert_refused(ran: &Ran, code: &str, exit: i32, what: &str) {
         "{what}: {ran:?}"
     );
     assert_eq!(ran.error()["code"], code, "{what}: {ran:?}");
+    let documented = documented_exits();
+    assert!(
+        documented[code].contains(&exit),
+        "{code} is documented otherwise"
+    );
 }
 
 #[test]
@@ -271,8 +277,8 @@ fn a_specification_that_cannot_be_read_is_refused() {
     fs::create_dir(bench.path("directory")).unwrap();
     fs::write(bench.path("spec.json"), r#"{"agent":"a","intent":"x"}"#).unwrap();
     let table: [Case; 4] = [
-        ("--spec missing.json", "input_unreadable", 2),
-        ("--spec directory", "input_unreadable", 2),
+        ("--spec missing.json", "unreadable_input", 4),
+        ("--spec directory", "unreadable_input", 2),
         ("--spec spec.json --agent a", "usage", 2),
         ("--spec spec.json --all-tools", "usage", 2),
     ];

@@ -194,7 +194,7 @@ fn a_history_is_read_on_from_any_event() {
         .collect();
     assert_eq!(
         (numbers, ran.stderr.as_str()),
-        (vec![3, 4, 5], "{\"next\":5}\n")
+        (vec![3, 4, 5], "{\"next\":\"5\"}\n")
     );
     let all = bench.run("--json session history s1 --all");
     assert_eq!((all.objects().len(), all.stderr.as_str()), (6, ""));

@@ -6,3 +6,4 @@ mod chain;
 mod engine;
 mod environment;
 mod refusals;
+mod requests;

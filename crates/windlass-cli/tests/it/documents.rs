@@ -1,0 +1,135 @@
+//! What the documents promise is what the command does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::bench::{Bench, settled};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(workspace().join("docs").join(name)).unwrap()
+}
+
+/// The exit codes that docs/errors.md gives each code.
+pub(crate) fn documented_exits() -> BTreeMap<String, Vec<i32>> {
+    let text = document("errors.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    cells
+        .map(|cells| {
+            let exits = cells[3].split(", ").map(|exit| exit.parse().unwrap());
+            (cells[1].trim_matches('`').to_owned(), exits.collect())
+        })
+        .collect()
+}
+
+/// Every code in the source: each text that a function `code` can answer.
+fn codes_in_source() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for krate in fs::read_dir(workspace().join("crates")).unwrap() {
+        visit(&krate.unwrap().path().join("src"), &mut codes);
+    }
+    codes
+}
+
+fn visit(path: &Path, codes: &mut BTreeSet<String>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            visit(&entry.unwrap().path(), codes);
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
+        collect(&fs::read_to_string(path).unwrap(), codes);
+    }
+}
+
+fn collect(source: &str, codes: &mut BTreeSet<String>) {
+    for (start, _) in source.match_indices(" fn code(") {
+        let line = source[..start].rfind('\n').map_or(0, |end| end + 1);
+        let indent = source[line..].len() - source[line..].trim_start().len();
+        let end = format!("\n{}}}", &source[line..line + indent]);
+        let body = source[start..]
+            .split(end.as_str())
+            .next()
+            .unwrap_or_default();
+        let texts = body.split('"').skip(1).step_by(2);
+        codes.extend(texts.map(str::to_owned));
+    }
+}
+
+#[test]
+fn every_code_of_the_source_is_documented_and_no_other_is() {
+    let documented: BTreeSet<String> = documented_exits().into_keys().collect();
+    let known = codes_in_source();
+    assert!(known.len() > 40, "the source was not searched: {known:?}");
+    let missing: Vec<_> = known.difference(&documented).collect();
+    let unknown: Vec<_> = documented.difference(&known).collect();
+    assert_eq!(
+        (missing, unknown),
+        (vec![], vec![]),
+        "undocumented, and documented but unknown"
+    );
+}
+
+#[test]
+fn every_documented_exit_code_is_that_of_its_kind() {
+    let text = document("errors.md");
+    let (kinds, codes) = text.split_once("## Sessions").unwrap();
+    let cells = |row: &str| {
+        row.split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let exits: BTreeMap<String, String> = kinds
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|row| (cells(row)[1].clone(), cells(row)[2].clone()))
+        .collect();
+    for row in codes.lines().filter(|line| line.starts_with("| `")) {
+        let cells = cells(row);
+        let expected: Vec<&str> = cells[2]
+            .split(", ")
+            .map(|kind| exits[kind].as_str())
+            .collect();
+        assert_eq!(cells[3], expected.join(", "), "{row}");
+    }
+}
+
+/// The commands of a document with what it says they print.
+fn examples(text: &str) -> Vec<(String, String)> {
+    let blocks = text
+        .split("```console\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
+    let mut examples: Vec<(String, String)> = Vec::new();
+    for line in blocks.flat_map(str::lines) {
+        match (line.strip_prefix("$ "), examples.last_mut()) {
+            (Some(command), _) => examples.push((command.to_owned(), String::new())),
+            (None, Some((_, said))) => *said += &format!("{line}\n"),
+            (None, None) => panic!("a block begins without a command: {line}"),
+        }
+    }
+    examples
+}
+
+#[test]
+fn every_example_of_the_command_prints_what_its_page_says() {
+    let bench = Bench::new();
+    std::os::unix::fs::symlink(workspace().join("docs"), bench.path("docs")).unwrap();
+    let examples = examples(&document("cli.md"));
+    assert!(examples.len() > 20, "the page was not read: {examples:?}");
+    let mut page = String::new();
+    let mut printed = String::new();
+    for (command, expected) in examples {
+        let said = bench.shell(&command);
+        page += &format!("$ {command}\n{}", settled(&expected));
+        printed += &format!("$ {command}\n{}", settled(&said));
+    }
+    assert_eq!(
+        printed, page,
+        "docs/cli.md is out of date; this is what the examples print:\n{printed}"
+    );
+}
