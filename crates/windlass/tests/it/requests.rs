@@ -96,79 +96,82 @@ fn name(text: &str) -> Name {
 /// What was asked, how it was refused, and how it should have been.
 type Answer = (&'static str, SessionError, &'static str, ErrorKind);
 
+/// What is wrong with a creation, and how to make it so.
+type Spoilt = (&'static str, fn(&mut Create), &'static str, ErrorKind);
+
+const CREATIONS: [Spoilt; 10] = [
+    (
+        "no intent",
+        |create| create.intent.clear(),
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "a long intent",
+        |create| create.intent = "x".repeat(513),
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "a long chain",
+        |create| create.chain = vec![create.agent.clone(); 33],
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "many patterns",
+        |create| create.tools = many_patterns(),
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "no time",
+        |create| create.time_limit_ms = 0,
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "all time",
+        |create| create.time_limit_ms = u64::MAX,
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "no calls",
+        |create| create.budget.calls = 0,
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "all calls",
+        |create| create.budget.calls = u64::MAX,
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "all tokens",
+        |create| create.budget.tokens = Some(u64::MAX),
+        "invalid_request",
+        ErrorKind::Invalid,
+    ),
+    (
+        "an id in use",
+        |create| create.id = Some(id()),
+        "already_exists",
+        ErrorKind::Conflict,
+    ),
+];
+
+fn many_patterns() -> Allow {
+    Allow::only(std::iter::repeat_n("a", 1_025)).unwrap()
+}
+
 async fn refused_creations(bench: &Bench) -> Vec<Answer> {
-    use ErrorKind::{Conflict, Invalid};
-    let long = "x".repeat(513);
-    let many = vec!["a".parse().unwrap(); 33];
-    let patterns = Allow::only(std::iter::repeat_n("a", 1_025)).unwrap();
-    vec![
-        (
-            "no intent",
-            bench.creating(|create| create.intent.clear()).await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "a long intent",
-            bench.creating(|create| create.intent = long).await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "a long chain",
-            bench.creating(|create| create.chain = many).await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "many patterns",
-            bench.creating(|create| create.tools = patterns).await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "no time",
-            bench.creating(|create| create.time_limit_ms = 0).await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "all time",
-            bench
-                .creating(|create| create.time_limit_ms = u64::MAX)
-                .await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "no calls",
-            bench.creating(|create| create.budget.calls = 0).await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "all calls",
-            bench
-                .creating(|create| create.budget.calls = u64::MAX)
-                .await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "all tokens",
-            bench
-                .creating(|create| create.budget.tokens = Some(u64::MAX))
-                .await,
-            "invalid_request",
-            Invalid,
-        ),
-        (
-            "an id in use",
-            bench.creating(|create| create.id = Some(id())).await,
-            "already_exists",
-            Conflict,
-        ),
-    ]
+    let mut answers = Vec::new();
+    for (what, spoil, code, kind) in CREATIONS {
+        answers.push((what, bench.creating(spoil).await, code, kind));
+    }
+    answers
 }
 
 async fn refused_uses(bench: &Bench) -> Vec<Answer> {
