@@ -170,3 +170,85 @@ fn merge<'a>(
         (None, _) => right.next(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space() -> Space {
+        let mut space = Space::default();
+        commit(
+            &mut space,
+            &Batch::new().put("a", "1").put("b", "1").put("c", "1"),
+        );
+        space
+    }
+
+    fn commit(space: &mut Space, batch: &Batch) {
+        let commit = space.commit(Incarnation::from_number(1), batch);
+        assert!(matches!(commit, Commit::Applied(_)), "{commit:?}");
+    }
+
+    /// The keys that are kept for a view beside the rows there are.
+    fn kept(space: &Space, id: ViewId) -> Vec<&Bytes> {
+        space.views[&id].replaced.keys().collect()
+    }
+
+    fn shown(space: &Space, id: ViewId, range: &KeyRange) -> Vec<(Bytes, u64)> {
+        space
+            .rows_of_view(id, range)
+            .map(|(key, row)| (key.clone(), row.stamp))
+            .collect()
+    }
+
+    #[test]
+    fn a_view_keeps_only_what_was_replaced_since() {
+        let mut space = space();
+        let view = space.view(KeyRange::all());
+        assert_eq!(kept(&space, view), Vec::<&Bytes>::new());
+        commit(
+            &mut space,
+            &Batch::new().put("a", "2").delete("b").put("d", "2"),
+        );
+        commit(
+            &mut space,
+            &Batch::new().put("a", "3").put("b", "3").delete("d"),
+        );
+        assert_eq!(kept(&space, view), ["a", "b"]);
+        let expected = ["a", "b", "c"].map(|key| (Bytes::from(key), 1));
+        assert_eq!(shown(&space, view, &KeyRange::all()), expected);
+    }
+
+    #[test]
+    fn a_view_keeps_nothing_from_outside_its_range() {
+        let mut space = space();
+        let view = space.view(KeyRange::prefix("b"));
+        commit(
+            &mut space,
+            &Batch::new().delete("a").delete("b").delete("c"),
+        );
+        assert_eq!(kept(&space, view), ["b"]);
+    }
+
+    #[test]
+    fn views_of_different_times_each_keep_their_own() {
+        let mut space = space();
+        let first = space.view(KeyRange::all());
+        commit(&mut space, &Batch::new().put("a", "2"));
+        let second = space.view(KeyRange::all());
+        commit(&mut space, &Batch::new().delete("a"));
+        let a = KeyRange::point("a");
+        let stamps = [first, second].map(|view| shown(&space, view, &a));
+        assert_eq!(stamps, [[("a".into(), 1)], [("a".into(), 2)]]);
+    }
+
+    #[test]
+    fn a_view_that_is_let_go_keeps_nothing_and_shows_nothing() {
+        let mut space = space();
+        let view = space.view(KeyRange::all());
+        space.forget(view);
+        commit(&mut space, &Batch::new().delete("a"));
+        assert_eq!(space.views(), 0);
+        assert_eq!(shown(&space, view, &KeyRange::all()), []);
+    }
+}

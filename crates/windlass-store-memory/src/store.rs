@@ -32,7 +32,10 @@ pub const EXPORTS_MAX: usize = 64;
 ///
 /// # Durability
 ///
-/// None: [`Store::close`] and the end of the process discard everything.
+/// None: [`Store::close`] and the end of the process discard everything. So
+/// three promises of [`Store`] have nothing to be about: what re-opening shows
+/// (P11), a second process (P17), and damage to what is stored (P18; values are
+/// sealed and verified all the same).
 pub struct MemoryStore {
     shared: Arc<Shared>,
 }

@@ -76,49 +76,55 @@ impl Model {
     /// The entry of a key.
     #[must_use]
     pub fn entry(&self, key: &Bytes) -> Option<Entry> {
-        let (value, version) = self.rows.get(key)?;
-        Some(Entry {
-            key: key.clone(),
-            value: value.clone(),
-            version: *version,
-        })
+        self.rows.get_key_value(key).map(entry)
     }
 
     /// Every entry of a range in ascending order.
     #[must_use]
     pub fn range(&self, range: &KeyRange) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        for (key, (value, version)) in &self.rows {
-            let below = key.as_ref() < range.start.as_ref();
-            let beyond = range
-                .end
-                .as_ref()
-                .is_some_and(|end| key.as_ref() >= end.as_ref());
-            if !below && !beyond {
-                entries.push(Entry {
-                    key: key.clone(),
-                    value: value.clone(),
-                    version: *version,
-                });
-            }
-        }
-        entries
+        self.rows(range).map(entry).collect()
+    }
+
+    /// How many entries a range has.
+    #[must_use]
+    pub fn count(&self, range: &KeyRange) -> usize {
+        self.rows(range).count()
     }
 
     /// Every entry a scan is about, in its order and as it takes them, as if
     /// there were no limit to a page.
     #[must_use]
     pub fn matching(&self, scan: &Scan) -> Vec<Entry> {
-        let mut entries = self.range(&scan.range);
-        if scan.order == Order::Descending {
-            entries.reverse();
-        }
+        self.first_matching(scan, usize::MAX)
+    }
+
+    /// The first `count` entries a scan is about, in its order and as it
+    /// takes them.
+    #[must_use]
+    pub fn first_matching(&self, scan: &Scan, count: usize) -> Vec<Entry> {
+        let rows = self.rows(&scan.range);
+        let mut entries: Vec<Entry> = match scan.order {
+            Order::Ascending => rows.take(count).map(entry).collect(),
+            Order::Descending => rows.rev().take(count).map(entry).collect(),
+        };
         if scan.take == Take::Keys {
             for entry in &mut entries {
                 entry.value = Bytes::new();
             }
         }
         entries
+    }
+
+    /// The rows of a range, found by looking at all there are.
+    fn rows(&self, range: &KeyRange) -> impl DoubleEndedIterator<Item = Row<'_>> {
+        self.rows.iter().filter(|(key, _)| {
+            let below = key.as_ref() < range.start.as_ref();
+            let beyond = range
+                .end
+                .as_ref()
+                .is_some_and(|end| key.as_ref() >= end.as_ref());
+            !below && !beyond
+        })
     }
 
     /// The longest pages that are legal.
@@ -140,6 +146,17 @@ impl Model {
             pages.push(page);
         }
         pages
+    }
+}
+
+/// A key with its value and version.
+type Row<'a> = (&'a Bytes, &'a (Bytes, Version));
+
+fn entry((key, (value, version)): Row<'_>) -> Entry {
+    Entry {
+        key: key.clone(),
+        value: value.clone(),
+        version: *version,
     }
 }
 
