@@ -1,9 +1,14 @@
 //! The engine from outside: opening, refusing to open, upkeep and closing.
 
-#![expect(clippy::unwrap_used, reason = "a test may end where it fails")]
+#![allow(clippy::unwrap_used, reason = "a test may end where it fails")]
 
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod chain;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod engine;
 mod environment;
+mod features;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod refusals;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod requests;
