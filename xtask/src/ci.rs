@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-use cargo_metadata::{Metadata, TargetKind};
+use cargo_metadata::{Metadata, Package, TargetKind};
 
 use crate::commands::{self, cargo};
 use crate::error::TaskError;
@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<ExitCode, TaskError> {
 
 /// Compares the sources with what the formatter would make of them.
 pub(crate) fn fmt() -> Result<Outcome, TaskError> {
-    finish(cargo(&["fmt", "--all", "--", "--check"]))
+    finish(&mut cargo(&["fmt", "--all", "--", "--check"]))
 }
 
 /// Lints every target of every crate, with the features each has by default.
@@ -62,27 +62,36 @@ fn clippy_features(features: &[String]) -> Result<Outcome, TaskError> {
 fn lint(selection: &[&str]) -> Result<Outcome, TaskError> {
     let mut command = cargo(&["clippy", "--all-targets"]);
     command.args(selection).args(["--", "-D", "warnings"]);
-    finish(command)
+    finish(&mut command)
 }
 
 fn features_of_facade(metadata: &Metadata) -> Vec<String> {
-    let packages = metadata.workspace_packages().into_iter();
-    let features = packages
-        .filter(|package| package.name == FACADE)
-        .flat_map(|package| package.features.keys());
-    features
-        .filter(|feature| *feature != "default")
-        .cloned()
-        .collect()
+    let features = facade(metadata).flat_map(|package| package.features.keys());
+    let chosen = features.filter(|feature| *feature != "default");
+    chosen.cloned().collect()
 }
 
-/// Runs every example; each has to end by itself and well.
+fn facade(metadata: &Metadata) -> impl Iterator<Item = &Package> {
+    let packages = metadata.workspace_packages().into_iter();
+    packages.filter(|package| package.name == FACADE)
+}
+
+/// Runs what the facade shows its users; each has to end by itself and well.
+/// They are built together with all others, so that what the tests have built
+/// serves here too: cargo chooses other features for a crate alone.
 fn examples() -> Result<Outcome, TaskError> {
-    let examples = named_examples(&workspace::members()?);
-    for (package, example) in &examples {
-        let outcome = finish(cargo(&["run", "-p", package, "--example", example]))?;
+    let built = finish(&mut cargo(&["build", "--workspace", "--examples"]))?;
+    if built.is_failed() {
+        return Ok(built);
+    }
+    let metadata = workspace::members()?;
+    let directory = metadata.target_directory.join("debug/examples");
+    let examples = examples_of_facade(&metadata);
+    for example in &examples {
+        let mut command = Command::new(directory.join(example));
+        let outcome = finish(command.current_dir(workspace::root()))?;
         if outcome.is_failed() {
-            return Ok(Outcome::Failed(format!("`{example}` of `{package}`")));
+            return Ok(Outcome::Failed(format!("`{example}`")));
         }
     }
     Ok(match examples.len() {
@@ -91,21 +100,17 @@ fn examples() -> Result<Outcome, TaskError> {
     })
 }
 
-fn named_examples(metadata: &Metadata) -> Vec<(String, String)> {
-    let mut examples = Vec::new();
-    for package in metadata.workspace_packages() {
-        let targets = package.targets.iter();
-        let found = targets.filter(|target| target.kind.contains(&TargetKind::Example));
-        examples.extend(found.map(|target| (package.name.to_string(), target.name.clone())));
-    }
-    examples
+fn examples_of_facade(metadata: &Metadata) -> Vec<String> {
+    let targets = facade(metadata).flat_map(|package| &package.targets);
+    let examples = targets.filter(|target| target.kind.contains(&TargetKind::Example));
+    examples.map(|target| target.name.clone()).collect()
 }
 
 /// Builds the documentation of the libraries; a broken link fails.
 fn docs() -> Result<Outcome, TaskError> {
     let mut command = cargo(&["doc", "--workspace", "--no-deps", "--lib"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
-    finish(command)
+    finish(&mut command)
 }
 
 /// Looks at licences, banned crates and sources, without the network: the step
@@ -115,7 +120,7 @@ pub(crate) fn deny() -> Result<Outcome, TaskError> {
         let checks = ["licenses", "bans", "sources"];
         let mut command = cargo(&["deny", "--offline", "check", "--hide-inclusion-graph"]);
         command.args(checks);
-        return finish(command);
+        return finish(&mut command);
     }
     Ok(without_deny(workspace::is_unattended()))
 }
@@ -129,8 +134,8 @@ fn without_deny(unattended: bool) -> Outcome {
     }
 }
 
-fn finish(mut command: Command) -> Result<Outcome, TaskError> {
-    Ok(Outcome::of(commands::run(&mut command)?))
+fn finish(command: &mut Command) -> Result<Outcome, TaskError> {
+    Ok(Outcome::of(commands::run(command)?))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! How often the long tests repeat themselves: one table, three columns.
 //!
-//! Each such test reads its number from the environment and takes the value of
-//! `ci` when it is not told one, so a plain `cargo test` proves as much as the
-//! gate of a push does.
+//! Each such test reads its number from the environment. When it is not told
+//! one, as by a plain `cargo test`, it takes a small one of its own.
 
 /// A test that repeats, and how often it does so in which gate.
 #[derive(Debug)]
@@ -58,9 +57,14 @@ pub(crate) const LOOPS: &[Loop] = &[
     },
 ];
 
-/// Variables that are no loops: settings of the command, and what a test says
-/// to a process of its own.
-pub(crate) const OTHERS: &[&str] = &["WINDLASS_CONFIG"];
+/// Variables that are no loops: settings of the command, seeds, and what a test
+/// says to a process of its own.
+pub(crate) const OTHERS: &[&str] = &[
+    "WINDLASS_CONFIG",
+    "WINDLASS_KILL_SEED",
+    "WINDLASS_TEST_PATH",
+    "WINDLASS_TEST_ROLE",
+];
 
 /// How the variables of the project's own tests begin. The settings of the
 /// command have another underscore after the name.
