@@ -266,7 +266,9 @@ impl Run {
     }
 
     async fn conflict(&mut self, key: &Bytes, born: &[Born]) -> Result<(), SessionError> {
-        if *key == self.nursery.keys.head() {
+        // In doubt, what stands in the way may be this very creation, arrived
+        // late: the agent's head will tell.
+        if *key == self.nursery.keys.head() || self.doubt.is_some() {
             self.lost += 1;
             return self.nursery.engine.back_off(self.lost).await;
         }

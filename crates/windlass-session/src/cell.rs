@@ -141,9 +141,13 @@ impl Run {
             .filter(|(place, _)| self.answers[*place].is_none());
         let plan = Plan::decide(&loaded, terms, now, open);
         if plan.changed {
-            self.commit(&loaded, plan).await
-        } else {
-            self.confirm(loaded, plan.decided).await
+            return self.commit(&loaded, plan).await;
+        }
+        match self.doubt.take() {
+            // Time passed and what was granted would now be refused, but the
+            // grant may still arrive.
+            Some(doubt) => Err(doubt.error),
+            None => self.confirm(loaded, plan.decided).await,
         }
     }
 

@@ -32,6 +32,13 @@ pub(crate) struct Loaded {
     pub(crate) clamped: Vec<&'static str>,
 }
 
+impl Loaded {
+    /// Whether it is gone for everybody but upkeep.
+    pub(crate) const fn is_removing(&self) -> bool {
+        matches!(self.head.ended, Some(Ended::Removing(_)))
+    }
+}
+
 impl Engine {
     pub(crate) const fn terms(&self) -> Terms {
         Terms {
@@ -43,23 +50,22 @@ impl Engine {
     /// Head and spec in one read; `None` if there is no such session, or it
     /// is being removed.
     pub(crate) async fn load(&self, keys: &SessionKeys) -> Result<Option<Loaded>, SessionError> {
-        let mut scan = keys.record();
-        let mut entries = self.page(&scan).await?;
-        while entries.len() == 1 && entries[0].key == keys.head() {
-            // A store may cut any page short; both records are needed.
-            scan = scan.after(&entries[0].key);
-            let rest = self.page(&scan).await?;
-            if rest.is_empty() {
-                break;
-            }
-            entries.extend(rest);
-        }
-        decode_entries(keys, &entries)
+        let loaded = self.load_any(keys).await?;
+        Ok(loaded.filter(|loaded| !loaded.is_removing()))
     }
 
-    async fn page(&self, scan: &Scan) -> Result<Vec<Entry>, SessionError> {
-        let mut pages = self.store.read(std::slice::from_ref(scan)).await?;
-        Ok(pages.pop().map(|page| page.entries).unwrap_or_default())
+    /// As [`Engine::load`], also of a session that is being removed.
+    ///
+    /// Two points and not one scan: a store may cut a page short, and head
+    /// and spec must be of one point in time.
+    pub(crate) async fn load_any(
+        &self,
+        keys: &SessionKeys,
+    ) -> Result<Option<Loaded>, SessionError> {
+        let scans = [Scan::point(keys.head()), Scan::point(keys.spec())];
+        let pages = self.store.read(&scans).await?;
+        let entries: Vec<Entry> = pages.into_iter().flat_map(|page| page.entries).collect();
+        decode_entries(keys, &entries)
     }
 
     pub(crate) async fn agent_head(
@@ -113,7 +119,7 @@ impl Engine {
     }
 }
 
-/// The records of `keys` among `entries`.
+/// The records of `keys` among `entries`, removed half way or not.
 pub(crate) fn decode_entries(
     keys: &SessionKeys,
     entries: &[Entry],
@@ -128,9 +134,6 @@ pub(crate) fn decode_entries(
         (None, Some(_)) => return Err(SessionError::corrupt("session head", "it is missing")),
     };
     let (head, spec, clamped) = decode_pair(&head_entry.value, &spec_entry.value)?;
-    if let Some(Ended::Removing(_)) = head.ended {
-        return Ok(None);
-    }
     Ok(Some(Loaded {
         spec: Arc::new(spec),
         head,

@@ -229,7 +229,8 @@ impl Engine {
         keys: &SessionKeys,
         entries: &[Entry],
     ) -> Result<Option<Session>, SessionError> {
-        let Some(loaded) = decode_entries(keys, entries)? else {
+        let found = decode_entries(keys, entries)?;
+        let Some(loaded) = found.filter(|loaded| !loaded.is_removing()) else {
             return Ok(None);
         };
         let figures = Figures::from(&loaded.head);
@@ -266,7 +267,25 @@ impl Engine {
         let Some(loaded) = self.load(keys).await? else {
             return Ok(None);
         };
-        let last = loaded.head.events;
+        match self.events(keys, loaded.head.events, after, limit).await {
+            Ok(page) => Ok(Some(page)),
+            Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
+            // Unless it was removed meanwhile, rows are missing.
+            Err(error) => match self.load(keys).await? {
+                Some(_) => Err(error),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The events after number `after` of a session that has `last`.
+    async fn events(
+        &self,
+        keys: &SessionKeys,
+        last: u64,
+        after: u64,
+        limit: usize,
+    ) -> Result<HistoryPage, SessionError> {
         let mut events: Vec<Event> = Vec::new();
         let mut next = after.saturating_add(1);
         let mut scan = keys.events_until(next).limit(1);
@@ -285,7 +304,7 @@ impl Engine {
         let more = events
             .last()
             .map_or(after < last, |event| event.number < last);
-        Ok(Some(HistoryPage { events, more }))
+        Ok(HistoryPage { events, more })
     }
 }
 

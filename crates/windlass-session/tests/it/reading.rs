@@ -157,9 +157,12 @@ async fn reading_after(key: &str, value: &str) -> SessionError {
     let world = whole().await;
     world.put(key, value.to_owned()).await;
     let sessions = world.reopen();
-    let error = get(&sessions, "s1").await.unwrap_err();
+    let error = get(&sessions, "s1").await.expect_err("damaged");
     let used = use_tools(&sessions, "s1", call("search"));
-    assert_eq!(used.await.unwrap_err().to_string(), error.to_string());
+    assert_eq!(
+        used.await.expect_err("damaged").to_string(),
+        error.to_string()
+    );
     error
 }
 

@@ -170,6 +170,10 @@ pub(crate) async fn use_tools(
     sessions.use_tools(&caller(), &id, request).await
 }
 
+pub(crate) async fn close(sessions: &Sessions, id: &str) -> Result<Session, SessionError> {
+    sessions.close(&caller(), &session_id(id), None).await
+}
+
 pub(crate) async fn get(sessions: &Sessions, id: &str) -> Result<Option<Session>, SessionError> {
     sessions.get(&caller(), &session_id(id)).await
 }
