@@ -17,6 +17,37 @@ use windlass_store::{Store, StoreError};
 ///
 /// A fixture must not keep a handle of the store it gave out: the suite
 /// counts on the store being let go of when it drops its own.
+///
+/// ```
+/// # use std::{io, path::{Path, PathBuf}, sync::Arc};
+/// # use async_trait::async_trait;
+/// # use windlass_store::{Store, StoreError};
+/// # use windlass_store_testing::{Fixture, FixtureError, Strict, Tamper};
+/// # fn open(path: &Path) -> Result<Strict<dyn Store>, StoreError> { Err(StoreError::closed("open")) }
+/// # fn damage(path: &Path, tamper: &Tamper) -> io::Result<()> { Ok(()) }
+/// struct Files { directory: PathBuf, made: usize }
+///
+/// impl Files {
+///     fn current(&self) -> PathBuf { self.directory.join(self.made.to_string()) }
+/// }
+///
+/// #[async_trait]
+/// impl Fixture for Files {
+///     async fn fresh(&mut self) -> Result<Arc<dyn Store>, FixtureError> {
+///         self.made += 1;
+///         self.reopen().await
+///     }
+///     async fn reopen(&mut self) -> Result<Arc<dyn Store>, FixtureError> {
+///         Ok(Arc::new(open(&self.current())?))
+///     }
+///     async fn contender(&mut self) -> Result<Arc<dyn Store>, FixtureError> {
+///         Err(FixtureError::not_applicable("the file belongs to one process"))
+///     }
+///     async fn tamper(&mut self, tamper: Tamper) -> Result<(), FixtureError> {
+///         damage(&self.current(), &tamper).map_err(FixtureError::setup)
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Fixture: Send + 'static {
     /// Makes a new, empty store beside those made before, and makes it the
