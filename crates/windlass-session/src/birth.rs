@@ -10,11 +10,11 @@ use windlass_store::{Batch, Commit, Expect, StoreErrorKind, StoreExt, Version};
 use crate::engine::{Engine, view};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
-use crate::limits::COMMIT_CREATES_MAX;
+use crate::limits::{COMMIT_CREATE_BYTES_MAX, COMMIT_CREATES_MAX};
 use crate::model::{Caller, Create};
 use crate::operation::Operation;
 use crate::rate::Ring;
-use crate::record::{AgentHead, Answer, Figures, Format, Head, MeterRecord, Spec, decode, encode};
+use crate::record::{AgentHead, Answer, Format, Head, MeterRecord, Spec, decode, encode};
 use crate::view::Session;
 use crate::writers::{WriterId, Writers, Written};
 
@@ -146,8 +146,12 @@ impl Run {
             .collect();
         let mut admitted: Vec<usize> = Vec::new();
         let mut counted = None;
+        let mut bytes = 0;
         for place in open {
-            if admitted.len() >= COMMIT_CREATES_MAX || self.repeats(place, &admitted) {
+            let more = self.requests[place].request.lists_bytes();
+            let full = admitted.len() >= COMMIT_CREATES_MAX
+                || (!admitted.is_empty() && bytes + more > COMMIT_CREATE_BYTES_MAX);
+            if full || self.repeats(place, &admitted) {
                 continue;
             }
             let born = u64::try_from(admitted.len()).unwrap_or(u64::MAX);
@@ -171,6 +175,7 @@ impl Run {
                     continue;
                 }
             }
+            bytes += more;
             admitted.push(place);
         }
         Ok(admitted)
@@ -342,7 +347,7 @@ impl Birth {
         let keys = self.keys();
         let spec = self.spec(now);
         let head = self.head(&spec, writer, now);
-        let figures = Figures::from(&head);
+        let figures = head.figures(now);
         let mut batch = Batch::new();
         if let Some(operation) = &self.operation {
             let record = operation.record(now, &self.id, &Answer::Session(figures));

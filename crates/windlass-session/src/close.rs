@@ -2,55 +2,74 @@
 
 use std::sync::Arc;
 
-use windlass_store::Commit;
+use bytes::Bytes;
+use windlass_core::{Coded, ErrorKind, Millis};
+use windlass_store::{Commit, Version};
 
 use crate::engine::{Engine, Loaded};
 use crate::error::SessionError;
-use crate::keys::{AgentKeys, SessionKeys, last_id};
+use crate::keys::{AgentKeys, SessionKeys, index_row};
 use crate::limits::COMMIT_CLOSES_MAX;
 use crate::plan::{Plan, Request, ending};
+use crate::record::AgentHead;
 use crate::rules::Change;
 use crate::writers::WriterId;
 
-/// Closing an agent's sessions stopped before the last one.
+/// Closing an agent's sessions left some of them open.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("only {closed} of the agent's sessions were closed; call again for the rest")]
 pub struct CloseAgentError {
-    /// How many are closed and stored.
+    /// How many are closed and stored. Where the cause is `Indeterminate`, up
+    /// to 32 more may be.
     pub closed: u64,
-    /// Why the next ones could not be.
+    /// Why others could not be. One that is damaged hinders no other.
     #[source]
     pub cause: SessionError,
 }
+
+/// Told of each session that is written past its cell: what the cell
+/// remembers of it is out of date.
+pub(crate) type Forget<'a> = &'a (dyn Fn(&SessionKeys) + Sync);
 
 impl Engine {
     pub(crate) async fn close_agent(
         self: &Arc<Self>,
         agent: &AgentKeys,
+        forget: Forget<'_>,
     ) -> Result<u64, CloseAgentError> {
         let mut closed = 0;
         let mut lost = 0;
+        let mut walk = Walk::default();
         loop {
-            match self.close_some(agent).await {
-                Ok(Step::Nothing) => return Ok(closed),
+            let failed = match self.close_some(agent, &mut walk, forget).await {
                 Ok(Step::Closed(count)) => {
                     closed += count;
                     lost = 0;
+                    continue;
                 }
                 Ok(Step::Lost) => {
                     lost += 1;
-                    self.back_off(lost)
-                        .await
-                        .map_err(|cause| CloseAgentError { closed, cause })?;
+                    self.back_off(lost).await.err()
                 }
-                Err(cause) => return Err(CloseAgentError { closed, cause }),
+                Ok(Step::Nothing) => match walk.unreadable.take() {
+                    Some(cause) => Some(cause),
+                    None => return Ok(closed),
+                },
+                Err(cause) => Some(cause),
+            };
+            if let Some(cause) = failed {
+                return Err(CloseAgentError { closed, cause });
             }
         }
     }
 
     /// Closes up to 32 sessions in one commit.
-    async fn close_some(&self, agent: &AgentKeys) -> Result<Step, SessionError> {
-        let writer = WriterId::draw(self.env.as_ref())?;
+    async fn close_some(
+        &self,
+        agent: &AgentKeys,
+        walk: &mut Walk,
+        forget: Forget<'_>,
+    ) -> Result<Step, SessionError> {
         let now = self.env.now();
         // The head is read first: whatever changes the index after this
         // changes the head too, and the commit conflicts.
@@ -58,22 +77,71 @@ impl Engine {
             return Ok(Step::Nothing);
         };
         let scan = agent.active_at(now).limit(COMMIT_CLOSES_MAX);
+        let scan = match &walk.after {
+            Some(key) => scan.after(key),
+            None => scan,
+        };
         let pages = self.store.read(std::slice::from_ref(&scan)).await?;
         let rows = pages.into_iter().next().unwrap_or_default().entries;
-        if rows.is_empty() {
+        let Some(last) = rows.last() else {
             return Ok(Step::Nothing);
-        }
+        };
         let mut sessions: Vec<(SessionKeys, Loaded)> = Vec::with_capacity(rows.len());
-        for id in rows.iter().filter_map(|row| last_id(&row.key)) {
-            let keys = SessionKeys::new(&agent.tenant, &id);
-            let Some(loaded) = self.load(&keys).await? else {
-                return Ok(Step::Lost);
-            };
-            if loaded.head.ended.is_some() {
-                return Ok(Step::Lost);
+        let mut unreadable = None;
+        for row in &rows {
+            match self.active_session(agent, &row.key).await {
+                Ok(session) => sessions.push(session),
+                Err(error) if error.kind() == ErrorKind::Corrupt => unreadable = Some(error),
+                Err(error) => return Err(error),
             }
-            sessions.push((keys, loaded));
         }
+        if unreadable.is_some() && self.agent_version(agent).await? != Some(head.1) {
+            // Not damage, but a session that ended while it was looked at.
+            return Ok(Step::Lost);
+        }
+        let step = self
+            .close_these(agent, head, &sessions, now, forget)
+            .await?;
+        if let (Some(error), Step::Closed(_)) = (unreadable, &step) {
+            walk.unreadable.get_or_insert(error);
+            walk.after = Some(last.key.clone());
+        }
+        Ok(step)
+    }
+
+    /// The session that a row of the index of active ones names.
+    async fn active_session(
+        &self,
+        agent: &AgentKeys,
+        row: &[u8],
+    ) -> Result<(SessionKeys, Loaded), SessionError> {
+        let wrong = |why: &str| SessionError::corrupt("index of active sessions", why);
+        let (_, id) = index_row(row).ok_or_else(|| wrong("a key names no session"))?;
+        let keys = SessionKeys::new(&agent.tenant, &id);
+        let found = self.load(&keys).await?;
+        let loaded = found.ok_or_else(|| wrong("it names a session that is not there"))?;
+        if loaded.head.ended.is_some() {
+            return Err(wrong("it names a session that ended"));
+        }
+        Ok((keys, loaded))
+    }
+
+    async fn agent_version(&self, agent: &AgentKeys) -> Result<Option<Version>, SessionError> {
+        Ok(self.agent_head(agent).await?.map(|(_, version)| version))
+    }
+
+    async fn close_these(
+        &self,
+        agent: &AgentKeys,
+        head: (AgentHead, Version),
+        sessions: &[(SessionKeys, Loaded)],
+        now: Millis,
+        forget: Forget<'_>,
+    ) -> Result<Step, SessionError> {
+        if sessions.is_empty() {
+            return Ok(Step::Closed(0));
+        }
+        let writer = WriterId::draw(self.env.as_ref())?;
         let ended: Vec<(&SessionKeys, &Loaded)> = sessions
             .iter()
             .map(|(keys, loaded)| (keys, loaded))
@@ -83,12 +151,16 @@ impl Engine {
             change: Change::Close,
             operation: None,
         }];
-        for (keys, loaded) in &sessions {
+        for (keys, loaded) in sessions {
             let mut plan = Plan::decide(loaded, self.terms(), now, requests.iter().enumerate());
             plan.stamp(loaded, &writer, self.terms());
             batch.append(plan.batch(loaded, keys, &requests));
         }
-        match self.store.commit(batch).await? {
+        let committed = self.store.commit(batch).await;
+        for (keys, _) in sessions {
+            forget(keys);
+        }
+        match committed? {
             Commit::Applied(_) => Ok(Step::Closed(
                 u64::try_from(sessions.len()).unwrap_or(u64::MAX),
             )),
@@ -97,6 +169,17 @@ impl Engine {
     }
 }
 
+/// How far closing an agent's sessions has come.
+#[derive(Debug, Default)]
+struct Walk {
+    /// Everything up to here is closed, or cannot be read.
+    after: Option<Bytes>,
+    /// The first session that cannot be read; the others are closed all the
+    /// same.
+    unreadable: Option<SessionError>,
+}
+
+#[derive(Debug)]
 enum Step {
     Nothing,
     Closed(u64),

@@ -189,9 +189,13 @@ pub(crate) fn listing(
     KeyRange::new(start, base.number(until.get()).finish())
 }
 
-/// The last segment of an index key: the session's id.
-pub(crate) fn last_id(key: &[u8]) -> Option<SessionId> {
-    segments(key)?.pop()?.parse().ok()
+/// The time and the session that the key of an index by time ends with.
+pub(crate) fn index_row(key: &[u8]) -> Option<(Millis, SessionId)> {
+    let segments = segments(key)?;
+    let [.., time, id] = segments.as_slice() else {
+        return None;
+    };
+    Some((Millis::new(number(time)?), id.parse().ok()?))
 }
 
 /// Everything due at `now`, earliest first.

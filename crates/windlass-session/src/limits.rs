@@ -11,7 +11,8 @@ pub const CALLS_MAX: u64 = 1_000_000;
 /// Calls of a budget where none are given.
 pub const CALLS_DEFAULT: u64 = 1_000;
 /// Most tokens, or micro-units of a currency, that a budget or a charge may
-/// name; sums of them stay far inside 64 bits.
+/// name. What is used is summed in 64 bits and stays at their end if it ever
+/// gets there.
 pub const AMOUNT_MAX: u64 = 1_000_000_000_000_000;
 /// Shortest rate window.
 pub const RATE_WINDOW_MS_MIN: u64 = 10_000;
@@ -35,6 +36,9 @@ pub const PATTERNS_MAX: usize = 1_024;
 pub const CREDENTIALS_MAX: usize = 16;
 /// Most uses in one batch.
 pub const BATCH_USES_MAX: usize = 256;
+/// Most bytes of names of tools and credentials in one batch: what a row of
+/// the store can hold.
+pub const BATCH_NAMES_BYTES_MAX: usize = 256 * 1_024;
 /// Most agents in a delegation chain.
 pub const CHAIN_MAX: usize = 32;
 /// How long ended sessions stay readable where nothing else is configured: 7
@@ -46,7 +50,8 @@ pub const RETENTION_MS_MAX: u64 = 10 * 365 * 24 * 60 * 60 * 1_000;
 pub const OPERATION_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Hot sessions kept in memory where nothing else is configured.
 pub const CACHED_SESSIONS_DEFAULT: usize = 10_000;
-/// Most sessions on one page of a listing.
+/// Most sessions on one page of a listing, and most events on one of a
+/// history.
 pub const LIST_MAX: usize = 1_000;
 /// Share of a meter, in percent, at or below which a receipt warns.
 pub const LOW_PERCENT: u64 = 20;
@@ -59,6 +64,9 @@ pub(crate) const COMMIT_EVENT_BYTES_MAX: usize = 512 * 1_024;
 pub(crate) const ROUNDS_MAX: u32 = 64;
 /// Most creations one commit carries.
 pub(crate) const COMMIT_CREATES_MAX: usize = 48;
+/// Most bytes of patterns that the creations of one commit carry, unless one
+/// alone has more.
+pub(crate) const COMMIT_CREATE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Most sessions of an agent that one commit closes.
 pub(crate) const COMMIT_CLOSES_MAX: usize = 32;
 /// Most rows one commit of a removal deletes.

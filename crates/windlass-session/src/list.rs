@@ -3,18 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{AgentId, Coded, ErrorKind, Millis, SessionId};
 use windlass_store::limits::{READ_ENTRIES_MAX, READ_SCANS_MAX};
 use windlass_store::{Entry, Scan, StoreErrorKind};
 
-use crate::engine::{Engine, decode_entries, view};
+use crate::engine::{Engine, Loaded, decode_entries, view};
 use crate::error::{Problem, SessionError};
-use crate::keys::{SessionKeys, last_id, listing};
+use crate::keys::{SessionKeys, index_row, listing};
 use crate::limits::LIST_MAX;
 use crate::model::{Caller, check_range};
-use crate::record::{EventRow, Figures, decode};
+use crate::record::{EventRow, decode};
 use crate::view::{Event, Session, Status};
 
 /// Which sessions to list, and how many.
@@ -30,7 +29,7 @@ pub struct ListQuery {
     pub created_until: Millis,
     /// Newest first instead of oldest first.
     pub newest_first: bool,
-    /// At most so many on the page: 1 to 1,000.
+    /// At most so many on the page, unreadable ones included: 1 to 1,000.
     pub limit: usize,
     /// Go on after an earlier page of the same query.
     pub after: Option<ListCursor>,
@@ -51,11 +50,24 @@ impl Default for ListQuery {
     }
 }
 
+impl ListQuery {
+    fn wants(&self, session: &Session) -> bool {
+        self.status.is_none_or(|status| status == session.status)
+    }
+}
+
 /// Where a page of a listing ended. Opaque; valid for the same query only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListCursor {
     created: Millis,
     id: SessionId,
+}
+
+impl ListCursor {
+    fn of_row(key: &[u8]) -> Option<Self> {
+        let (created, id) = index_row(key)?;
+        Some(Self { created, id })
+    }
 }
 
 impl fmt::Display for ListCursor {
@@ -113,31 +125,23 @@ impl Engine {
         caller: &Caller,
         query: &ListQuery,
     ) -> Result<SessionPage, SessionError> {
-        check_range(
-            "limit",
-            u64::try_from(query.limit).unwrap_or(u64::MAX),
-            1,
-            1_000,
-        )?;
+        check_limit(query.limit)?;
         let mut page = SessionPage::default();
         let mut scan = self.listing_scan(caller, query);
         loop {
             let mut pages = self.store.read(std::slice::from_ref(&scan)).await?;
-            let Some(rows) = pages.pop() else {
-                return Ok(page);
-            };
+            let rows = pages.pop().unwrap_or_default();
             for chunk in rows.entries.chunks(READ_SCANS_MAX) {
-                let ids: Vec<(Bytes, SessionId)> = chunk
-                    .iter()
-                    .filter_map(|row| Some((row.key.clone(), last_id(&row.key)?)))
-                    .collect();
-                if self.list_chunk(caller, query, &ids, &mut page).await? {
+                if self.list_chunk(caller, query, chunk, &mut page).await? {
                     return Ok(page);
                 }
             }
             match rows.entries.last() {
                 Some(last) if rows.more => scan = scan.after(&last.key),
-                _ => return Ok(page),
+                _ => {
+                    page.next = None;
+                    return Ok(page);
+                }
             }
         }
     }
@@ -146,9 +150,11 @@ impl Engine {
         let agent = query.agent.as_ref();
         let range = |from, until| listing(&caller.tenant, agent, from, until);
         let whole = range(query.created_from, query.created_until);
-        let mut scan = Scan::new(whole)
-            .keys()
-            .limit(READ_ENTRIES_MAX.min(LIST_MAX));
+        let rows = match query.status {
+            None => query.limit.saturating_add(1).min(READ_ENTRIES_MAX),
+            Some(_) => READ_ENTRIES_MAX,
+        };
+        let mut scan = Scan::new(whole).keys().limit(rows);
         if query.newest_first {
             scan = scan.descending();
         }
@@ -166,31 +172,56 @@ impl Engine {
         &self,
         caller: &Caller,
         query: &ListQuery,
-        rows: &[(Bytes, SessionId)],
+        rows: &[Entry],
         page: &mut SessionPage,
     ) -> Result<bool, SessionError> {
-        let ids: Vec<SessionId> = rows.iter().map(|(_, id)| id.clone()).collect();
-        for (id, shown) in ids.iter().zip(self.show(caller, &ids).await?) {
-            match shown {
-                Ok(Some(session)) if query.status.is_none_or(|status| status == session.status) => {
-                    if page.sessions.len() == query.limit {
-                        page.next = page.sessions.last().map(|last| ListCursor {
-                            created: last.created_at,
-                            id: last.id.clone(),
-                        });
+        let named: Vec<(&Entry, ListCursor)> = rows
+            .iter()
+            .filter_map(|row| Some((row, ListCursor::of_row(&row.key)?)))
+            .collect();
+        let ids = named.iter().map(|(_, place)| &place.id);
+        let shown = self.show(caller, ids).await?;
+        for ((row, place), shown) in named.into_iter().zip(shown) {
+            let full = page.sessions.len() + page.unreadable.len() == query.limit;
+            match self.listed(caller, row, &place.id, shown).await {
+                Ok(Some(session)) if query.wants(&session) => {
+                    if full {
                         return Ok(true);
                     }
                     page.sessions.push(session);
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+                Err(_) if full => return Ok(true),
                 Err(error) => page.unreadable.push(Unreadable {
-                    id: id.clone(),
+                    id: place.id.clone(),
                     why: error.to_string(),
                 }),
             }
+            page.next = Some(place);
         }
         Ok(false)
+    }
+
+    /// What the session of an index row is to a listing: if it is not there,
+    /// it was removed meanwhile, or lost while its row was not.
+    async fn listed(
+        &self,
+        caller: &Caller,
+        row: &Entry,
+        id: &SessionId,
+        shown: Result<Option<Session>, SessionError>,
+    ) -> Result<Option<Session>, SessionError> {
+        if shown.as_ref().is_ok_and(Option::is_none) {
+            let head = SessionKeys::new(&caller.tenant, id).head();
+            let scans = [Scan::point(row.key.clone()), Scan::point(head)].map(Scan::keys);
+            let pages = self.store.read(&scans).await?;
+            let there: Vec<bool> = pages.iter().map(|page| !page.entries.is_empty()).collect();
+            if there == [true, false] {
+                return Err(SessionError::corrupt("session head", "it is missing"));
+            }
+        }
+        shown
     }
 
     /// Several sessions as they are stored now, each on its own: one that
@@ -198,15 +229,12 @@ impl Engine {
     async fn show(
         &self,
         caller: &Caller,
-        ids: &[SessionId],
+        ids: impl Iterator<Item = &SessionId>,
     ) -> Result<Vec<Result<Option<Session>, SessionError>>, SessionError> {
-        if ids.is_empty() {
+        let keys: Vec<SessionKeys> = ids.map(|id| SessionKeys::new(&caller.tenant, id)).collect();
+        if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<SessionKeys> = ids
-            .iter()
-            .map(|id| SessionKeys::new(&caller.tenant, id))
-            .collect();
         let scans: Vec<Scan> = keys.iter().map(SessionKeys::record).collect();
         let pages = match self.store.read(&scans).await {
             Ok(pages) => pages,
@@ -217,44 +245,25 @@ impl Engine {
         for (place, keys) in keys.iter().enumerate() {
             let whole = pages.get(place).filter(|page| !page.more);
             shown.push(match whole {
-                Some(page) => self.shown(keys, &page.entries),
+                Some(page) => {
+                    decode_entries(keys, &page.entries).map(|loaded| self.shown(keys, loaded))
+                }
                 None => self.get(keys).await,
             });
         }
         Ok(shown)
     }
 
-    fn shown(
-        &self,
-        keys: &SessionKeys,
-        entries: &[Entry],
-    ) -> Result<Option<Session>, SessionError> {
-        let found = decode_entries(keys, entries)?;
-        let Some(loaded) = found.filter(|loaded| !loaded.is_removing()) else {
-            return Ok(None);
-        };
-        let figures = Figures::from(&loaded.head);
-        Ok(Some(view(
-            keys,
-            &loaded.spec,
-            &figures,
-            loaded.clamped,
-            self.env.now(),
-        )))
+    fn shown(&self, keys: &SessionKeys, loaded: Option<Loaded>) -> Option<Session> {
+        let loaded = loaded.filter(|loaded| !loaded.is_removing())?;
+        let now = self.env.now();
+        let figures = loaded.head.figures(now);
+        Some(view(keys, &loaded.spec, &figures, loaded.clamped, now))
     }
 
     pub(crate) async fn get(&self, keys: &SessionKeys) -> Result<Option<Session>, SessionError> {
-        let Some(loaded) = self.load(keys).await? else {
-            return Ok(None);
-        };
-        let figures = Figures::from(&loaded.head);
-        Ok(Some(view(
-            keys,
-            &loaded.spec,
-            &figures,
-            loaded.clamped,
-            self.env.now(),
-        )))
+        let loaded = self.load(keys).await?;
+        Ok(self.shown(keys, loaded))
     }
 
     pub(crate) async fn history(
@@ -263,7 +272,7 @@ impl Engine {
         after: u64,
         limit: usize,
     ) -> Result<Option<HistoryPage>, SessionError> {
-        check_range("limit", u64::try_from(limit).unwrap_or(u64::MAX), 1, 1_000)?;
+        check_limit(limit)?;
         let Some(loaded) = self.load(keys).await? else {
             return Ok(None);
         };
@@ -306,6 +315,11 @@ impl Engine {
             .map_or(after < last, |event| event.number < last);
         Ok(HistoryPage { events, more })
     }
+}
+
+fn check_limit(limit: usize) -> Result<(), SessionError> {
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    check_range("limit", number(limit), 1, number(LIST_MAX))
 }
 
 /// Adds the events of `row` from number `next` on; the row must hold it.

@@ -8,9 +8,9 @@ use windlass_core::{AgentId, OperationId, PrincipalId, SessionId, TenantId};
 
 use crate::error::{Problem, SessionError};
 use crate::limits::{
-    AMOUNT_MAX, BATCH_USES_MAX, CALLS_DEFAULT, CALLS_MAX, CHAIN_MAX, CREDENTIALS_MAX,
-    INTENT_BYTES_MAX, RATE_WINDOW_MS_DEFAULT, RATE_WINDOW_MS_MAX, RATE_WINDOW_MS_MIN,
-    TIME_LIMIT_MS_DEFAULT, TIME_LIMIT_MS_MAX, TIME_LIMIT_MS_MIN,
+    AMOUNT_MAX, BATCH_NAMES_BYTES_MAX, BATCH_USES_MAX, CALLS_DEFAULT, CALLS_MAX, CHAIN_MAX,
+    CREDENTIALS_MAX, INTENT_BYTES_MAX, RATE_WINDOW_MS_DEFAULT, RATE_WINDOW_MS_MAX,
+    RATE_WINDOW_MS_MIN, TIME_LIMIT_MS_DEFAULT, TIME_LIMIT_MS_MAX, TIME_LIMIT_MS_MIN,
 };
 use crate::names::{Allow, Name};
 
@@ -207,6 +207,11 @@ impl Create {
         }
     }
 
+    /// About how many bytes its lists take in its record.
+    pub(crate) fn lists_bytes(&self) -> usize {
+        self.tools.bytes() + self.credentials.bytes()
+    }
+
     pub(crate) fn check(&self) -> Result<(), SessionError> {
         check_text("intent", &self.intent, INTENT_BYTES_MAX)?;
         self.tools
@@ -287,6 +292,16 @@ impl UseItem {
             reserve: false,
         }
     }
+
+    /// Bytes of all its names.
+    pub(crate) fn names_bytes(&self) -> usize {
+        let credentials: usize = self
+            .credentials
+            .iter()
+            .map(|name| name.as_str().len())
+            .sum();
+        self.tool.as_str().len() + credentials
+    }
 }
 
 /// Tool calls to be authorised together: all of them or none.
@@ -326,7 +341,11 @@ impl Use {
             check_count("credentials", item.credentials.len(), CREDENTIALS_MAX)?;
             item.charge.check()?;
         }
-        Ok(())
+        check_length(
+            "uses",
+            self.items.iter().map(UseItem::names_bytes).sum(),
+            BATCH_NAMES_BYTES_MAX,
+        )
     }
 }
 
@@ -415,14 +434,15 @@ fn check_text(field: &'static str, text: &str, max: usize) -> Result<(), Session
     if text.is_empty() {
         return Err(SessionError::invalid(field, Problem::Empty));
     }
-    if text.len() > max {
-        return Err(SessionError::invalid(
-            field,
-            Problem::TooLong {
-                length: text.len(),
-                max,
-            },
-        ));
+    check_length(field, text.len(), max)
+}
+
+fn check_length(field: &'static str, length: usize, max: usize) -> Result<(), SessionError> {
+    if length <= max {
+        return Ok(());
     }
-    Ok(())
+    Err(SessionError::invalid(
+        field,
+        Problem::TooLong { length, max },
+    ))
 }

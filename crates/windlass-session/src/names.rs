@@ -166,6 +166,14 @@ impl Allow {
         }
     }
 
+    /// Bytes of all its patterns.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Only(patterns) => patterns.iter().map(|pattern| pattern.0.len()).sum(),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Problem> {
         match self {
             Self::Only(patterns) if patterns.len() > PATTERNS_MAX => Err(Problem::TooMany {

@@ -359,16 +359,18 @@ impl Figures {
     }
 }
 
-impl From<&Head> for Figures {
-    fn from(head: &Head) -> Self {
-        Self {
-            at: head.at,
-            calls: head.calls,
-            tokens: head.tokens,
-            cost: head.cost,
-            made: head.made,
-            open: head.open.len(),
-            ended: head.ended,
+impl Head {
+    /// What is shown of it at `now`.
+    pub(crate) fn figures(&self, now: Millis) -> Figures {
+        let open = |open: &&Open| !open.3.has_passed(now);
+        Figures {
+            at: self.at,
+            calls: self.calls,
+            tokens: self.tokens,
+            cost: self.cost,
+            made: self.made,
+            open: self.open.iter().filter(open).count(),
+            ended: self.ended,
         }
     }
 }

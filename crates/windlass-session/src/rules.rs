@@ -6,7 +6,7 @@ use windlass_core::Millis;
 use crate::error::{Meter, Problem, SessionError};
 use crate::limits::{AMOUNT_MAX, CALLS_MAX, LOW_PERCENT, OPERATION_MS, RESERVATIONS_MAX};
 use crate::model::{Agent, Charge, Outcome, Settle, TopUp, Use, UseItem, check_range};
-use crate::record::{Answer, Ended, EventRecord, Figures, Head, MeterRecord, Open, Spec};
+use crate::record::{Answer, Ended, EventRecord, Head, MeterRecord, Open, Spec};
 use crate::view::{Left, Receipt, What};
 
 /// A change of one session.
@@ -24,14 +24,7 @@ impl Change {
     /// About how many bytes its events take in their row.
     pub(crate) fn size(&self) -> usize {
         let Self::Use(request) = self else { return 128 };
-        let item = |item: &UseItem| {
-            let credentials: usize = item
-                .credentials
-                .iter()
-                .map(|name| name.as_str().len() + 3)
-                .sum();
-            128 + item.tool.as_str().len() + credentials
-        };
+        let item = |item: &UseItem| 128 + 3 * item.credentials.len() + item.names_bytes();
         request.items.iter().map(item).sum()
     }
 }
@@ -270,7 +263,7 @@ impl<'a> Draft<'a> {
             tokens,
             cost_micros,
         });
-        Ok(Answer::Session(Figures::from(&self.head)))
+        Ok(Answer::Session(self.head.figures(self.now)))
     }
 
     /// An expired session can be closed, a closed one cannot.
@@ -283,7 +276,7 @@ impl<'a> Draft<'a> {
         self.lapse();
         self.head.ended = Some(Ended::Closed(self.now));
         self.record(What::Close);
-        Ok(Answer::Session(Figures::from(&self.head)))
+        Ok(Answer::Session(self.head.figures(self.now)))
     }
 
     fn expire(&mut self) -> Answer {
@@ -292,7 +285,7 @@ impl<'a> Draft<'a> {
             self.head.at = self.now;
             self.changed = true;
         }
-        Answer::Session(Figures::from(&self.head))
+        Answer::Session(self.head.figures(self.now))
     }
 
     /// Drops reservations that were never settled; their estimates stay

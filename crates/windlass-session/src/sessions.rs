@@ -232,7 +232,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`CloseAgentError`] with the number that is closed and stored.
+    /// [`CloseAgentError`] with the number that is closed and stored. A
+    /// session that cannot be read is the error, once all others are closed.
     pub async fn close_agent(
         &self,
         caller: &Caller,
@@ -240,7 +241,9 @@ impl Sessions {
     ) -> Result<u64, CloseAgentError> {
         self.inner
             .engine
-            .close_agent(&AgentKeys::new(&caller.tenant, agent))
+            .close_agent(&AgentKeys::new(&caller.tenant, agent), &|keys| {
+                self.inner.cells.remove(keys);
+            })
             .await
     }
 
@@ -335,7 +338,10 @@ impl Sessions {
                 Ok(())
             })
         };
-        self.inner.engine.sweep(limit, &expire).await
+        let forget = |keys: &SessionKeys| {
+            self.inner.cells.remove(keys);
+        };
+        self.inner.engine.sweep(limit, &expire, &forget).await
     }
 
     async fn show_after(

@@ -5,15 +5,18 @@
 //! become due, not what exists. Every commit is bounded and leaves a state
 //! from which the next sweep goes on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{BoxFuture, Coded, ErrorKind, Millis};
-use windlass_store::{Batch, Commit, Entry, Expect, Scan, StoreExt, Version};
+use windlass_store::{Batch, Commit, Entry, Expect, Scan, Version};
 
+use crate::close::Forget;
 use crate::engine::{Engine, agent_keys};
 use crate::error::SessionError;
 use crate::keys::{SessionKeys, due_until, parse_due};
-use crate::limits::COMMIT_DELETES_MAX;
+use crate::limits::{COMMIT_DELETES_MAX, OPERATION_MS};
 use crate::list::Unreadable;
 use crate::operation::key_of_label;
 use crate::plan::too_few;
@@ -44,7 +47,7 @@ struct Subject {
     keys: SessionKeys,
     head: Head,
     version: Version,
-    spec: Spec,
+    spec: Arc<Spec>,
 }
 
 /// What has to be done about a due session.
@@ -65,6 +68,7 @@ impl Engine {
         &self,
         limit: usize,
         expire: Expire<'_>,
+        forget: Forget<'_>,
     ) -> Result<SweepReport, SessionError> {
         let mut report = SweepReport::default();
         let now = self.env.now();
@@ -78,7 +82,9 @@ impl Engine {
                     return Ok(report);
                 }
                 report.scanned += 1;
-                self.visit(row, now, limit, expire, &mut report).await?;
+                if let Some(keys) = self.visit(row, now, limit, expire, &mut report).await? {
+                    forget(&keys);
+                }
             }
             match page.entries.last() {
                 Some(last) if page.more => scan = scan.after(&last.key),
@@ -87,6 +93,7 @@ impl Engine {
         }
     }
 
+    /// Sees to the session of one row, and says which it was.
     async fn visit(
         &self,
         row: &Entry,
@@ -94,9 +101,9 @@ impl Engine {
         limit: usize,
         expire: Expire<'_>,
         report: &mut SweepReport,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Option<SessionKeys>, SessionError> {
         let Some((time, keys)) = parse_due(&row.key) else {
-            return Ok(());
+            return Ok(None);
         };
         let done = match self.subject(&keys).await {
             Ok(Some(subject)) if subject.head.due == time => {
@@ -109,30 +116,22 @@ impl Engine {
         match done {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 report.unreadable.push(Unreadable {
-                    id: keys.id,
+                    id: keys.id.clone(),
                     why: error.to_string(),
                 });
-                Ok(())
+                Ok(Some(keys))
             }
-            other => other,
+            other => other.map(|()| Some(keys)),
         }
     }
 
     async fn subject(&self, keys: &SessionKeys) -> Result<Option<Subject>, SessionError> {
-        let Some(head) = self.store.get(keys.head()).await? else {
-            return Ok(None);
-        };
-        let Some(spec) = self.store.get(keys.spec()).await? else {
-            return Ok(None);
-        };
-        let version = head.version;
-        let head = decode("session head", &head.value)?;
-        let spec = decode("session spec", &spec.value)?;
-        Ok(Some(Subject {
+        let found = self.load_any(keys).await?;
+        Ok(found.map(|loaded| Subject {
             keys: keys.clone(),
-            head,
-            version,
-            spec,
+            head: loaded.head,
+            version: loaded.version,
+            spec: loaded.spec,
         }))
     }
 
@@ -153,29 +152,40 @@ impl Engine {
         expire: Expire<'_>,
         report: &mut SweepReport,
     ) -> Result<(), SessionError> {
-        match self.task(&subject, now) {
-            Task::Expire => {
-                expire(subject.keys).await?;
-                report.expired += 1;
-                Ok(())
-            }
-            Task::DropOperations => {
-                while self.drop_operations(&mut subject, report).await? {
-                    if step_over(report, limit) {
-                        return Ok(());
-                    }
-                }
-                Ok(())
-            }
-            Task::Remove => {
-                while self.remove(&mut subject, report).await? {
-                    if step_over(report, limit) {
-                        return Ok(());
-                    }
-                }
-                Ok(())
+        if self.task(&subject, now) == Task::Expire {
+            expire(subject.keys.clone()).await?;
+            report.expired += 1;
+            match self.due_again(&subject, now).await? {
+                Some(again) if !step_over(report, limit) => subject = again,
+                Some(_) | None => return Ok(()),
             }
         }
+        loop {
+            let more = match self.task(&subject, now) {
+                Task::Expire => false,
+                Task::DropOperations => self.drop_operations(&mut subject, report).await?,
+                Task::Remove => self.remove(&mut subject, report).await?,
+            };
+            if !more || step_over(report, limit) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A session just marked expired, if that was so long ago that there is
+    /// more to do about it.
+    async fn due_again(
+        &self,
+        subject: &Subject,
+        now: Millis,
+    ) -> Result<Option<Subject>, SessionError> {
+        let soonest = self.config.retention_ms.min(OPERATION_MS);
+        let next = subject.spec.expires_at().plus_ms(soonest);
+        if !next.has_passed(now) {
+            return Ok(None);
+        }
+        let found = self.subject(&subject.keys).await?;
+        Ok(found.filter(|found| found.head.ended.is_some() && found.head.due.has_passed(now)))
     }
 
     fn task(&self, subject: &Subject, now: Millis) -> Task {
@@ -214,6 +224,7 @@ impl Engine {
         }
         let count = bite.operations.len();
         let applied = self.rewrite(subject, next, batch).await?;
+        report.truncated |= !applied;
         if applied {
             report.operations_removed += u64::try_from(count).unwrap_or(u64::MAX);
         }
@@ -242,6 +253,7 @@ impl Engine {
             report.removed += u64::from(applied);
             applied
         };
+        report.truncated |= !applied;
         if applied {
             report.operations_removed += count;
         }
