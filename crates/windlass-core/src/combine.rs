@@ -5,7 +5,7 @@
 //! run together. A run belongs to no caller: it is polled by whichever caller
 //! is there, nothing is spawned, and no lock is held across an await.
 //!
-//! Invariants, kept by [`Shared`]:
+//! Invariants, kept by `Shared`:
 //!
 //! 1. At most one run exists at a time, and one thread at a time polls it.
 //! 2. A request is given to at most one run. One whose caller went away

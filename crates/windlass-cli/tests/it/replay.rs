@@ -260,7 +260,7 @@ fn twenty_kills_leave_all_tau_bench_runs_as_an_uninterrupted_replay_leaves_them(
     if !recording.exists() {
         #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
         {
-            eprintln!("SKIPPED: {} is not there", recording.display());
+            eprintln!("skipped: {} is not there", recording.display());
         }
         return;
     }

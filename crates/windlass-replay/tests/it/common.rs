@@ -24,7 +24,7 @@ pub(crate) fn published(name: &str) -> Option<PathBuf> {
     }
     #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
     {
-        eprintln!("SKIPPED: {} is not there", path.display());
+        eprintln!("skipped: {} is not there", path.display());
     }
     None
 }
