@@ -31,6 +31,17 @@ pub struct CloseAgentError {
 /// remembers of it is out of date.
 pub(crate) type Forget<'a> = &'a (dyn Fn(&SessionKeys) + Sync);
 
+impl Coded for CloseAgentError {
+    /// The code of what stopped it.
+    fn code(&self) -> &'static str {
+        self.cause.code()
+    }
+
+    fn kind(&self) -> ErrorKind {
+        self.cause.kind()
+    }
+}
+
 impl Engine {
     pub(crate) async fn close_agent(
         self: &Arc<Self>,
