@@ -265,3 +265,33 @@ fn stored(version: Version, incarnation: Incarnation) -> Option<i64> {
     }
     i64::try_from(version.sequence()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn present(batch: Batch, key: &'static str) -> Batch {
+        batch.check(key, Expect::Present)
+    }
+
+    #[test]
+    fn the_last_check_on_a_written_key_is_made_by_its_write() {
+        let batch = present(present(present(Batch::new(), "a"), "b"), "c")
+            .put("z", "")
+            .put("b", "")
+            .delete("a");
+        assert_eq!(Fused::find(&batch), Some(Fused { check: 1, write: 1 }));
+        assert_eq!(Fused::find(&present(Batch::new(), "a").put("b", "")), None);
+        assert_eq!(Fused::find(&Batch::new().put("b", "")), None);
+    }
+
+    #[test]
+    fn only_the_last_checks_are_tried() {
+        let mut batch = present(Batch::new(), "a").put("a", "");
+        for _ in 1..FUSED_CHECKS_TRIED_MAX {
+            batch = present(batch, "b");
+        }
+        assert_eq!(Fused::find(&batch), Some(Fused { check: 0, write: 0 }));
+        assert_eq!(Fused::find(&present(batch, "b")), None);
+    }
+}

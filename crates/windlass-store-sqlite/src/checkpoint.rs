@@ -28,12 +28,14 @@ pub(crate) struct Checkpoints {
     frames: Arc<AtomicU64>,
     /// Frames at the last look; fewer mean that the log was started over.
     seen: u64,
+    /// Frames the file has room for: it keeps its length until it is emptied.
+    longest: u64,
     copy_frames: u64,
     empty_frames: u64,
     retry_frames: u64,
     /// Frames at which the log is copied next.
     copy_at: u64,
-    /// Frames at which it is emptied next.
+    /// Frames at which it is emptied next, if its file is too long.
     empty_at: u64,
 }
 
@@ -53,11 +55,12 @@ impl Checkpoints {
         Ok(Self {
             frames,
             seen: 0,
+            longest: 0,
             copy_frames,
             empty_frames,
             retry_frames,
             copy_at: copy_frames,
-            empty_at: empty_frames,
+            empty_at: 0,
         })
     }
 
@@ -74,11 +77,12 @@ impl Checkpoints {
             self.start_over();
         }
         self.seen = frames;
+        self.longest = self.longest.max(frames);
         if frames >= self.copy_at {
             self.copy_at = frames + self.copy_frames;
             tolerate(connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE))?;
         }
-        if frames >= self.empty_at {
+        if self.longest >= self.empty_frames && frames >= self.empty_at {
             self.empty_at = frames + self.retry_frames;
             self.empty(connection, gate, turns)?;
         }
@@ -105,13 +109,14 @@ impl Checkpoints {
         if emptied? {
             self.start_over();
             self.seen = 0;
+            self.longest = 0;
         }
         Ok(())
     }
 
     const fn start_over(&mut self) {
         self.copy_at = self.copy_frames;
-        self.empty_at = self.empty_frames;
+        self.empty_at = 0;
     }
 }
 

@@ -90,6 +90,13 @@ pub(crate) fn forbid_writes(connection: &Connection) -> Result<(), Failure> {
     Ok(set(connection, "query_only = ON")?)
 }
 
+/// Makes writes through `connection` fail that would need more than `bytes`
+/// of database.
+pub(crate) fn limit(connection: &Connection, bytes: u64) -> Result<(), Failure> {
+    let pages = (bytes / page_bytes(connection)?).max(1);
+    Ok(set(connection, &format!("max_page_count = {pages}"))?)
+}
+
 fn configure(connection: &Connection, options: &Options) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
     connection.set_prepared_statement_cache_capacity(32);

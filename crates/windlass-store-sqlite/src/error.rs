@@ -146,7 +146,10 @@ fn describe_code(code: rusqlite::ffi::Error) -> (StoreErrorKind, &'static str) {
     // Growing this file is the first that fails when the disk is full, and
     // SQLite reports it as it reports a broken disk.
     if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE {
-        return (Environment, "there is no room for the file that readers share");
+        return (
+            Environment,
+            "there is no room for the file that readers share",
+        );
     }
     match code.code {
         ErrorCode::DatabaseCorrupt => (Corrupt, "the database file is damaged"),

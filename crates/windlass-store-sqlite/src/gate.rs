@@ -102,3 +102,51 @@ impl Drop for Held<'_> {
         self.gate.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn the_gate_is_held_only_when_nobody_is_inside() {
+        let gate = Gate::default();
+        let visit = gate.enter(Stay::Short);
+        assert!(gate.hold(PATIENCE).is_none(), "held over a visitor");
+        assert!(gate.oldest().is_some(), "a visitor has an age");
+        drop(visit);
+        assert!(gate.hold(PATIENCE).is_some(), "nobody is inside");
+        assert_eq!(gate.oldest(), None);
+    }
+
+    #[test]
+    fn a_long_visit_is_not_waited_for() {
+        let gate = Gate::default();
+        let _visit = gate.enter(Stay::Long);
+        // Would wait for ever if it waited.
+        assert!(gate.hold(Duration::MAX).is_none(), "held over an export");
+        drop(gate.enter(Stay::Short));
+    }
+
+    #[test]
+    fn new_visitors_wait_until_the_gate_is_let_go() {
+        let gate = Gate::default();
+        let held = gate.hold(PATIENCE).expect("nobody is inside");
+        std::thread::scope(|scope| {
+            let visitors: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| drop(gate.enter(Stay::Short))))
+                .collect();
+            for _ in 0..1_000 {
+                assert!(gate.oldest().is_none(), "a visitor passed a held gate");
+                std::thread::yield_now();
+            }
+            assert!(
+                visitors.iter().all(|visitor| !visitor.is_finished()),
+                "a visitor passed a held gate"
+            );
+            drop(held);
+        });
+        assert_eq!(gate.oldest(), None);
+    }
+}

@@ -58,6 +58,10 @@ pub struct Options {
     pub wal_empty_bytes: u64,
     /// How long an export may take before it ends with `Unavailable`.
     pub export_time_max: Duration,
+    /// The database file grows no further than this many bytes: a put that
+    /// needs more fails with `Environment`, as on a full disk. `None` for as
+    /// far as the disk goes.
+    pub database_bytes_max: Option<u64>,
     /// The name of a registered SQLite VFS to go through; `None` for the
     /// operating system's files. The lock files never go through it.
     pub vfs: Option<String>,
@@ -74,6 +78,7 @@ impl Default for Options {
             wal_copy_bytes: 4 * 1_024 * 1_024,
             wal_empty_bytes: 64 * 1_024 * 1_024,
             export_time_max: Duration::from_secs(60),
+            database_bytes_max: None,
             vfs: None,
             synchronous: Synchronous::Extra,
         }

@@ -114,6 +114,13 @@ impl<T> Queue<T> {
         while state.waiting.front().is_some_and(&mut admit) {
             into.extend(state.waiting.pop_front());
         }
+        // What is left is for another thread, if one is asleep.
+        let wake = !state.waiting.is_empty() && state.asleep > state.woken;
+        state.woken += usize::from(wake);
+        drop(state);
+        if wake {
+            self.arrived.notify_one();
+        }
     }
 
     /// Lets nothing more in. What waits can still be taken.
@@ -134,5 +141,80 @@ impl<T> Queue<T> {
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    fn take(queue: &Queue<u32>, most: usize) -> Vec<u32> {
+        let (mut taken, mut count) = (Vec::new(), 0);
+        queue.take_while(&mut taken, |_| {
+            count += 1;
+            count <= most
+        });
+        taken
+    }
+
+    #[test]
+    fn what_was_pushed_is_taken_in_order_and_within_limits() {
+        let queue = Queue::new();
+        for item in 0..5 {
+            assert_eq!(queue.push(item), Ok(()));
+        }
+        assert_eq!(queue.wait(None), Woken::Arrived);
+        assert_eq!(take(&queue, 3), [0, 1, 2]);
+        assert_eq!(take(&queue, 3), [3, 4]);
+        assert_eq!(queue.wait(Some(Duration::from_millis(1))), Woken::Idle);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
+        let queue = Queue::new();
+        assert_eq!(queue.push(1), Ok(()));
+        queue.close();
+        assert_eq!(queue.push(2), Err(2));
+        assert_eq!(queue.wait(None), Woken::Arrived);
+        assert_eq!(take(&queue, 9), [1]);
+        assert_eq!(queue.wait(None), Woken::Closed);
+    }
+
+    #[test]
+    fn an_abandoned_queue_has_nothing() {
+        let queue = Queue::new();
+        assert_eq!(queue.push(1), Ok(()));
+        queue.abandon();
+        assert_eq!((queue.push(2), queue.wait(None)), (Err(2), Woken::Closed));
+    }
+
+    #[test]
+    fn every_item_reaches_one_of_several_threads() {
+        let queue = Arc::new(Queue::new());
+        let takers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || {
+                    let mut taken = Vec::new();
+                    while queue.wait(None) != Woken::Closed {
+                        taken.extend(take(&queue, 2));
+                    }
+                    taken
+                })
+            })
+            .collect();
+        for item in 0..10_000 {
+            assert_eq!(queue.push(item), Ok(()));
+        }
+        queue.close();
+        let mut all: Vec<_> = takers
+            .into_iter()
+            .flat_map(|taker| taker.join().expect("a taker ends"))
+            .collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..10_000).collect::<Vec<_>>());
     }
 }

@@ -205,3 +205,96 @@ impl fmt::Debug for SqliteStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use windlass_store::{StoreErrorKind, StoreExt};
+
+    use super::*;
+
+    /// Callers that wait when a thread panics, and those that come later, get
+    /// an error; the store can still be closed and opened again.
+    #[tokio::test]
+    async fn a_panic_in_a_thread_strands_nobody() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, Options::default())
+            .await
+            .expect("the store opens");
+        let _first = store
+            .commit(Batch::new().put("acme/a", "1"))
+            .await
+            .expect("it commits");
+        store
+            .shared
+            .spawn("faulty", |_| panic!("planted"))
+            .expect("a thread starts");
+        let read = loop {
+            match store.get("acme/a".into()).await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(
+            read.to_string(),
+            "`read` failed: a thread of the store has failed; open it again"
+        );
+        let commit = store
+            .commit(Batch::new().put("acme/a", "2"))
+            .await
+            .expect_err("it is refused");
+        assert_eq!(
+            (read.kind(), commit.kind()),
+            (StoreErrorKind::Unavailable, StoreErrorKind::Unavailable)
+        );
+        store.close().await.expect("the store closes");
+        let store = SqliteStore::open(&path, Options::default())
+            .await
+            .expect("the store opens");
+        let entry = store
+            .get("acme/a".into())
+            .await
+            .expect("it can be read")
+            .expect("it is there");
+        assert_eq!(entry.value.as_ref(), b"1");
+        store.close().await.expect("the store closes");
+    }
+
+    /// A commit that was accepted by a writer that then panics may have been
+    /// applied.
+    #[tokio::test]
+    async fn a_commit_that_a_panic_leaves_unanswered_is_indeterminate() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, Options::default())
+            .await
+            .expect("the store opens");
+        let turns = Turns::open(&store.shared.files, Sharing::Shared).expect("the lock files open");
+        let turn = turns.take().expect("the turn is free");
+        let shared = Arc::clone(&store.shared);
+        let commit = store.commit(Batch::new().put("acme/a", "1"));
+        let panicking = async move {
+            shared
+                .spawn("faulty", |_| panic!("planted"))
+                .expect("a thread starts");
+            shared
+                .write_places
+                .acquire()
+                .await
+                .map(drop)
+                .expect("there is room");
+            while !shared.write_places.is_closed() {
+                tokio::task::yield_now().await;
+            }
+            drop(turn);
+        };
+        let (answer, ()) = tokio::join!(commit, panicking);
+        match answer {
+            // The writer took it before the queue was given up.
+            Ok(Commit::Applied(_)) => {}
+            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Indeterminate, "{error:?}"),
+            other => panic!("nobody else writes: {other:?}"),
+        }
+        store.close().await.expect("the store closes");
+    }
+}

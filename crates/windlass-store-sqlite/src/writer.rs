@@ -40,6 +40,9 @@ impl Line {
     pub(crate) fn open(shared: &Shared) -> Result<Self, Failure> {
         let mut connection =
             connection::open_again(&shared.files, &shared.options, shared.incarnation)?;
+        if let Some(bytes) = shared.options.database_bytes_max {
+            connection::limit(&connection, bytes)?;
+        }
         let checkpoints = Checkpoints::watch(&mut connection, &shared.options)?;
         Ok(Self {
             connection,

@@ -1,0 +1,144 @@
+//! The write-ahead log stays short under readers that always overlap.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use windlass_store::{Batch, KeyRange, Scan, Store};
+use windlass_store_sqlite::{Options, SqliteStore};
+
+use crate::children::setting;
+use crate::common::{Place, apply};
+
+const READERS: usize = 16;
+const KEYS: usize = 200;
+const VALUE_BYTES: usize = 30_000;
+const WAL_BYTES_MAX: u64 = 128 << 20;
+
+/// Seconds the bound is tried for; the nightly run takes 60.
+const SECONDS: &str = "WINDLASS_WAL_SECONDS";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_bounded_under_overlapping_readers_and_a_saturated_writer() {
+    let load = Load::start(Options::default()).await;
+    let seconds = setting(SECONDS, 3);
+    let end = now() + Duration::from_secs(seconds);
+    let mut longest = 0;
+    while now() < end {
+        longest = longest.max(load.write().await);
+    }
+    load.stop().await;
+    assert!(longest <= WAL_BYTES_MAX, "the log grew to {longest} bytes");
+    assert!(
+        longest > WAL_BYTES_MAX / 4,
+        "the load was too light: the log had {longest} bytes"
+    );
+}
+
+/// The planted fault: without the gate the same load outgrows the bound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_gate_the_same_load_outgrows_the_bound() {
+    let load = Load::start(Options {
+        wal_empty_bytes: u64::MAX,
+        ..Options::default()
+    })
+    .await;
+    while load.write().await <= WAL_BYTES_MAX {}
+    load.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_is_emptied_once_an_export_has_ended() {
+    let place = Place::new();
+    let options = Options {
+        wal_copy_bytes: 1 << 20,
+        wal_empty_bytes: 2 << 20,
+        ..Options::default()
+    };
+    let store = place.open_with(options).await;
+    apply(&store, batch(0)).await;
+    let export = store
+        .export(KeyRange::all())
+        .await
+        .expect("an export starts");
+    while store.health().wal_bytes < 20 << 20 {
+        apply(&store, batch(0)).await;
+    }
+    drop(export);
+    while store.health().wal_bytes > 4 << 20 {
+        apply(&store, batch(0)).await;
+    }
+    store.close().await.expect("the store closes");
+}
+
+/// A store with readers whose transactions always overlap.
+struct Load {
+    _place: Place,
+    store: Arc<SqliteStore>,
+    stop: Arc<AtomicBool>,
+    readers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    async fn start(options: Options) -> Self {
+        let place = Place::new();
+        let store = Arc::new(
+            place
+                .open_with(Options {
+                    reader_threads: READERS,
+                    ..options
+                })
+                .await,
+        );
+        for start in (0..KEYS).step_by(20) {
+            apply(&*store, batch(start)).await;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let reader = |_| tokio::spawn(read(Arc::clone(&store), Arc::clone(&stop)));
+        let readers = (0..READERS).map(reader).collect();
+        Self {
+            _place: place,
+            store,
+            stop,
+            readers,
+        }
+    }
+
+    /// Commits once; the length of the log then.
+    async fn write(&self) -> u64 {
+        apply(&*self.store, batch(0)).await;
+        self.store.health().wal_bytes
+    }
+
+    async fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for reader in self.readers {
+            reader.await.expect("a reader ends");
+        }
+        self.store.close().await.expect("the store closes");
+    }
+}
+
+async fn read(store: Arc<SqliteStore>, stop: Arc<AtomicBool>) {
+    let scan = Scan::new(KeyRange::all());
+    while !stop.load(Ordering::Relaxed) {
+        let pages = store
+            .read(std::slice::from_ref(&scan))
+            .await
+            .expect("all can be read");
+        assert_eq!(pages[0].entries.len(), KEYS);
+    }
+}
+
+fn batch(start: usize) -> Batch {
+    let put = |batch: Batch, number| batch.put(format!("acme/{number:04}"), vec![5; VALUE_BYTES]);
+    (start..start + 20).fold(Batch::new(), put)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long to go on, not what to find"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
