@@ -13,6 +13,7 @@ use windlass_store::{
     Batch, Commit, Expect, Incarnation, KeyRange, Scan, Store, StoreErrorKind, Version, Write,
 };
 
+use crate::gather::drain;
 use crate::legal::ensure_legal;
 use crate::model::Model;
 use crate::suite::judge;
@@ -233,7 +234,7 @@ impl History {
     async fn export(&mut self) -> Trial {
         let range = self.range();
         self.last_call = format!("export {range:?}");
-        let found = self.store().export(range.clone()).await?.collect().await?;
+        let found = drain(self.store().export(range.clone()).await?).await?;
         ensure_equal(&found, &self.model.range(&range), || "its entries".into())
     }
 

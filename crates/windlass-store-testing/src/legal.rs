@@ -6,10 +6,10 @@
 //! limits; and a page is empty only if nothing is there or nothing more fits.
 
 use windlass_store::limits::{READ_BYTES_MAX, READ_ENTRIES_MAX};
-use windlass_store::{Entry, Page, Scan, Store};
+use windlass_store::{Page, Scan};
 
 use crate::model::{self, Model};
-use crate::verdict::{Stop, Trial, brief, ensure, ensure_equal};
+use crate::verdict::{Trial, brief, ensure, ensure_equal};
 
 /// Looks that `pages` are a legal answer to `scans` on a store that holds
 /// what `model` does.
@@ -54,26 +54,4 @@ fn ensure_page(model: &Model, scan: &Scan, page: &Page) -> Trial {
             brief(scan)
         )
     })
-}
-
-/// Every entry of a scan, page by page; its limit is that of each page.
-pub(crate) async fn walk(store: &dyn Store, mut scan: Scan) -> Trial<Vec<Entry>> {
-    let mut all = Vec::new();
-    loop {
-        let mut pages = store.read(std::slice::from_ref(&scan)).await?;
-        let Some(page) = pages.pop() else {
-            return Err(Stop::Broken("a read of one scan gave no page".into()));
-        };
-        let last = page.entries.last().map(|entry| entry.key.clone());
-        all.extend(page.entries);
-        match last {
-            _ if !page.more => return Ok(all),
-            Some(last) => scan = scan.after(&last),
-            None => {
-                return Err(Stop::Broken(format!(
-                    "an empty page with more, for {scan:?}"
-                )));
-            }
-        }
-    }
 }

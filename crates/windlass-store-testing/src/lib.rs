@@ -25,6 +25,7 @@
 mod counting;
 mod faulty;
 mod fixture;
+mod gather;
 mod history;
 mod legal;
 mod model;

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use tokio::task::{JoinHandle, yield_now};
 use windlass_store::{
-    Batch, Commit, Entry, KeyRange, Store, StoreError, StoreErrorKind, StoreExt, Version,
+    Batch, Commit, Entry, KeyRange, Scan, Store, StoreError, StoreErrorKind, StoreExt, Version,
 };
 
+use crate::gather::{drain, walk};
 use crate::verdict::{Stop, Trial, brief, ensure, ensure_equal};
 
 /// A readable key that sorts by its number.
@@ -59,12 +60,12 @@ pub(crate) async fn conflict(
 
 /// Every entry of the store, page by page.
 pub(crate) async fn everything(store: &dyn Store) -> Trial<Vec<Entry>> {
-    Ok(store.scan_all(KeyRange::all()).await?)
+    walk(store, Scan::new(KeyRange::all())).await
 }
 
 /// Every entry of the store, by an export.
 pub(crate) async fn exported(store: &dyn Store) -> Trial<Vec<Entry>> {
-    Ok(store.export(KeyRange::all()).await?.collect().await?)
+    drain(store.export(KeyRange::all()).await?).await
 }
 
 /// The entry of a key that must have one.

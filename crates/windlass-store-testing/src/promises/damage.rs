@@ -6,6 +6,7 @@ use bytes::Bytes;
 use windlass_store::{Batch, Entry, KeyRange, Scan, Store, StoreError, StoreErrorKind, StoreExt};
 
 use super::common::{apply, everything, key, put};
+use crate::gather::{try_drain, try_walk};
 use crate::verdict::{Stop, Trial, brief, ensure, ensure_equal};
 use crate::{Fixture, FixtureError, Tamper};
 
@@ -79,13 +80,13 @@ impl Stored {
             "the store opened as if nothing had happened".into()
         })?;
         let whole = Scan::new(KeyRange::all());
-        let exported = export(store).await;
+        let exported = export(store).await?;
         self.ensure_all_or_refused(exported, tamper, "an export")?;
         for (scan, what) in [
             (whole.clone(), "an ascending scan"),
             (whole.clone().descending(), "a descending scan"),
         ] {
-            let read = read(store, scan).await;
+            let read = try_walk(store, scan).await?;
             self.ensure_all_or_refused(read, tamper, what)?;
         }
         self.ensure_keys(store, tamper).await?;
@@ -112,7 +113,7 @@ impl Stored {
 
     /// Keys alone must not be wrong, or missing, either.
     async fn ensure_keys(&self, store: &dyn Store, tamper: &Tamper) -> Trial {
-        match read(store, Scan::new(KeyRange::all()).keys()).await {
+        match try_walk(store, Scan::new(KeyRange::all()).keys()).await? {
             Err(error) => ensure_refusal(&error, tamper, "a scan of keys"),
             Ok(found) => {
                 let names = |entries: &[Entry]| -> Vec<_> {
@@ -155,25 +156,10 @@ impl Stored {
     }
 }
 
-async fn export(store: &dyn Store) -> Result<Vec<Entry>, StoreError> {
-    store.export(KeyRange::all()).await?.collect().await
-}
-
-/// All pages of a scan.
-async fn read(store: &dyn Store, mut scan: Scan) -> Result<Vec<Entry>, StoreError> {
-    let mut all = Vec::new();
-    loop {
-        let page = store
-            .read(std::slice::from_ref(&scan))
-            .await?
-            .pop()
-            .unwrap_or_default();
-        let last = page.entries.last().map(|entry| entry.key.clone());
-        all.extend(page.entries);
-        match last {
-            Some(last) if page.more => scan = scan.after(&last),
-            _ => return Ok(all),
-        }
+async fn export(store: &dyn Store) -> Trial<Result<Vec<Entry>, StoreError>> {
+    match store.export(KeyRange::all()).await {
+        Ok(export) => try_drain(export).await,
+        Err(error) => Ok(Err(error)),
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use windlass_store::{Batch, Commit, KeyRange, Scan, Store, StoreErrorKind};
 
 use super::common::{apply, ensure_refused, everything, exported, fill, join, key, put, spawn};
+use crate::gather::try_drain;
 use crate::verdict::{Stop, Trial, ensure, ensure_equal};
 use crate::{Fixture, FixtureError};
 
@@ -99,15 +100,13 @@ async fn export_across_close(fixture: &mut dyn Fixture) -> Trial {
     let mut export = store.export(KeyRange::all()).await?;
     let mut entries = export.next().await?.unwrap_or_default();
     store.close().await?;
-    loop {
-        match export.next().await {
-            Ok(Some(mut more)) => entries.append(&mut more),
-            Ok(None) => {
-                return ensure(entries == expected, || "`close` cut an export short".into());
-            }
-            Err(error) if error.kind() == StoreErrorKind::Closed => return Ok(()),
-            Err(error) => return Err(error.into()),
+    match try_drain(export).await? {
+        Ok(rest) => {
+            entries.extend(rest);
+            ensure(entries == expected, || "`close` cut an export short".into())
         }
+        Err(error) if error.kind() == StoreErrorKind::Closed => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

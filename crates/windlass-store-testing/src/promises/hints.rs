@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::task::yield_now;
 use windlass_store::limits::SUBSCRIPTIONS_MAX;
-use windlass_store::{Batch, Changes, KeyRange, Scan, Store};
+use windlass_store::{Batch, Changes, Scan, Store};
 
-use super::common::{apply, everything, key, put, spawn};
+use super::common::{apply, everything, exported, key, put, spawn};
 use crate::Fixture;
 use crate::verdict::{Trial, ensure_equal};
 
@@ -37,8 +37,8 @@ async fn works(store: &dyn Store, beside: &str) -> Trial {
     let found = everything(store).await?.len();
     ensure_equal(&found, &COMMITS, || format!("keys put beside {beside}"))?;
     store.read(&[Scan::prefix("acme/hint/")]).await?;
-    let exported = store.export(KeyRange::all()).await?.collect().await?.len();
-    ensure_equal(&exported, &COMMITS, || {
+    let found = exported(store).await?.len();
+    ensure_equal(&found, &COMMITS, || {
         format!("keys exported beside {beside}")
     })?;
     let deletes = (0..COMMITS).fold(Batch::new(), |batch, number| {

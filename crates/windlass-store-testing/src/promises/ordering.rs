@@ -8,7 +8,7 @@ use windlass_store::{Batch, KeyRange, Scan, Store};
 
 use super::common::{apply, everything, exported};
 use crate::Fixture;
-use crate::legal;
+use crate::gather::walk;
 use crate::verdict::{Trial, ensure_equal};
 
 pub(crate) async fn p06_keys_sort_as_unsigned_bytes(fixture: &mut dyn Fixture) -> Trial {
@@ -113,11 +113,11 @@ async fn in_order(store: &dyn Store, sorted: &[Bytes], range: KeyRange) -> Trial
     let end = range.end.clone();
     let inside = |key: &&Bytes| **key >= range.start && end.as_ref().is_none_or(|end| *key < end);
     let mut expected: Vec<Bytes> = sorted.iter().filter(inside).cloned().collect();
-    let found = legal::walk(store, Scan::new(range.clone()).keys()).await?;
+    let found = walk(store, Scan::new(range.clone()).keys()).await?;
     ensure_equal(&keys(found), &expected, || {
         format!("keys of {range:?}, ascending")
     })?;
-    let found = legal::walk(store, Scan::new(range.clone()).keys().descending()).await?;
+    let found = walk(store, Scan::new(range.clone()).keys().descending()).await?;
     expected.reverse();
     ensure_equal(&keys(found), &expected, || {
         format!("keys of {range:?}, descending")

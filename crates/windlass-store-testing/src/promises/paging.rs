@@ -6,7 +6,8 @@ use windlass_store::{Batch, KeyRange, Scan, Store};
 
 use super::common::{apply, key};
 use crate::Fixture;
-use crate::legal::{ensure_legal, walk};
+use crate::gather::walk;
+use crate::legal::ensure_legal;
 use crate::model::Model;
 use crate::verdict::{Trial, ensure_equal};
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_store::{Batch, Entry, Export, KeyRange, Scan, Store, Version};
+use windlass_store::{Batch, Entry, Export, KeyRange, Order, Scan, Store, Version};
 
 use super::common::{apply, fill, join, join_one, key, put, spawn, text};
+use crate::gather::{Gathered, drain};
 use crate::verdict::{Stop, Trial, ensure, ensure_equal};
 use crate::{Fixture, Moment, Pausing, Verb};
 
@@ -130,7 +131,7 @@ struct History {
 
 impl History {
     async fn begin(store: &dyn Store) -> Trial<Self> {
-        let entries = store.export(exported_range()).await?.collect().await?;
+        let entries = drain(store.export(exported_range()).await?).await?;
         ensure_equal(&entries.len(), &EXPORTED, || {
             "entries of an export of a store at rest".into()
         })?;
@@ -173,8 +174,6 @@ impl History {
 
     /// Looks that `entries` are a state of the time from `opened` on.
     fn ensure_shown(&self, opened: usize, entries: Vec<Entry>) -> Trial {
-        let sorted = entries.is_sorted_by(|one, next| one.key < next.key);
-        ensure(sorted, || "an export is out of order".into())?;
         let shown = by_key(entries);
         let known = self.states[opened..].contains(&shown);
         ensure(known, || {
@@ -203,19 +202,19 @@ fn by_key(entries: Vec<Entry>) -> BTreeMap<Bytes, Entry> {
 async fn between_entries(store: &dyn Store, history: &mut History) -> Trial {
     let opened = history.now();
     let mut export = store.export(exported_range()).await?;
-    let mut entries = Vec::new();
+    let mut gathered = Gathered::new(Order::Ascending);
     for _ in 0..COMMITS / 4 {
         history.go_on(store).await?;
     }
-    while let Some(mut some) = export.next().await? {
-        entries.append(&mut some);
+    while let Some(piece) = export.next().await? {
+        gathered.add(piece)?;
         if history.commits < COMMITS {
             history.go_on(store).await?;
         }
     }
     let after = export.next().await?;
     ensure_equal(&after, &None, || "an export after its end".into())?;
-    history.ensure_shown(opened, entries)
+    history.ensure_shown(opened, gathered.entries)
 }
 
 /// Several exports that are open at once, opened at different states; one is
@@ -231,7 +230,7 @@ async fn side_by_side(store: &dyn Store, history: &mut History) -> Trial {
     drop(unfinished);
     history.go_on(store).await?;
     for (opened, export) in open {
-        history.ensure_shown(opened, export.collect().await?)?;
+        history.ensure_shown(opened, drain(export).await?)?;
         history.go_on(store).await?;
     }
     Ok(())
@@ -245,7 +244,7 @@ async fn at_the_same_time(store: &Arc<dyn Store>) -> Trial {
         spawn(async move {
             for _ in 0..4 {
                 let range = KeyRange::prefix("acme/move/");
-                let entries = store.export(range).await?.collect().await?;
+                let entries = drain(store.export(range).await?).await?;
                 one_of_each_pair(&entries, number)?;
             }
             Ok(())
@@ -281,7 +280,7 @@ async fn parts_of_the_store(store: &dyn Store) -> Trial {
         (KeyRange::prefix("zeta/last/"), 0),
         (KeyRange::new("b", "a"), 0),
     ] {
-        let found = store.export(range.clone()).await?.collect().await?.len();
+        let found = drain(store.export(range.clone()).await?).await?.len();
         ensure_equal(&found, &expected, || {
             format!("entries of an export of {range:?}")
         })?;

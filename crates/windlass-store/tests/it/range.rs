@@ -120,3 +120,11 @@ fn a_bound_may_be_one_byte_longer_than_a_key() {
         );
     }
 }
+
+#[test]
+fn a_range_that_ends_with_zero_elsewhere_is_no_point() {
+    for end in [&b"b\0"[..], b"a\x01", b"a\0\0", b"\0"] {
+        let range = KeyRange::new("a", Bytes::from_static(end));
+        assert_eq!(range.as_point(), None, "{}", end.escape_ascii());
+    }
+}
