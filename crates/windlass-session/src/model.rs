@@ -145,7 +145,8 @@ impl Charge {
 ///
 /// The window slides: it is counted in 64 parts of which the oldest counts
 /// whole, so no stretch of `window_ms` ever sees more than `limit` calls, and
-/// a call is refused up to 1/63 of the window longer than strictly needed.
+/// a call is refused up to 1/63 of the window, and at most 62 ms of rounding,
+/// longer than strictly needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// Calls the window admits; 0 refuses all.

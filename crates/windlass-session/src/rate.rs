@@ -1,8 +1,10 @@
 //! The sliding rate window: 64 sub-windows, the oldest counted whole.
 //!
-//! A sub-window lasts 1/63 of the window, rounded up. Any stretch of the
-//! window's length therefore lies within the 64 sub-windows that are counted
-//! at its end, and never admits more than the limit.
+//! A sub-window lasts 1/63 of the window, rounded up to a millisecond. Any
+//! stretch of the window's length therefore lies within the 64 sub-windows
+//! that are counted at its end, and never admits more than the limit. What
+//! that costs: a call is refused up to one sub-window, and what rounding adds
+//! to 63 of them (at most 62 ms), longer than strictly needed.
 
 use serde::{Deserialize, Serialize};
 use windlass_core::Millis;
@@ -69,4 +71,137 @@ fn leaves<'a>(counted: impl Iterator<Item = &'a (u64, u64)>, mut excess: u64) ->
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::{RATE_WINDOW_MS_MAX, RATE_WINDOW_MS_MIN};
+
+    /// Every call ever admitted, with its time.
+    struct Log {
+        rate: RateLimit,
+        calls: Vec<(u64, u64)>,
+    }
+
+    impl Log {
+        /// Calls within any stretch of the window's length that ends at `end`.
+        fn in_window(&self, end: u64) -> u64 {
+            let inside = |(at, _): &&(u64, u64)| *at <= end && end - *at <= self.rate.window_ms;
+            self.calls
+                .iter()
+                .filter(inside)
+                .map(|(_, count)| count)
+                .sum()
+        }
+
+        /// The first time at which a perfect window would take `calls` more.
+        fn earliest(&self, calls: u64, now: u64) -> Option<u64> {
+            let leaving = self
+                .calls
+                .iter()
+                .map(|(at, _)| at + self.rate.window_ms + 1);
+            let mut times: Vec<u64> = leaving.filter(|at| *at > now).chain([now]).collect();
+            times.sort_unstable();
+            times
+                .into_iter()
+                .find(|at| self.in_window(*at) + calls <= self.rate.limit)
+        }
+    }
+
+    /// Longest that a call may be refused beyond what is needed.
+    fn slack(rate: RateLimit) -> u64 {
+        rate.window_ms.div_ceil(63) + 62
+    }
+
+    /// Checks one attempt, and the wait it is told, against the log.
+    fn attempt(ring: &mut Ring, log: &mut Log, now: u64, calls: u64) -> Result<(), TestCaseError> {
+        let rate = log.rate;
+        match ring.admit(rate, Millis::new(now), calls) {
+            Ok(()) => {
+                log.calls.push((now, calls));
+                let seen = log.in_window(now);
+                prop_assert!(seen <= rate.limit, "{} calls in a window", seen);
+            }
+            Err(SessionError::RateLimited {
+                retry_after_ms: None,
+                ..
+            }) => {
+                prop_assert!(calls > rate.limit, "{} fit a fresh window", calls);
+            }
+            Err(SessionError::RateLimited {
+                retry_after_ms: Some(ms),
+                ..
+            }) => {
+                let earliest = log
+                    .earliest(calls, now)
+                    .expect("so many fit a fresh window");
+                prop_assert!(now + ms <= earliest + slack(rate), "{} after {}", ms, now);
+                let at = |ms| ring.clone().admit(rate, Millis::new(now + ms), calls);
+                prop_assert!(at(ms).is_ok(), "{} ms were not enough", ms);
+                prop_assert!(ms > 0 && at(ms - 1).is_err(), "{} ms were too many", ms);
+            }
+            Err(other) => prop_assert!(false, "{:?}", other),
+        }
+        prop_assert!(ring.0.len() <= 64, "{} sub-windows", ring.0.len());
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn no_stretch_of_the_window_admits_more_than_the_limit(
+            window_ms in prop_oneof![
+                RATE_WINDOW_MS_MIN..=RATE_WINDOW_MS_MIN + 200,
+                Just(63_000_u64),
+                RATE_WINDOW_MS_MIN..=RATE_WINDOW_MS_MAX,
+            ],
+            limit in 0_u64..30,
+            start in 0_u64..10_000_000,
+            steps in prop::collection::vec((0_u64..=1_000, 1_u64..6), 1..150),
+        ) {
+            let mut ring = Ring::default();
+            let mut log = Log { rate: RateLimit { limit, window_ms }, calls: Vec::new() };
+            let mut now = start;
+            for (share, calls) in steps {
+                // Mostly short waits, now and then most of a window.
+                now += window_ms * share * share * share / 1_000_000_000;
+                attempt(&mut ring, &mut log, now, calls)?;
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_behind_the_last_call_counts_into_its_sub_window() {
+        let rate = RateLimit {
+            limit: 2,
+            window_ms: 10_000,
+        };
+        let mut ring = Ring::default();
+        for now in [1_000_000, 990_000] {
+            assert!(ring.admit(rate, Millis::new(now), 1).is_ok(), "at {now}");
+        }
+        assert!(
+            ring.admit(rate, Millis::new(1_000_000), 1).is_err(),
+            "{ring:?}"
+        );
+        assert_eq!(ring.0.len(), 1);
+    }
+
+    #[test]
+    fn stored_counts_near_the_end_of_numbers_are_survived() {
+        let rate = RateLimit {
+            limit: 5,
+            window_ms: 10_000,
+        };
+        let mut ring = Ring(vec![(u64::MAX - 1, u64::MAX), (u64::MAX, u64::MAX)]);
+        let refused = ring.admit(rate, Millis::new(0), 1);
+        assert!(
+            matches!(refused, Err(SessionError::RateLimited { limit: 5, .. })),
+            "{refused:?}"
+        );
+    }
 }

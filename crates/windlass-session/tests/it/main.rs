@@ -2,11 +2,14 @@
 //! contract.
 
 mod agents;
+mod allowing;
+mod budget;
 mod creating;
 mod late;
 mod listing;
 mod order;
 mod races;
+mod rating;
 mod reading;
 mod sharing;
 mod support;

@@ -4,20 +4,13 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use windlass_core::Sharing;
-use windlass_session::{Config, Sessions, Status, TopUp};
+use windlass_session::{Config, Sessions, Status};
 use windlass_store::Store;
 use windlass_store_testing::{Counting, Moment, Pausing, Verb};
 
-use crate::support::{HOUR, World, agent, call, caller, close, code, get, session_id, use_tools};
-
-async fn top_up(sessions: &Sessions, calls: u64) {
-    let request = TopUp {
-        calls,
-        ..TopUp::default()
-    };
-    let raised = sessions.top_up(&caller(), &session_id("s1"), request).await;
-    raised.expect("raised");
-}
+use crate::support::{
+    HOUR, World, agent, call, caller, close, code, get, session_id, top_up, use_tools,
+};
 
 #[tokio::test]
 async fn what_one_process_changed_the_very_next_call_of_another_sees() {
@@ -32,7 +25,7 @@ async fn what_one_process_changed_the_very_next_call_of_another_sees() {
             code(use_tools(&other, "s1", call("search")).await),
             "budget_exceeded"
         );
-        top_up(&one, 1).await;
+        top_up(&one, "s1", 1).await.expect("raised");
         use_tools(&other, "s1", call("search"))
             .await
             .expect("topped up");

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use windlass_core::{AgentId, Coded, ManualEnv, Millis, OperationId, SessionId};
 use windlass_session::{
-    Agent, Caller, Config, Create, Event, Receipt, Session, SessionError, Sessions, Use,
+    Agent, Caller, Config, Create, Event, Receipt, Session, SessionError, Sessions, TopUp, Use,
 };
 use windlass_store::{Batch, Commit, Entry, KeyRange, Store, StoreExt};
 use windlass_store_memory::MemoryStore;
@@ -172,6 +172,19 @@ pub(crate) async fn use_tools(
 
 pub(crate) async fn close(sessions: &Sessions, id: &str) -> Result<Session, SessionError> {
     sessions.close(&caller(), &session_id(id), None).await
+}
+
+/// Adds calls to the budget.
+pub(crate) async fn top_up(
+    sessions: &Sessions,
+    id: &str,
+    calls: u64,
+) -> Result<Session, SessionError> {
+    let request = TopUp {
+        calls,
+        ..TopUp::default()
+    };
+    sessions.top_up(&caller(), &session_id(id), request).await
 }
 
 pub(crate) async fn get(sessions: &Sessions, id: &str) -> Result<Option<Session>, SessionError> {

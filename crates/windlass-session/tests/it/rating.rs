@@ -1,0 +1,107 @@
+//! The rate limit as callers meet it.
+
+use windlass_session::{Agent, RateLimit, SessionError, Use, UseItem};
+
+use crate::support::{SECOND, World, call, use_tools};
+
+/// Six calls in any minute.
+async fn limited(limit: u64) -> World {
+    let world = World::new();
+    world
+        .create(|request| {
+            request.budget.calls = 1_000;
+            request.rate = Some(RateLimit {
+                limit,
+                window_ms: 60 * SECOND,
+            });
+        })
+        .await;
+    world
+}
+
+fn batch(size: usize) -> Use {
+    let item = UseItem::new("search".parse().expect("a name"));
+    Use::batch(Agent::Unchecked, vec![item; size])
+}
+
+/// The limit and the wait that a refusal names.
+fn wait(refused: SessionError) -> (u64, Option<u64>) {
+    match refused {
+        SessionError::RateLimited {
+            limit,
+            retry_after_ms,
+        } => (limit, retry_after_ms),
+        other => panic!("refused for another reason: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn calls_beyond_the_limit_wait_as_long_as_they_are_told() {
+    let world = limited(6).await;
+    for _ in 0..6 {
+        world.call("s1", "search").await.expect("within the limit");
+        world.env.advance_ms(SECOND);
+    }
+    let refused = world.call("s1", "search").await.unwrap_err();
+    let (limit, retry) = wait(refused);
+    let retry = retry.expect("calls leave the window");
+    assert_eq!(limit, 6);
+    assert!((54 * SECOND..55 * SECOND + 63).contains(&retry), "{retry}");
+    world.env.advance_ms(retry - 1);
+    let early = world.call("s1", "search").await.unwrap_err();
+    assert_eq!(wait(early), (6, Some(1)));
+    world.env.advance_ms(1);
+    world.call("s1", "search").await.expect("as it was told");
+}
+
+#[tokio::test]
+async fn a_limit_of_zero_refuses_all_for_ever() {
+    let world = limited(0).await;
+    let refused = world.call("s1", "search").await.unwrap_err();
+    assert_eq!(wait(refused), (0, None));
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_the_limit_is_refused_in_a_fresh_window() {
+    let world = limited(6).await;
+    let refused = use_tools(&world.sessions, "s1", batch(7)).await;
+    assert_eq!(wait(refused.unwrap_err()), (6, None));
+    use_tools(&world.sessions, "s1", batch(6))
+        .await
+        .expect("exactly the limit");
+    let refused = use_tools(&world.sessions, "s1", batch(6))
+        .await
+        .unwrap_err();
+    assert!(
+        wait(refused).1.is_some_and(|ms| ms >= 60 * SECOND),
+        "all six must leave"
+    );
+}
+
+#[tokio::test]
+async fn a_restart_opens_no_fresh_window() {
+    let world = limited(6).await;
+    use_tools(&world.sessions, "s1", batch(6))
+        .await
+        .expect("granted");
+    world.env.advance_ms(30 * SECOND);
+    let refused = use_tools(&world.reopen(), "s1", call("search")).await;
+    let (_, retry) = wait(refused.unwrap_err());
+    assert!(retry.is_some_and(|ms| ms >= 30 * SECOND), "{retry:?}");
+}
+
+#[tokio::test]
+async fn refused_calls_do_not_lengthen_the_wait() {
+    let world = limited(1).await;
+    world.call("s1", "search").await.expect("granted");
+    let first = wait(world.call("s1", "search").await.unwrap_err());
+    for _ in 0..10 {
+        assert_eq!(wait(world.call("s1", "search").await.unwrap_err()), first);
+    }
+    let rows = world.rows().await.len();
+    world
+        .env
+        .advance_ms(first.1.expect("calls leave the window"));
+    world.call("s1", "search").await.expect("granted");
+    assert_eq!(world.rows().await.len(), rows + 1, "refusals left no row");
+}
