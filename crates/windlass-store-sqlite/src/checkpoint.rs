@@ -40,8 +40,12 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Watches the log of `connection`.
-    pub(crate) fn watch(connection: &mut Connection, options: &Options) -> Result<Self, Failure> {
+    /// Watches the log of `connection`, whose file has `wal_bytes`.
+    pub(crate) fn watch(
+        connection: &mut Connection,
+        wal_bytes: u64,
+        options: &Options,
+    ) -> Result<Self, Failure> {
         let page_bytes = connection::page_bytes(connection)?;
         let frames = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&frames);
@@ -55,7 +59,7 @@ impl Checkpoints {
         Ok(Self {
             frames,
             seen: 0,
-            longest: 0,
+            longest: wal_bytes / page_bytes,
             copy_frames,
             empty_frames,
             retry_frames,
@@ -80,33 +84,28 @@ impl Checkpoints {
         self.longest = self.longest.max(frames);
         if frames >= self.copy_at {
             self.copy_at = frames + self.copy_frames;
-            tolerate(connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE))?;
+            copy(connection)?;
         }
         if self.longest >= self.empty_frames && frames >= self.empty_at {
             self.empty_at = frames + self.retry_frames;
-            self.empty(connection, gate, turns)?;
+            self.try_empty(connection, gate, turns)?;
         }
         Ok(())
     }
 
-    fn empty(
+    fn try_empty(
         &mut self,
         connection: &Connection,
         gate: &Gate,
         turns: &Turns,
     ) -> Result<(), Failure> {
-        let patience = Duration::from_millis(TRUNCATE_MS_MAX);
-        let Some(_held) = gate.hold(patience) else {
+        let Some(_held) = gate.hold(Duration::from_millis(TRUNCATE_MS_MAX)) else {
             return Ok(());
         };
         let Ok(_turn) = turns.take() else {
             return Ok(());
         };
-        connection.busy_timeout(patience)?;
-        let emptied =
-            tolerate(connection.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE));
-        connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
-        if emptied? {
+        if tolerate(empty(connection))? {
             self.start_over();
             self.seen = 0;
             self.longest = 0;
@@ -120,12 +119,28 @@ impl Checkpoints {
     }
 }
 
+/// Copies what is in the log into the database, as far as no reader is in the
+/// way. Waits for nobody.
+pub(crate) fn copy(connection: &Connection) -> Result<(), Failure> {
+    let copied = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
+    tolerate(copied.map(drop)).map(drop)
+}
+
+/// Copies all of the log into the database and empties it, unless a reader
+/// stays in the way.
+pub(crate) fn empty(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_millis(TRUNCATE_MS_MAX))?;
+    let emptied = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE);
+    connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+    emptied.map(drop)
+}
+
 /// Whether a checkpoint did all it could. Readers in the way and a full disk
 /// only put it off; anything else is an error.
-fn tolerate(checkpoint: rusqlite::Result<(i32, i32)>) -> Result<bool, Failure> {
+fn tolerate(checkpoint: rusqlite::Result<()>) -> Result<bool, Failure> {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull};
     match checkpoint {
-        Ok(_) => Ok(true),
+        Ok(()) => Ok(true),
         Err(cause)
             if matches!(
                 cause.sqlite_error_code(),

@@ -3,6 +3,7 @@
 //! time is over, also while nobody asks for the next step.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -209,6 +210,9 @@ impl Exporter<'_> {
     }
 
     fn begin<'c>(&self, connection: &'c Connection) -> Result<Scanner<'c>, Failure> {
+        if !self.shared.settled.load(Ordering::Acquire) {
+            return Err(reader::unsettled());
+        }
         let mut scanner = Scanner::prepare(connection, self.shared.incarnation)?;
         scanner.begin()?;
         Ok(scanner)

@@ -25,12 +25,6 @@ pub(crate) struct Request {
     pub(crate) answer: oneshot::Sender<Result<Vec<Page>, StoreError>>,
 }
 
-/// Why a connection is no longer used.
-enum End {
-    Closed,
-    Failed,
-}
-
 /// Opens a connection that only reads.
 pub(crate) fn open(shared: &Shared) -> Result<Connection, Failure> {
     let connection = connection::open_again(&shared.files, &shared.options, shared.incarnation)?;
@@ -40,106 +34,102 @@ pub(crate) fn open(shared: &Shared) -> Result<Connection, Failure> {
 
 /// Reads until the store is closed.
 pub(crate) fn run(shared: &Arc<Shared>, first: Connection) {
-    let mut connection = Some(first);
-    loop {
-        let opened = connection.take().map_or_else(|| open(shared), Ok);
-        let end = match opened {
-            Ok(connection) => serve(shared, &connection),
-            Err(failure) => refuse_next(shared, &failure),
-        };
-        if matches!(end, End::Closed) {
-            return;
-        }
-    }
-}
-
-fn serve(shared: &Shared, connection: &Connection) -> End {
-    let mut scanner = match Scanner::prepare(connection, shared.incarnation) {
-        Ok(scanner) => scanner,
-        Err(cause) => return refuse_next(shared, &cause.into()),
+    let mut reader = Reader {
+        shared,
+        group: VecDeque::with_capacity(READ_GROUP_MAX),
     };
-    let mut group = VecDeque::with_capacity(READ_GROUP_MAX);
-    while take(shared, &mut group) {
-        if !shared.settled.load(Ordering::Acquire) {
-            refuse(&mut group, &unsettled());
-            continue;
-        }
-        let visit = shared.gate.enter(Stay::Short);
-        let read = read_group(&mut scanner, &mut group);
-        drop(visit);
-        if let Err(failure) = read {
-            refuse(&mut group, &failure);
-            return End::Failed;
+    let mut connection = Some(first);
+    while reader.take() {
+        let opened = connection.take().map_or_else(|| open(shared), Ok);
+        match opened {
+            Ok(connection) => reader.serve(&connection),
+            Err(failure) => reader.refuse(&failure),
         }
     }
-    End::Closed
 }
 
-/// Waits for reads and takes as many as one transaction answers; `false` once
-/// the store is closed.
-fn take(shared: &Shared, group: &mut VecDeque<Request>) -> bool {
-    if shared.reads.wait(None) == Woken::Closed {
-        return false;
-    }
-    let mut taken = 0;
-    shared.reads.take_while(group, |_| {
-        taken += 1;
-        taken <= READ_GROUP_MAX
-    });
-    shared.read_places.add_permits(group.len());
-    group.retain(|request| !request.answer.is_closed());
-    true
+struct Reader<'a> {
+    shared: &'a Shared,
+    /// What was taken and is not yet answered.
+    group: VecDeque<Request>,
 }
 
-/// Answers the group. An error means that those left in it have no answer and
-/// that the connection must not be used any further.
-fn read_group(scanner: &mut Scanner<'_>, group: &mut VecDeque<Request>) -> Result<(), Failure> {
-    // One statement is a transaction by itself.
-    let single = group.len() == 1
-        && group
-            .front()
-            .is_some_and(|request| request.scans.len() == 1);
-    if !single && !group.is_empty() {
-        scanner.begin()?;
-    }
-    while let Some(request) = group.pop_front() {
-        let read = scanner.read(&request.scans);
-        let broken = match &read {
-            Err(ReadError::Sqlite(failure)) => Some(failure.clone()),
-            Ok(_) | Err(ReadError::Damaged(_)) => None,
+impl Reader<'_> {
+    /// Reads through one connection until it fails or the store is closed.
+    fn serve(&mut self, connection: &Connection) {
+        let mut scanner = match Scanner::prepare(connection, self.shared.incarnation) {
+            Ok(scanner) => scanner,
+            Err(cause) => return self.refuse(&cause.into()),
         };
-        // Nobody may be waiting any more.
-        let _ = request
-            .answer
-            .send(read.map_err(|error| error.failure().error("read")));
-        if let Some(failure) = broken {
-            return Err(failure);
+        while self.take() {
+            if !self.shared.settled.load(Ordering::Acquire) {
+                self.refuse(&unsettled());
+                continue;
+            }
+            let _visit = self.shared.gate.enter(Stay::Short);
+            if self.answer(&mut scanner).is_err() {
+                return;
+            }
         }
     }
-    if !single {
-        scanner.end()?;
+
+    /// Waits for reads and takes as many as one transaction answers, unless
+    /// some are left; `false` once the store is closed.
+    fn take(&mut self) -> bool {
+        if !self.group.is_empty() {
+            return true;
+        }
+        if self.shared.reads.wait(None) == Woken::Closed {
+            return false;
+        }
+        let mut taken = 0;
+        self.shared.reads.take_while(&mut self.group, |_| {
+            taken += 1;
+            taken <= READ_GROUP_MAX
+        });
+        self.shared.read_places.add_permits(self.group.len());
+        self.group.retain(|request| !request.answer.is_closed());
+        true
     }
-    Ok(())
+
+    /// Answers the group in one transaction. An error means that the
+    /// connection must not be used any further; whoever it hit has been told,
+    /// and the rest of the group is left for another.
+    fn answer(&mut self, scanner: &mut Scanner<'_>) -> Result<(), ()> {
+        // One statement is a transaction by itself.
+        let several =
+            self.group.len() > 1 || self.group.iter().any(|request| request.scans.len() > 1);
+        if several && let Err(cause) = scanner.begin() {
+            self.refuse(&cause.into());
+            return Err(());
+        }
+        while let Some(request) = self.group.pop_front() {
+            let read = scanner.read(&request.scans);
+            let broken = matches!(read, Err(ReadError::Sqlite(_)));
+            // Nobody may be waiting any more.
+            let _ = request
+                .answer
+                .send(read.map_err(|error| error.failure().error("read")));
+            if broken {
+                return Err(());
+            }
+        }
+        if several {
+            scanner.end().map_err(drop)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn refuse(&mut self, failure: &Failure) {
+        for request in self.group.drain(..) {
+            // Nobody may be waiting any more.
+            let _ = request.answer.send(Err(failure.error("read")));
+        }
+    }
 }
 
-/// Answers what waits with `failure`, so that nobody waits for a connection
-/// that cannot be had.
-fn refuse_next(shared: &Shared, failure: &Failure) -> End {
-    let mut group = VecDeque::new();
-    if !take(shared, &mut group) {
-        return End::Closed;
-    }
-    refuse(&mut group, failure);
-    End::Failed
-}
-
-fn refuse(group: &mut VecDeque<Request>, failure: &Failure) {
-    for request in group.drain(..) {
-        // Nobody may be waiting any more.
-        let _ = request.answer.send(Err(failure.error("read")));
-    }
-}
-
-fn unsettled() -> Failure {
+/// Why nothing can be read at the moment.
+pub(crate) fn unsettled() -> Failure {
     Failure::unavailable("a commit failed half-way and the file could not be verified yet")
 }

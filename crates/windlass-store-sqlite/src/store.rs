@@ -18,7 +18,7 @@ use crate::options::{Options, Sharing};
 use crate::shared::{Keep, Shared};
 use crate::turns::{self, Turns};
 use crate::writer::{self, Line};
-use crate::{birth, connection, export, files::Files, reader};
+use crate::{birth, checkpoint, connection, export, files::Files, reader};
 
 /// A durable store in one SQLite file.
 ///
@@ -103,6 +103,10 @@ fn start(path: &Path, options: Options) -> Result<SqliteStore, Failure> {
     birth::ensure(&files, &options)?;
     let (anchor, header) = connection::open_store(&files, &options)?;
     let claim = turns::claim(&files, options.sharing)?;
+    if files.wal_bytes() > 0 {
+        // Left by a crash, or in use by others: then it does no harm.
+        checkpoint::copy(&anchor)?;
+    }
     let turns = Turns::open(&files, options.sharing)?;
     let keep = Keep {
         _anchor: anchor,
@@ -277,12 +281,6 @@ mod tests {
             shared
                 .spawn("faulty", |_| panic!("planted"))
                 .expect("a thread starts");
-            shared
-                .write_places
-                .acquire()
-                .await
-                .map(drop)
-                .expect("there is room");
             while !shared.write_places.is_closed() {
                 tokio::task::yield_now().await;
             }

@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use windlass_store::{Commit, StoreError};
 
 use crate::apply::Statements;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{self, Checkpoints};
 use crate::connection;
 use crate::error::Failure;
 use crate::group::{self, GroupError, Request};
@@ -43,7 +43,8 @@ impl Line {
         if let Some(bytes) = shared.options.database_bytes_max {
             connection::limit(&connection, bytes)?;
         }
-        let checkpoints = Checkpoints::watch(&mut connection, &shared.options)?;
+        let wal_bytes = shared.files.wal_bytes();
+        let checkpoints = Checkpoints::watch(&mut connection, wal_bytes, &shared.options)?;
         Ok(Self {
             connection,
             checkpoints,
@@ -131,17 +132,13 @@ impl Writer<'_> {
             }
             Err(error) => {
                 self.recover(group, error);
-                if connection.is_autocommit() {
-                    Next::Continue
-                } else {
-                    Next::Reopen
-                }
+                Next::Reopen
             }
         }
     }
 
     /// Deals with a group that was not committed.
-    fn recover(&mut self, group: Vec<Request>, error: GroupError) -> Next {
+    fn recover(&mut self, group: Vec<Request>, error: GroupError) {
         match error {
             GroupError::Apply(_) if group.len() > 1 => self.backlog.commit_singly(group),
             GroupError::Begin(failure) | GroupError::Apply(failure) | GroupError::Full(failure) => {
@@ -152,17 +149,18 @@ impl Writer<'_> {
                 self.conclude(group, |_| Err(failure.indeterminate()));
             }
         }
-        Next::Reopen
     }
 
-    /// Opens a new connection, which verifies the file. After a commit that
-    /// failed, commits a number of its own: nothing of the failed one can
-    /// turn up any more.
+    /// Opens a new connection, which verifies the file, and after a commit
+    /// that failed sees to it that nothing of it can turn up any more: by a
+    /// commit in its place or, where there is no room for one, by emptying
+    /// the log.
     fn reopen(&self) -> Result<Line, Failure> {
         let line = Line::open(self.shared)?;
         if !self.shared.settled.load(Ordering::Acquire) {
             let _turn = self.turns.take()?;
-            group::fence(&line.connection)?;
+            let fenced = group::fence(&line.connection);
+            fenced.or_else(|failure| checkpoint::empty(&line.connection).map_err(|_| failure))?;
             self.shared.settled.store(true, Ordering::Release);
         }
         Ok(line)
