@@ -11,7 +11,9 @@ use windlass_store::{Batch, Commit, Entry, Expect, Store, StoreExt, Version};
 use windlass_store_sqlite::{Options, SqliteStore, Synchronous};
 use windlass_store_testing::Random;
 
+use crate::fate::{Draw, Mood};
 use crate::ledger::Ledger;
+use crate::medium::Medium;
 use crate::recording::{Event, Mark, Recorder};
 use crate::vfs::Vfs;
 use crate::workload::{self, Writes};
@@ -92,10 +94,26 @@ pub(crate) fn record(vfs: &Vfs, seed: u64, start: Start, manner: Manner) -> Hist
         counters: counters(&start.entries),
     };
     runtime().block_on(crew.work(&mut random, &plans));
-    History {
+    let history = History {
         start: start.image,
         ledger,
         events: recorder.finish(),
+    };
+    history.assert_complete(directory.path());
+    history
+}
+
+impl History {
+    /// Asserts that what was recorded gives the files as they are.
+    fn assert_complete(&self, directory: &Path) {
+        let mut medium = Medium::of(&self.start);
+        self.events.iter().for_each(|event| medium.apply(event));
+        let recorded = medium.image(&Draw::of(Mood::Everything, 0));
+        for name in [DATABASE.to_owned(), format!("{DATABASE}-wal")] {
+            let found = std::fs::read(directory.join(&name)).ok();
+            let equal = recorded.get(&name) == found.as_ref();
+            assert!(equal, "the recording of `{name}` misses something");
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The model, worse than disks are: of what was written to a file since it
 //! was last synced, any 512-byte sector may have arrived in any of its
-//! versions or not at all, in any order, and so may each change of size. Of
-//! the changes to the names in the directory since that was last synced, each
+//! versions or not at all, in any order. So may each change of size, whole:
+//! cutting a file takes away all that was in it beyond its new end. Of the
+//! changes to the names in the directory since that was last synced, each
 //! may have arrived or not.
 
 use std::collections::BTreeMap;
@@ -109,7 +110,7 @@ impl Medium {
                 offset,
                 bytes,
             } => self.file(*file).write(at, *offset, bytes),
-            Event::Truncate { file, size } => self.file(*file).truncate(at, *size),
+            Event::Truncate { file, size } => self.file(*file).resize(at, *size),
             Event::Sync { file } => self.file(*file).sync(),
             Event::SyncForgotten { file } => self.file(*file).forget(),
             Event::SyncReverted { file } => self.file(*file).revert(),
@@ -162,16 +163,14 @@ impl Medium {
 impl Content {
     fn write(&mut self, at: usize, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
-        let start = offset.min(self.current.len());
         self.resize(at, self.current.len().max(end));
         self.current[offset..end].copy_from_slice(bytes);
-        self.note_sectors(at, start, end);
-    }
-
-    fn truncate(&mut self, at: usize, size: usize) {
-        let was = self.current.len();
-        self.resize(at, size);
-        self.note_sectors(at, size.min(was), size.max(was));
+        for sector in offset / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES) {
+            let bytes = sector_of(&self.current, sector);
+            let versions = self.sectors.entry(sector).or_default();
+            versions.versions.push((at, bytes));
+            versions.forgotten = false;
+        }
     }
 
     fn resize(&mut self, at: usize, size: usize) {
@@ -181,21 +180,17 @@ impl Content {
         }
     }
 
-    /// Notes a version of each sector between two offsets.
-    fn note_sectors(&mut self, at: usize, start: usize, end: usize) {
-        for sector in start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES) {
-            let bytes = sector_of(&self.current, sector);
-            let versions = self.sectors.entry(sector).or_default();
-            versions.versions.push((at, bytes));
-            versions.forgotten = false;
-        }
-    }
-
     fn sync(&mut self) {
+        let sizes = std::mem::take(&mut self.sizes);
+        let shortest = sizes.iter().map(|(_, size)| *size).min();
+        self.settled.truncate(shortest.unwrap_or(usize::MAX));
         self.settled.resize(self.current.len(), 0);
-        self.sizes.clear();
         let (settled, current) = (&mut self.settled, &self.current);
         self.sectors.retain(|sector, versions| {
+            let last = versions.versions.last().map_or(0, |(at, _)| *at);
+            if is_cut(&sizes, *sector, last) {
+                return false;
+            }
             if !versions.forgotten {
                 place(settled, *sector, &sector_of(current, *sector));
             }
@@ -216,19 +211,29 @@ impl Content {
     }
 
     fn after(&self, file: FileId, fate: &dyn Fate) -> Vec<u8> {
-        let arrived = |(at, _): &&(usize, usize)| fate.size(*at, file);
-        let size = self.sizes.iter().rev().find(arrived);
-        let size = size.map_or(self.settled.len(), |(_, size)| *size);
-        let mut bytes = self.settled.clone();
+        let mut sizes = self.sizes.clone();
+        sizes.retain(|(at, _)| fate.size(*at, file));
+        let shortest = sizes.iter().map(|(_, size)| *size).min();
+        let size = sizes.last().map_or(self.settled.len(), |(_, size)| *size);
+        let kept = shortest.unwrap_or(usize::MAX).min(self.settled.len());
+        let mut bytes = self.settled[..kept].to_vec();
         bytes.resize(size, 0);
         for (sector, versions) in &self.sectors {
             let arrived = |(at, _): &&(usize, Sector)| fate.sector(*at, file, *sector);
-            if let Some((_, version)) = versions.versions.iter().rev().find(arrived) {
+            if let Some((at, version)) = versions.versions.iter().rev().find(arrived)
+                && !is_cut(&sizes, *sector, *at)
+            {
                 place(&mut bytes, *sector, version);
             }
         }
         bytes
     }
+}
+
+/// Whether a sector written by one event was cut off by a later one.
+fn is_cut(sizes: &[(usize, usize)], sector: usize, written: usize) -> bool {
+    let mut sizes = sizes.iter();
+    sizes.any(|(at, size)| *at > written && *size <= sector * SECTOR_BYTES)
 }
 
 impl Name {

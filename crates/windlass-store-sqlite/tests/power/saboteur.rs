@@ -198,16 +198,17 @@ impl Saboteur {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl State {
     /// Counts a call and says how it fails, if it does.
-    fn count(&self, kind: Kind) -> Option<(Code, Effect)> {
-        let mut state = self.state();
-        if state.dead {
+    fn count(&mut self, kind: Kind) -> Option<(Code, Effect)> {
+        if self.dead {
             return Some((ffi::SQLITE_IOERR, Effect::Nothing));
         }
-        let number = state.calls.len();
-        state.calls.push(kind);
-        let trouble = state.trouble?;
+        let number = self.calls.len();
+        self.calls.push(kind);
+        let trouble = self.trouble?;
         let fails = match trouble.spell {
             Spell::Once => number == trouble.call,
             Spell::Lasting => number >= trouble.call,
@@ -217,7 +218,7 @@ impl Saboteur {
         if !fails {
             return None;
         }
-        state.fired.get_or_insert(kind);
+        self.fired.get_or_insert(kind);
         if trouble.spell == Spell::Lies {
             return Some((ffi::SQLITE_OK, Effect::Forgotten));
         }
@@ -226,16 +227,19 @@ impl Saboteur {
     }
 }
 
+/// Calls are made one at a time, so none is half done when a process ends.
 impl Disk for Saboteur {
     fn open(&self, path: &Path, go: &mut dyn FnMut() -> Done) -> Result<FileId, Code> {
-        match self.count(Kind::Open) {
+        let mut state = self.state();
+        match state.count(Kind::Open) {
             Some((code, _)) => Err(code),
             None => self.recorder.open(path, go),
         }
     }
 
     fn delete(&self, path: &Path, go: &mut dyn FnMut() -> Done) -> Code {
-        match self.count(Kind::Delete) {
+        let mut state = self.state();
+        match state.count(Kind::Delete) {
             Some((code, Effect::Nothing)) => code,
             Some((code, _)) => {
                 self.recorder.delete(path, go);
@@ -246,14 +250,16 @@ impl Disk for Saboteur {
     }
 
     fn look(&self, go: &mut dyn FnMut() -> Done) -> Code {
-        match self.count(Kind::Look) {
+        let mut state = self.state();
+        match state.count(Kind::Look) {
             Some((code, _)) => code,
             None => self.recorder.look(go),
         }
     }
 
     fn call(&self, file: FileId, call: Call<'_>, below: &mut dyn Below) -> Code {
-        let Some((code, effect)) = self.count(Kind::of(&call)) else {
+        let mut state = self.state();
+        let Some((code, effect)) = state.count(Kind::of(&call)) else {
             return self.recorder.call(file, call, below);
         };
         match (effect, call) {
