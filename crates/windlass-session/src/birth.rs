@@ -317,7 +317,7 @@ impl Run {
             &spec,
             &figures,
             Vec::new(),
-            engine.env.now(),
+            figures.at,
         ))))
     }
 

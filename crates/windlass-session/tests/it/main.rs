@@ -7,6 +7,7 @@ mod budget;
 mod creating;
 mod late;
 mod listing;
+mod operations;
 mod order;
 mod races;
 mod rating;
