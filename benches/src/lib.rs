@@ -1,1 +1,14 @@
-//! placeholder
+//! How fast the engine is, beside what it is compared with.
+//!
+//! `windlass-benches sessions` measures the table of sessions; later parts
+//! add theirs. This crate is not published, and nothing depends on it. It
+//! reads `/proc`, so it runs on Linux.
+//!
+//! Read first: [`harness`] (how sides are compared), then [`sessions`] (what
+//! is compared).
+
+pub mod clock;
+pub mod error;
+pub mod harness;
+pub mod sessions;
+pub mod slow_disk;

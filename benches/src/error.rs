@@ -1,0 +1,43 @@
+//! Why a bench could not be run.
+
+use std::io;
+
+use windlass::session::SessionError;
+use windlass::store::StoreError;
+
+/// A bench failed before it could say anything about speed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// A file of the machine or of the bench could not be used.
+    #[error("cannot {verb}")]
+    Io {
+        /// What was tried.
+        verb: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// One of the plain SQLite sides failed.
+    #[error("plain sqlite failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// A session refused what the bench asked.
+    #[error("a session refused")]
+    Session(#[from] SessionError),
+    /// Something that must hold for a fair comparison does not.
+    #[error("{0}")]
+    Unfair(String),
+    /// A process of the bench ended badly or said something unexpected.
+    #[error("a process of the bench failed: {0}")]
+    Process(String),
+}
+
+impl BenchError {
+    /// Wraps what the system says about an attempt to `verb`.
+    pub fn io(verb: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let verb = verb.into();
+        move |source| Self::Io { verb, source }
+    }
+}

@@ -1,0 +1,162 @@
+//! What Linux tells about the machine and this process under `/proc`.
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::BenchError;
+
+/// Parts of a second that the kernel counts processor time in. The same on
+/// every Linux: it is part of the interface, not of the configuration.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Processor time so far, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CpuTime {
+    /// Of everybody, the host's own use of our processors included.
+    pub all: f64,
+    /// Of this process and its finished children.
+    pub own: f64,
+}
+
+impl CpuTime {
+    /// Reads both counts.
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::Io`] where there is no `/proc`.
+    pub fn read() -> Result<Self, BenchError> {
+        let all = busy_ticks(&read("/proc/stat")?);
+        let own = own_ticks(&read("/proc/self/stat")?);
+        Ok(Self {
+            all: all / TICKS_PER_SECOND,
+            own: own / TICKS_PER_SECOND,
+        })
+    }
+
+    /// What passed since `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            all: self.all - earlier.all,
+            own: self.own - earlier.own,
+        }
+    }
+
+    /// What others used.
+    #[must_use]
+    pub fn foreign(self) -> f64 {
+        (self.all - self.own).max(0.0)
+    }
+}
+
+/// Ticks that were not idle, of all processors. Time spent for guests is
+/// counted within user time already.
+fn busy_ticks(stat: &str) -> f64 {
+    let line = stat.lines().next().unwrap_or_default();
+    let fields = line.split_whitespace().skip(1).take(8);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    let idle: f64 = ticks.iter().skip(3).take(2).sum();
+    ticks.iter().sum::<f64>() - idle
+}
+
+/// Ticks of a process and its finished children. The name of the process,
+/// which may hold anything, ends at the last parenthesis.
+fn own_ticks(stat: &str) -> f64 {
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields = after_name.split_whitespace().skip(11).take(4);
+    fields.filter_map(|field| field.parse::<f64>().ok()).sum()
+}
+
+/// Bytes this process has had written to disks so far.
+///
+/// # Errors
+///
+/// [`BenchError::Io`] where there is no `/proc`.
+pub fn written_bytes() -> Result<u64, BenchError> {
+    Ok(number_after(&read("/proc/self/io")?, "write_bytes:"))
+}
+
+/// Memory this process holds, in bytes.
+///
+/// # Errors
+///
+/// [`BenchError::Io`] where there is no `/proc`.
+pub fn resident_bytes() -> Result<u64, BenchError> {
+    Ok(number_after(&read("/proc/self/status")?, "VmRSS:") * 1_024)
+}
+
+/// The system's average load over the last minute.
+///
+/// # Errors
+///
+/// [`BenchError::Io`] where there is no `/proc`.
+pub fn load() -> Result<f64, BenchError> {
+    let text = read("/proc/loadavg")?;
+    let first = text.split_whitespace().next();
+    Ok(first.and_then(|field| field.parse().ok()).unwrap_or(0.0))
+}
+
+/// The kind of file system that holds `directory`.
+///
+/// # Errors
+///
+/// [`BenchError::Io`] if the directory does not exist.
+pub fn file_system(directory: &Path) -> Result<String, BenchError> {
+    let path = directory
+        .canonicalize()
+        .map_err(BenchError::io(format!("find `{}`", directory.display())))?;
+    Ok(mounted_at(&read("/proc/mounts")?, &path).unwrap_or_else(|| "unknown".to_owned()))
+}
+
+/// The kind of the mount with the longest path above `path`.
+fn mounted_at(mounts: &str, path: &Path) -> Option<String> {
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        Some((fields.next()?, fields.next()?))
+    });
+    let above = mounts.filter(|(place, _)| path.starts_with(place));
+    let nearest = above.max_by_key(|(place, _)| place.len());
+    nearest.map(|(_, kind)| kind.to_owned())
+}
+
+fn number_after(text: &str, label: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(label));
+    let number = line.and_then(|rest| rest.split_whitespace().next());
+    number.and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+fn read(path: &str) -> Result<String, BenchError> {
+    fs::read_to_string(path).map_err(BenchError::io(format!("read `{path}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_time_and_waiting_for_disks_are_not_busy() {
+        let stat = "cpu  100 20 30 4000 500 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+        assert_eq!(busy_ticks(stat), 171.0);
+    }
+
+    #[test]
+    fn own_time_is_found_behind_a_hostile_process_name() {
+        let stat = "7 (a) 1 (b) S 1 2 3 4 5 6 7 8 9 10 11 22 33 44 20 0";
+        assert_eq!(own_ticks(stat), 110.0);
+    }
+
+    #[test]
+    fn the_nearest_mount_decides_the_kind_of_file_system() {
+        let mounts = "a / ext4 rw 0 0\nb /tmp tmpfs rw 0 0\nc /tmpx xfs rw 0 0\n";
+        let kind = |path: &str| mounted_at(mounts, Path::new(path));
+        assert_eq!(kind("/tmp/a").as_deref(), Some("tmpfs"));
+        assert_eq!(kind("/srv").as_deref(), Some("ext4"));
+    }
+
+    #[test]
+    fn labelled_numbers_are_read_and_missing_ones_are_zero() {
+        let text = "rchar: 5\nwrite_bytes: 4096\ncancelled_write_bytes: 1\n";
+        assert_eq!(number_after(text, "write_bytes:"), 4_096);
+        assert_eq!(number_after(text, "VmRSS:"), 0);
+    }
+}

@@ -1,0 +1,148 @@
+//! Measures a table and prints it.
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Builder;
+use windlass_benches::error::BenchError;
+use windlass_benches::harness::contest::Effort;
+use windlass_benches::harness::report::Report;
+use windlass_benches::sessions::{self, Bench, Say, worker};
+
+/// Where databases are made if there is such a directory: `/tmp` may be
+/// memory.
+const BUILD_DIRECTORY: &str = "target";
+
+/// The exit code of a table that could not be measured at all.
+const EXIT_FAILED: u8 = 3;
+
+/// Measures how fast the engine is. Exit codes: 0 every bar is met, 1 one is
+/// missed, 2 wrong usage, 3 the bench failed, 4 the machine is too slow or
+/// too disturbed to tell.
+#[derive(Debug, Parser)]
+#[command(name = "windlass-benches")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures the table of sessions.
+    Sessions(Table),
+    /// Uses sessions beside another process.
+    #[command(hide = true)]
+    Worker(worker::Orders),
+    /// Opens a store and uses one session.
+    #[command(hide = true)]
+    Open {
+        /// The database.
+        path: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Table {
+    /// Prints one JSON object a row instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Shows that everything runs; too short for figures.
+    #[arg(long)]
+    quick: bool,
+    /// Measures one part only, after the anchors.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(sessions::part_names()))]
+    only: Option<String>,
+    /// Makes databases here; must not be in memory.
+    #[arg(long, value_name = "PATH")]
+    directory: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // Nobody may be reading.
+            let _ = writeln!(io::stderr(), "windlass-benches: {}", chain(&error));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<u8, BenchError> {
+    match command {
+        Command::Sessions(table) => measure(&table),
+        Command::Worker(orders) => {
+            let (input, output) = (io::stdin(), io::stdout());
+            worker::work(&orders, &mut input.lock(), &mut output.lock()).map(|()| 0)
+        }
+        Command::Open { path } => worker::open(&path, &mut io::stdout().lock()).map(|()| 0),
+    }
+}
+
+fn measure(table: &Table) -> Result<u8, BenchError> {
+    let directory = tempfile::Builder::new()
+        .prefix("windlass-bench-")
+        .tempdir_in(parent(table.directory.as_deref()))
+        .map_err(BenchError::io("make a directory for databases"))?;
+    let runtime = Builder::new_multi_thread()
+        .enable_time()
+        .build()
+        .map_err(BenchError::io("start a runtime"))?;
+    let bench = Bench {
+        runtime: &runtime,
+        directory: directory.path(),
+        effort: if table.quick {
+            Effort::quick()
+        } else {
+            Effort::full()
+        },
+        quick: table.quick,
+        say: &Progress,
+    };
+    let report = sessions::run(&bench, table.only.as_deref())?;
+    print(&report, table.json).map_err(BenchError::io("print the table"))?;
+    Ok(report.exit_code())
+}
+
+fn parent(asked: Option<&Path>) -> PathBuf {
+    match asked {
+        Some(directory) => directory.to_owned(),
+        None if fs::exists(BUILD_DIRECTORY).unwrap_or(false) => BUILD_DIRECTORY.into(),
+        None => std::env::temp_dir(),
+    }
+}
+
+fn print(report: &Report, json: bool) -> io::Result<()> {
+    let text = if json { report.json() } else { report.text() };
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
+}
+
+/// Tells on stderr what is being measured.
+#[derive(Debug)]
+struct Progress;
+
+impl Say for Progress {
+    fn say(&self, line: &str) {
+        // Nobody may be reading.
+        let _ = writeln!(io::stderr(), "measuring: {line}");
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
