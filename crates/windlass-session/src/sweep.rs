@@ -373,11 +373,14 @@ fn delete_all(keys: impl Iterator<Item = Bytes>) -> Batch {
     keys.fold(Batch::new(), Batch::delete)
 }
 
-/// Counts one more commit; `true` once the sweep has used up its limit.
+/// Whether the sweep has used up its limit; otherwise counts one more commit.
 fn step_over(report: &mut SweepReport, limit: usize) -> bool {
+    if report.scanned >= limit {
+        report.truncated = true;
+        return true;
+    }
     report.scanned += 1;
-    report.truncated |= report.scanned >= limit;
-    report.scanned >= limit
+    false
 }
 
 fn bad_key(row: &Entry) -> SessionError {

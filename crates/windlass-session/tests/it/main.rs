@@ -12,5 +12,6 @@ mod order;
 mod races;
 mod rating;
 mod reading;
+mod retention;
 mod sharing;
 mod support;
