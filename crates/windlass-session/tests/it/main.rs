@@ -5,6 +5,7 @@ mod agents;
 mod allowing;
 mod budget;
 mod creating;
+mod drops;
 mod late;
 mod listing;
 mod operations;
