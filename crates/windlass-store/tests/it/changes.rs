@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use windlass_store::limits::SUBSCRIPTIONS_MAX;
 use windlass_store::{Batch, ChangeHub, Changes};
@@ -100,22 +102,36 @@ fn a_silent_subscription_waits_and_is_not_closed() {
     assert_eq!(now(&mut Changes::silent()), Poll::Pending);
 }
 
-#[tokio::test]
-async fn a_task_that_waits_is_woken_by_a_hint_and_by_the_end() {
-    let hub = ChangeHub::new();
-    for (wake, expected) in [(Wake::Publish, true), (Wake::Close, false)] {
-        let mut changes = hub.subscribe(b"");
-        let waiting = tokio::spawn(async move { changes.changed().await });
-        tokio::task::yield_now().await;
-        match wake {
-            Wake::Publish => publish(&hub, "acme/a"),
-            Wake::Close => hub.close(),
-        }
-        assert_eq!(waiting.await.unwrap(), expected);
+/// Notes that it was woken.
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
-enum Wake {
-    Publish,
+#[test]
+fn whoever_waits_is_woken_by_a_hint_and_by_the_end() {
+    for (cause, expected) in [(Cause::Hint, true), (Cause::Close, false)] {
+        let hub = ChangeHub::new();
+        let mut changes = hub.subscribe(b"");
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(Arc::clone(&bell));
+        let polled = pin!(changes.changed()).poll(&mut Context::from_waker(&waker));
+        assert_eq!(polled, Poll::Pending);
+        match cause {
+            Cause::Hint => publish(&hub, "acme/a"),
+            Cause::Close => hub.close(),
+        }
+        assert!(bell.0.load(Ordering::SeqCst), "{cause:?}");
+        assert_eq!(now(&mut changes), Poll::Ready(expected), "{cause:?}");
+    }
+}
+
+#[derive(Debug)]
+enum Cause {
+    Hint,
     Close,
 }

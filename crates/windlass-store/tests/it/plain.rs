@@ -10,6 +10,9 @@ use windlass_store::{
     StoreError, Version, Write,
 };
 
+/// Far more reads than any test needs.
+const READS_MAX: usize = 1_000;
+
 /// A map, with just enough of the trait for its conveniences.
 #[derive(Debug, Default)]
 pub(crate) struct Plain {
@@ -101,6 +104,7 @@ impl Store for Plain {
     async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
         let mut state = self.state();
         state.reads += 1;
+        assert!(state.reads < READS_MAX, "somebody reads in circles");
         if state.closed {
             return Err(StoreError::closed("read"));
         }
