@@ -92,20 +92,29 @@ impl Batch {
     /// A batch that does nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { checks: Vec::new(), writes: Vec::new() }
+        Self {
+            checks: Vec::new(),
+            writes: Vec::new(),
+        }
     }
 
     /// Adds a condition.
     #[must_use]
     pub fn check(mut self, key: impl Into<Bytes>, expect: Expect) -> Self {
-        self.checks.push(Check { key: key.into(), expect });
+        self.checks.push(Check {
+            key: key.into(),
+            expect,
+        });
         self
     }
 
     /// Adds a put.
     #[must_use]
     pub fn put(mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
-        self.writes.push(Write::Put { key: key.into(), value: value.into() });
+        self.writes.push(Write::Put {
+            key: key.into(),
+            value: value.into(),
+        });
         self
     }
 
@@ -150,10 +159,14 @@ impl Batch {
             return Err(invalid("the batch is empty"));
         }
         if checks > BATCH_CHECKS_MAX {
-            return Err(invalid(format!("{checks} checks; at most {BATCH_CHECKS_MAX} are allowed")));
+            return Err(invalid(format!(
+                "{checks} checks; at most {BATCH_CHECKS_MAX} are allowed"
+            )));
         }
         if writes > BATCH_WRITES_MAX {
-            return Err(invalid(format!("{writes} writes; at most {BATCH_WRITES_MAX} are allowed")));
+            return Err(invalid(format!(
+                "{writes} writes; at most {BATCH_WRITES_MAX} are allowed"
+            )));
         }
         Ok(())
     }
@@ -163,19 +176,25 @@ impl Batch {
         let written = self.writes.iter().map(Write::key);
         if let Some(key) = checked.chain(written).find(|key| key.len() > KEY_BYTES_MAX) {
             let length = key.len();
-            return Err(invalid(format!("a key has {length} bytes; at most {KEY_BYTES_MAX} are allowed")));
+            return Err(invalid(format!(
+                "a key has {length} bytes; at most {KEY_BYTES_MAX} are allowed"
+            )));
         }
         for write in &self.writes {
             if let Write::Put { value, .. } = write
                 && value.len() > VALUE_BYTES_MAX
             {
                 let length = value.len();
-                return Err(invalid(format!("a value has {length} bytes; at most {VALUE_BYTES_MAX} are allowed")));
+                return Err(invalid(format!(
+                    "a value has {length} bytes; at most {VALUE_BYTES_MAX} are allowed"
+                )));
             }
         }
         let size = self.size();
         if size > BATCH_BYTES_MAX {
-            return Err(invalid(format!("the batch has {size} bytes; at most {BATCH_BYTES_MAX} are allowed")));
+            return Err(invalid(format!(
+                "the batch has {size} bytes; at most {BATCH_BYTES_MAX} are allowed"
+            )));
         }
         Ok(())
     }

@@ -57,7 +57,10 @@ impl ChangeHub {
     /// from the start.
     #[must_use]
     pub fn subscribe(&self, prefix: &[u8]) -> Changes {
-        let subscriber = Arc::new(Subscriber { prefix: prefix.to_vec(), signal: Mutex::default() });
+        let subscriber = Arc::new(Subscriber {
+            prefix: prefix.to_vec(),
+            signal: Mutex::default(),
+        });
         let mut subscribers = lock(&self.inner.subscribers);
         subscribers.list.retain(|weak| weak.strong_count() > 0);
         if subscribers.closed || subscribers.list.len() >= SUBSCRIPTIONS_MAX {
@@ -65,7 +68,9 @@ impl ChangeHub {
         } else {
             subscribers.list.push(Arc::downgrade(&subscriber));
         }
-        self.inner.count.store(subscribers.list.len(), Ordering::Release);
+        self.inner
+            .count
+            .store(subscribers.list.len(), Ordering::Release);
         Changes { subscriber }
     }
 
@@ -125,8 +130,13 @@ impl Changes {
     /// that has no hints to give.
     #[must_use]
     pub fn silent() -> Self {
-        let subscriber = Subscriber { prefix: Vec::new(), signal: Mutex::default() };
-        Self { subscriber: Arc::new(subscriber) }
+        let subscriber = Subscriber {
+            prefix: Vec::new(),
+            signal: Mutex::default(),
+        };
+        Self {
+            subscriber: Arc::new(subscriber),
+        }
     }
 
     /// Waits for the next hint. `false` once the subscription is closed: no

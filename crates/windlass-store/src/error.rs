@@ -52,7 +52,12 @@ impl StoreError {
     /// `open`); `context` says what was wrong in words an operator can use.
     #[must_use]
     pub fn new(kind: StoreErrorKind, operation: &'static str, context: impl Into<String>) -> Self {
-        Self { kind, operation, context: context.into(), source: None }
+        Self {
+            kind,
+            operation,
+            context: context.into(),
+            source: None,
+        }
     }
 
     /// The same error with the cause below it.
@@ -110,6 +115,8 @@ impl fmt::Debug for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
     }
 }

@@ -26,7 +26,10 @@ impl Export {
     /// An export fed by `source`.
     #[must_use]
     pub fn new(source: impl ExportSource + 'static) -> Self {
-        Self { source: Box::new(source), ended: false }
+        Self {
+            source: Box::new(source),
+            ended: false,
+        }
     }
 
     /// The next entries, never an empty list; `None` at the end. After the
@@ -68,6 +71,8 @@ impl Export {
 
 impl fmt::Debug for Export {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Export").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Export")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Batch, Commit, Entry, Expect, KeyRange, Order, Scan, Store, StoreError, StoreErrorKind};
+use crate::{
+    Batch, Commit, Entry, Expect, KeyRange, Order, Scan, Store, StoreError, StoreErrorKind,
+};
 
 /// Most rounds [`StoreExt::update`] loses before it gives up.
 pub const UPDATE_ROUNDS_MAX: usize = 64;
@@ -32,7 +34,9 @@ pub trait StoreExt: Store {
         let mut scan = Scan::new(range);
         loop {
             let mut pages = self.read(std::slice::from_ref(&scan)).await?;
-            let Some(page) = pages.pop() else { return Ok(all) };
+            let Some(page) = pages.pop() else {
+                return Ok(all);
+            };
             all.extend(page.entries);
             if !page.more {
                 return Ok(all);
@@ -57,9 +61,13 @@ pub trait StoreExt: Store {
     {
         for _ in 0..UPDATE_ROUNDS_MAX {
             let entry = self.get(key.clone()).await?;
-            let Some(value) = change(entry.as_ref()) else { return Ok(None) };
+            let Some(value) = change(entry.as_ref()) else {
+                return Ok(None);
+            };
             let expect = entry.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
-            let batch = Batch::new().check(key.clone(), expect).put(key.clone(), value);
+            let batch = Batch::new()
+                .check(key.clone(), expect)
+                .put(key.clone(), value);
             if let Commit::Applied(version) = self.commit(batch).await? {
                 return Ok(Some(version));
             }

@@ -31,7 +31,9 @@ impl Key {
     /// A key whose first segment is `text`: a tenant, `due` or `system`.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut key = Self { bytes: Vec::with_capacity(96) };
+        let mut key = Self {
+            bytes: Vec::with_capacity(96),
+        };
         key.push_escaped(text);
         key
     }
@@ -78,7 +80,8 @@ impl Key {
                 self.bytes.push(byte);
             } else {
                 let hex = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
-                self.bytes.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]);
+                self.bytes
+                    .extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]);
             }
         }
     }
@@ -100,7 +103,8 @@ pub fn segments(key: &[u8]) -> Option<Vec<String>> {
 /// The number a segment stands for; `None` if it is none of 20 digits.
 #[must_use]
 pub fn number(segment: &str) -> Option<u64> {
-    let digits = segment.len() == NUMBER_DIGITS && segment.bytes().all(|byte| byte.is_ascii_digit());
+    let digits =
+        segment.len() == NUMBER_DIGITS && segment.bytes().all(|byte| byte.is_ascii_digit());
     if digits { segment.parse().ok() } else { None }
 }
 

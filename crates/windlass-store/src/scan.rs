@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::limits::{READ_BYTES_MAX, READ_ENTRIES_MAX, READ_SCANS_MAX, KEY_BYTES_MAX};
+use crate::limits::{KEY_BYTES_MAX, READ_BYTES_MAX, READ_ENTRIES_MAX, READ_SCANS_MAX};
 use crate::{StoreError, Version};
 
 /// A half-open range of keys.
@@ -18,13 +18,19 @@ impl KeyRange {
     /// Every key.
     #[must_use]
     pub const fn all() -> Self {
-        Self { start: Bytes::new(), end: None }
+        Self {
+            start: Bytes::new(),
+            end: None,
+        }
     }
 
     /// From `start` up to but not including `end`.
     #[must_use]
     pub fn new(start: impl Into<Bytes>, end: impl Into<Bytes>) -> Self {
-        Self { start: start.into(), end: Some(end.into()) }
+        Self {
+            start: start.into(),
+            end: Some(end.into()),
+        }
     }
 
     /// Every key that begins with `prefix`.
@@ -42,7 +48,10 @@ impl KeyRange {
         let mut end = Vec::with_capacity(start.len() + 1);
         end.extend_from_slice(&start);
         end.push(0);
-        Self { start, end: Some(end.into()) }
+        Self {
+            start,
+            end: Some(end.into()),
+        }
     }
 
     /// Whether `key` is in the range.
@@ -112,7 +121,12 @@ impl Scan {
     /// All of `range`, ascending, whole entries, as many as a read allows.
     #[must_use]
     pub const fn new(range: KeyRange) -> Self {
-        Self { range, limit: READ_ENTRIES_MAX, order: Order::Ascending, take: Take::Entries }
+        Self {
+            range,
+            limit: READ_ENTRIES_MAX,
+            order: Order::Ascending,
+            take: Take::Entries,
+        }
     }
 
     /// The entry of `key`, if it has one.
@@ -159,12 +173,16 @@ impl Scan {
     pub fn validate(scans: &[Self]) -> Result<(), StoreError> {
         let count = scans.len();
         if count == 0 || count > READ_SCANS_MAX {
-            return Err(invalid(format!("{count} scans; 1 to {READ_SCANS_MAX} are allowed")));
+            return Err(invalid(format!(
+                "{count} scans; 1 to {READ_SCANS_MAX} are allowed"
+            )));
         }
         for scan in scans {
             if scan.limit == 0 || scan.limit > READ_ENTRIES_MAX {
                 let limit = scan.limit;
-                return Err(invalid(format!("a limit of {limit} entries; 1 to {READ_ENTRIES_MAX} are allowed")));
+                return Err(invalid(format!(
+                    "a limit of {limit} entries; 1 to {READ_ENTRIES_MAX} are allowed"
+                )));
             }
             scan.range.validate("read")?;
         }
@@ -179,7 +197,10 @@ impl KeyRange {
     ///
     /// `Invalid`, naming the length.
     pub fn validate(&self, operation: &'static str) -> Result<(), StoreError> {
-        let longest = self.start.len().max(self.end.as_ref().map_or(0, Bytes::len));
+        let longest = self
+            .start
+            .len()
+            .max(self.end.as_ref().map_or(0, Bytes::len));
         if longest > KEY_BYTES_MAX + 1 {
             return Err(StoreError::invalid(
                 operation,
@@ -234,13 +255,17 @@ impl ReadBudget {
     /// A budget of which nothing is used.
     #[must_use]
     pub const fn new() -> Self {
-        Self { entries: 0, bytes: 0 }
+        Self {
+            entries: 0,
+            bytes: 0,
+        }
     }
 
     /// Whether an entry of this size still fits; if so it is counted.
     #[must_use]
     pub const fn admit(&mut self, size: usize) -> bool {
-        let fits = self.entries < READ_ENTRIES_MAX && size <= READ_BYTES_MAX.saturating_sub(self.bytes);
+        let fits =
+            self.entries < READ_ENTRIES_MAX && size <= READ_BYTES_MAX.saturating_sub(self.bytes);
         if fits || self.entries == 0 {
             self.entries += 1;
             self.bytes += size;

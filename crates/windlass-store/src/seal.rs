@@ -74,7 +74,9 @@ pub fn seal(key: &[u8], stamp: u64, value: &[u8]) -> Vec<u8> {
 /// stamp.
 pub fn open(key: &[u8], stamp: u64, sealed: &Bytes) -> Result<Bytes, SealError> {
     let Some(length) = sealed.len().checked_sub(SEAL_BYTES) else {
-        return Err(SealError::TooShort { length: sealed.len() });
+        return Err(SealError::TooShort {
+            length: sealed.len(),
+        });
     };
     let (value, seal) = sealed.split_at(length);
     let (crc, rest) = seal.split_at(4);
@@ -84,7 +86,10 @@ pub fn open(key: &[u8], stamp: u64, sealed: &Bytes) -> Result<Bytes, SealError> 
     }
     let expected = little_endian(expected);
     if usize::try_from(expected) != Ok(length) {
-        return Err(SealError::Length { expected, found: length });
+        return Err(SealError::Length {
+            expected,
+            found: length,
+        });
     }
     if little_endian(crc) != checksum(key, stamp, value) {
         return Err(SealError::Checksum);

@@ -18,8 +18,12 @@ impl Incarnation {
     pub fn draw() -> Result<Self, StoreError> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(|cause| {
-            StoreError::new(StoreErrorKind::Environment, "open", "no random bytes for an incarnation")
-                .with_source(cause)
+            StoreError::new(
+                StoreErrorKind::Environment,
+                "open",
+                "no random bytes for an incarnation",
+            )
+            .with_source(cause)
         })?;
         Ok(Self(u64::from_le_bytes(bytes)))
     }
@@ -58,7 +62,10 @@ impl Version {
     /// stores, which never give a number out twice.
     #[must_use]
     pub const fn new(incarnation: Incarnation, sequence: u64) -> Self {
-        Self { incarnation, sequence }
+        Self {
+            incarnation,
+            sequence,
+        }
     }
 
     /// The store's own number for the commit. For stores.

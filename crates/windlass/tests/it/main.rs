@@ -9,6 +9,8 @@ mod engine;
 mod environment;
 mod features;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
+mod processes;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod refusals;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod requests;

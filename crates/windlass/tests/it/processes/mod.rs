@@ -1,0 +1,186 @@
+//! Several processes on one SQLite file: the test binary run again with a
+//! role to play.
+//!
+//! A child is started with one test and its role in the environment. It tells
+//! its parent what was acknowledged to it, in lines that begin with `@`, and
+//! does what it is told on its standard input.
+
+mod deaths;
+mod sharing;
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use windlass::core::AgentId;
+use windlass::session::{Caller, Create};
+use windlass::{Options, StoreLocation, Windlass};
+
+const ROLE: &str = "WINDLASS_TEST_ROLE";
+const PATH: &str = "WINDLASS_TEST_PATH";
+
+/// What a child does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Changes sessions until it is killed.
+    Mortal,
+    /// Uses sessions that another process uses too, until all are spent.
+    Spender,
+    /// Tops up and closes what it is told to.
+    Clerk,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Mortal, Self::Spender, Self::Clerk];
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|role| format!("{role:?}") == name)
+    }
+
+    async fn play(self, engine: Windlass) {
+        match self {
+            Self::Mortal => deaths::play_mortal(engine).await,
+            Self::Spender => sharing::play_spender(engine).await,
+            Self::Clerk => sharing::play_clerk(engine).await,
+        }
+    }
+}
+
+/// Where a child begins. Without a role it checks that each can be told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_plays_the_role_it_is_told() {
+    let Some(role) = variable(ROLE) else {
+        assert_eq!(
+            Role::ALL.map(|role| Role::named(&format!("{role:?}"))),
+            Role::ALL.map(Some)
+        );
+        return;
+    };
+    let role = Role::named(&role).unwrap();
+    let path = variable(PATH).unwrap();
+    role.play(open(Path::new(&path)).await).await;
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a child of the test binary is told its role, and a longer run its length"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A number that a longer run sets in the environment.
+fn setting(name: &str, otherwise: u64) -> u64 {
+    variable(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+async fn open(path: &Path) -> Windlass {
+    let location: StoreLocation = format!("sqlite:{}", path.display()).parse().unwrap();
+    Windlass::open(&location, Options::default()).await.unwrap()
+}
+
+fn caller() -> Caller {
+    Caller::new("acme".parse().unwrap(), "tests".parse().unwrap())
+}
+
+fn agent(name: &str) -> AgentId {
+    name.parse().unwrap()
+}
+
+/// A session that may call every tool.
+fn session(id: &str, agent_name: &str, calls: u64) -> Create {
+    let mut request = Create::new(agent(agent_name), "be used by several processes");
+    request.id = Some(id.parse().unwrap());
+    request.tools = windlass::session::Allow::All;
+    request.time_limit_ms = 24 * 60 * 60 * 1_000;
+    request.budget.calls = calls;
+    request
+}
+
+/// Tells the parent something; it stays told if the child dies.
+fn tell(line: &str) {
+    let mut output = std::io::stdout().lock();
+    output.write_all(format!("@{line}\n").as_bytes()).unwrap();
+    output.flush().unwrap();
+}
+
+/// A child process; killed when dropped.
+struct Player {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Player {
+    fn start(role: Role, path: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "processes::a_child_plays_the_role_it_is_told",
+                "--exact",
+                "--nocapture",
+            ])
+            .env(ROLE, format!("{role:?}"))
+            .env(PATH, path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next thing the child tells; `None` once it has ended. A line that
+    /// a kill cut off was not told.
+    fn hear(&mut self) -> Option<String> {
+        loop {
+            let line = self.lines.next()?.unwrap();
+            if let Some(told) = line.strip_prefix('@') {
+                return Some(told.to_owned());
+            }
+        }
+    }
+
+    /// Says something to the child and hears what it answers.
+    fn ask(&mut self, line: &str) -> String {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(format!("{line}\n").as_bytes()).unwrap();
+        self.hear().expect("the child answers")
+    }
+
+    /// Kills the child as a crash would; what it had told until then.
+    fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        std::iter::from_fn(|| self.hear()).collect()
+    }
+
+    /// All the child tells until it ends, which it must do well.
+    fn finish(mut self) -> Vec<String> {
+        drop(self.child.stdin.take());
+        let told = std::iter::from_fn(|| self.hear()).collect();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "a child ended with {status}");
+        told
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A small generator for tests (SplitMix64), so that a seed repeats a run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
