@@ -17,7 +17,7 @@ use windlass_store::{Commit, Scan, StoreErrorKind, StoreExt, Version};
 use crate::engine::{Engine, Loaded, agent_keys};
 use crate::error::SessionError;
 use crate::keys::SessionKeys;
-use crate::plan::{Decided, Plan, Request, applied, ending, place_of, too_few};
+use crate::plan::{Decided, Plan, Request, applied, ending, place_of};
 use crate::record::{Answer, Spec};
 use crate::writers::{WriterId, Written};
 
@@ -190,7 +190,12 @@ impl Run {
         let mut batch = plan.batch(loaded, &cell.keys, &self.requests);
         if plan.ends(loaded) {
             let agent = agent_keys(&cell.keys, &loaded.spec.agent);
-            let head = cell.engine.agent_head(&agent).await?.ok_or_else(too_few)?;
+            let beside = cell
+                .engine
+                .agent_head_beside(&cell.keys, loaded.version, &agent);
+            let Some(head) = beside.await? else {
+                return self.lose(None).await;
+            };
             batch.append(ending(&[(&cell.keys, loaded)], &agent, head, &cell.writer)?);
         }
         match cell.engine.store.commit(batch).await {
@@ -242,9 +247,18 @@ impl Run {
             }
             return Ok(Some(Arc::clone(loaded)));
         }
+        let known = (*key != self.cell.keys.head()).then(|| Arc::clone(loaded));
+        self.lose(known).await
+    }
+
+    /// Somebody else was first: another round, from what is known still.
+    async fn lose(
+        &mut self,
+        known: Option<Arc<Loaded>>,
+    ) -> Result<Option<Arc<Loaded>>, SessionError> {
         self.lost += 1;
         self.cell.engine.back_off(self.lost).await?;
-        Ok((*key != self.cell.keys.head()).then(|| Arc::clone(loaded)))
+        Ok(known)
     }
 
     /// Gives out decisions that changed nothing, once a read has shown that

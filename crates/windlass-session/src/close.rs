@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_core::{Coded, ErrorKind, Millis};
-use windlass_store::{Commit, Version};
+use windlass_store::{Commit, Scan, Version};
 
-use crate::engine::{Engine, Loaded};
+use crate::engine::{Engine, Loaded, too_few};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys, index_row};
 use crate::limits::COMMIT_CLOSES_MAX;
 use crate::plan::{Plan, Request, ending};
-use crate::record::AgentHead;
+use crate::record::{AgentHead, decode};
 use crate::rules::Change;
 use crate::writers::WriterId;
 
@@ -82,21 +82,22 @@ impl Engine {
         forget: Forget<'_>,
     ) -> Result<Step, SessionError> {
         let now = self.env.now();
-        // The head is read first: whatever changes the index after this
-        // changes the head too, and the commit conflicts.
-        let Some(head) = self.agent_head(agent).await? else {
-            return Ok(Step::Nothing);
-        };
         let scan = agent.active_at(now).limit(COMMIT_CLOSES_MAX);
         let scan = match &walk.after {
             Some(key) => scan.after(key),
             None => scan,
         };
-        let pages = self.store.read(std::slice::from_ref(&scan)).await?;
-        let rows = pages.into_iter().next().unwrap_or_default().entries;
+        // Head and index of one point in time: whatever changes the index
+        // after it changes the head too, and the commit conflicts.
+        let pages = self.store.read(&[Scan::point(agent.head()), scan]).await?;
+        let mut pages = pages.into_iter().map(|page| page.entries);
+        let head = pages.next().and_then(|entries| entries.into_iter().next());
+        let rows = pages.next().unwrap_or_default();
         let Some(last) = rows.last() else {
             return Ok(Step::Nothing);
         };
+        let head = head.ok_or_else(too_few)?;
+        let head = (decode("agent head", &head.value)?, head.version);
         let mut sessions: Vec<(SessionKeys, Loaded)> = Vec::with_capacity(rows.len());
         let mut unreadable = None;
         for row in &rows {

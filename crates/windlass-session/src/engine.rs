@@ -78,6 +78,29 @@ impl Engine {
         Ok(Some((decode("agent head", &entry.value)?, entry.version)))
     }
 
+    /// The head of a session's agent at a point in time at which the
+    /// session's own head still had `version`; `None` if it has not any more.
+    pub(crate) async fn agent_head_beside(
+        &self,
+        keys: &SessionKeys,
+        version: Version,
+        agent: &AgentKeys,
+    ) -> Result<Option<(AgentHead, Version)>, SessionError> {
+        let scans = [Scan::point(keys.head()).keys(), Scan::point(agent.head())];
+        let mut entries = self.store.read(&scans).await?.into_iter();
+        let mut first = || {
+            entries
+                .next()
+                .and_then(|page| page.entries.into_iter().next())
+        };
+        let (session, head) = (first(), first());
+        if session.map(|entry| entry.version) != Some(version) {
+            return Ok(None);
+        }
+        let entry = head.ok_or_else(too_few)?;
+        Ok(Some((decode("agent head", &entry.value)?, entry.version)))
+    }
+
     /// How many of an agent's sessions are active at `now`, counted up to
     /// `most`. Costs one read for each thousand.
     pub(crate) async fn count_active(
@@ -117,6 +140,10 @@ impl Engine {
         self.env.sleep_until(deadline).await;
         Ok(())
     }
+}
+
+pub(crate) fn too_few() -> SessionError {
+    SessionError::corrupt("agent head", "it counts fewer sessions than there are")
 }
 
 /// The records of `keys` among `entries`, removed half way or not.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use windlass_core::Millis;
 use windlass_store::{Batch, Expect, Version};
 
-use crate::engine::Loaded;
+use crate::engine::{Loaded, too_few};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::limits::{COMMIT_EVENT_BYTES_MAX, COMMIT_OPERATIONS_MAX};
@@ -147,10 +147,6 @@ pub(crate) fn ending(
             .delete(keys.alive());
     }
     Ok(batch)
-}
-
-pub(crate) fn too_few() -> SessionError {
-    SessionError::corrupt("agent head", "it counts fewer sessions than there are")
 }
 
 /// The place of the request whose operation id has `key`.

@@ -13,13 +13,12 @@ use windlass_core::{BoxFuture, Coded, ErrorKind, Millis};
 use windlass_store::{Batch, Commit, Entry, Expect, Scan, Version};
 
 use crate::close::Forget;
-use crate::engine::{Engine, agent_keys};
+use crate::engine::{Engine, agent_keys, too_few};
 use crate::error::SessionError;
 use crate::keys::{SessionKeys, due_until, parse_due};
 use crate::limits::{COMMIT_DELETES_MAX, OPERATION_MS};
 use crate::list::Unreadable;
 use crate::operation::key_of_label;
-use crate::plan::too_few;
 use crate::record::{AgentHead, Ended, EventRow, Head, Spec, decode, encode};
 use crate::rules::due_after_end;
 use crate::writers::WriterId;
@@ -248,8 +247,13 @@ impl Engine {
             next.kept = next.kept.max(bite.next);
             self.rewrite(subject, next, batch).await?
         } else {
-            batch.append(self.last_rows(subject).await?);
-            let applied = matches!(self.store.commit(batch).await?, Commit::Applied(_));
+            let applied = match self.last_rows(subject).await? {
+                Some(rows) => {
+                    batch.append(rows);
+                    matches!(self.store.commit(batch).await?, Commit::Applied(_))
+                }
+                None => false,
+            };
             report.removed += u64::from(applied);
             applied
         };
@@ -327,11 +331,15 @@ impl Engine {
         }
     }
 
-    /// The deletion of what is left of a session without events.
-    async fn last_rows(&self, subject: &Subject) -> Result<Batch, SessionError> {
+    /// The deletion of what is left of a session without events; `None` if
+    /// somebody else has changed it.
+    async fn last_rows(&self, subject: &Subject) -> Result<Option<Batch>, SessionError> {
         let keys = &subject.keys;
         let agent = agent_keys(keys, &subject.spec.agent);
-        let (head, version) = self.agent_head(&agent).await?.ok_or_else(too_few)?;
+        let beside = self.agent_head_beside(keys, subject.version, &agent);
+        let Some((head, version)) = beside.await? else {
+            return Ok(None);
+        };
         let sessions = head.sessions.checked_sub(1).ok_or_else(too_few)?;
         let rev = head.rev + 1;
         let mut next = AgentHead {
@@ -349,13 +357,14 @@ impl Engine {
         } else {
             batch.put(agent_head, encode(&next))
         };
-        Ok(batch
+        let rows = batch
             .check(keys.head(), Expect::Version(subject.version))
             .delete(keys.head())
             .delete(keys.spec())
             .delete(keys.due(subject.head.due))
             .delete(keys.created(created))
-            .delete(agent.created(created, &keys.id)))
+            .delete(agent.created(created, &keys.id));
+        Ok(Some(rows))
     }
 }
 

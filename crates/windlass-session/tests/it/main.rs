@@ -8,6 +8,7 @@ mod creating;
 mod drops;
 mod late;
 mod listing;
+mod model;
 mod operations;
 mod order;
 mod races;

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use windlass_core::{Coded, ErrorKind};
-use windlass_session::{Config, Sessions};
+use windlass_session::{Config, Sessions, Status};
 use windlass_store::{Commit, Store};
 use windlass_store_testing::{Moment, Pausing, Strict, StrictOptions, Verb};
 
 use crate::late::Late;
 use crate::support::{
-    HOUR, World, call, caller, close, get, operation, request, session_id, use_tools,
+    HOUR, World, agent, call, caller, close, code, get, operation, request, session_id, use_tools,
 };
 
 /// A world and its sessions over a store that can hold a commit back.
@@ -136,4 +136,40 @@ async fn a_session_removed_while_it_is_loaded_is_absent_or_whole_but_not_corrupt
     let found = reading.await.expect("no panic").expect("no corruption");
     let calls = found.map(|session| session.calls_made);
     assert_eq!(calls, Some(3), "as it was when it was read");
+}
+
+#[tokio::test]
+async fn what_another_process_removed_is_absent_and_not_corrupt() {
+    let world = World::with_config(Config {
+        retention_ms: 0,
+        ..Config::default()
+    });
+    world.create(|_| {}).await;
+    let stale = world.reopen();
+    use_tools(&stale, "s1", call("search"))
+        .await
+        .expect("granted");
+    close(&world.sessions, "s1").await.expect("closed");
+    let swept = world.sessions.sweep(100).await.expect("swept");
+    assert_eq!(swept.removed, 1);
+    assert_eq!(code(close(&stale, "s1").await), "not_found");
+}
+
+#[tokio::test]
+async fn a_session_created_while_its_agents_are_closed_is_not_taken_for_damage() {
+    let world = World::new();
+    world
+        .create(|request| request.id = Some(session_id("s0")))
+        .await;
+    close(&world.sessions, "s0").await.expect("closed");
+    let pausing = Arc::new(Pausing::new(Arc::clone(&world.ground)));
+    let first = pausing.pause(Verb::Read, Moment::After);
+    let closer = world.over(pausing);
+    let closing = tokio::spawn(async move { closer.close_agent(&caller(), &agent()).await });
+    let held = first.reached().await;
+    world.create(|_| {}).await;
+    held.release();
+    let closed = closing.await.expect("no panic").expect("no damage");
+    assert_eq!(closed, 0, "it was created later");
+    assert_eq!(world.get("s1").await.status, Status::Active);
 }
