@@ -3,6 +3,8 @@
 //! `cargo run -p windlass --example agent_run` plays it in memory; with a
 //! location, such as `-- sqlite:./agents.db`, it is kept.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 
 use windlass::core::{AgentId, Coded};
