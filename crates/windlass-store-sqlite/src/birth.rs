@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::checkpoint;
 use crate::connection::{self, assert_wal, set, switch_to_wal};
 use crate::error::Failure;
 use crate::files::Files;
@@ -81,6 +82,9 @@ pub(crate) fn restrict(options: &mut OpenOptions) {
 fn build(path: &Path, options: &Options) -> Result<(), Failure> {
     let connection = connection::open(path, options)?;
     fill(&connection, &Header::draw()?)?;
+    // Closing would do this as well, but keeps its errors to itself; and the
+    // file is going to be linked without its log.
+    checkpoint::empty(&connection)?;
     connection.close().map_err(|(_, cause)| cause.into())
 }
 

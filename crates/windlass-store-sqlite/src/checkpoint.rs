@@ -17,7 +17,7 @@ use rusqlite::wal::CheckpointMode;
 use crate::connection;
 use crate::error::Failure;
 use crate::gate::Gate;
-use crate::limits::{BUSY_MS_MAX, TRUNCATE_MS_MAX, TRUNCATE_RETRY_BYTES};
+use crate::limits::{TRUNCATE_MS_MAX, TRUNCATE_RETRY_BYTES};
 use crate::options::Options;
 use crate::turns::Turns;
 
@@ -129,10 +129,21 @@ pub(crate) fn copy(connection: &Connection) -> Result<(), Failure> {
 /// Copies all of the log into the database and empties it, unless a reader
 /// stays in the way.
 pub(crate) fn empty(connection: &Connection) -> rusqlite::Result<()> {
+    let patience = connection::patience(connection)?;
     connection.busy_timeout(Duration::from_millis(TRUNCATE_MS_MAX))?;
     let emptied = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE);
-    connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+    connection.busy_timeout(patience)?;
     emptied.map(drop)
+}
+
+/// Empties a log that was there before this store was. After a sync that
+/// failed, a system can show what is not on the disk and never will be; if the
+/// process died of it, the log may hold such a commit. What is committed after
+/// it would be lost with it in a power cut, so its pages are written again,
+/// into the database, and the log starts anew. Others who live keep it from
+/// being emptied: then it is theirs, and they know what is in it.
+pub(crate) fn take_over(connection: &Connection) -> Result<(), Failure> {
+    tolerate(empty(connection)).map(drop)
 }
 
 /// Whether a checkpoint did all it could. Readers in the way and a full disk

@@ -7,7 +7,7 @@ use windlass_store::Incarnation;
 
 use crate::error::Failure;
 use crate::files::Files;
-use crate::limits::{BUSY_MS_MAX, PAGE_CACHE_KIB, SQLITE_VERSION_MIN};
+use crate::limits::{PAGE_CACHE_KIB, SQLITE_VERSION_MIN};
 use crate::options::Options;
 use crate::schema::{self, Header};
 
@@ -98,7 +98,8 @@ pub(crate) fn limit(connection: &Connection, bytes: u64) -> Result<(), Failure> 
 }
 
 fn configure(connection: &Connection, options: &Options) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+    // Only a fallback: writers take turns before they ask SQLite.
+    connection.busy_timeout(options.busy_time_max)?;
     connection.set_prepared_statement_cache_capacity(32);
     set(
         connection,
@@ -130,6 +131,12 @@ fn assert_synchronous(connection: &Connection, options: &Options) -> Result<(), 
 /// Bytes of a page of the database; at least 512.
 pub(crate) fn page_bytes(connection: &Connection) -> Result<u64, Failure> {
     Ok(query::<u32>(connection, "page_size")?.into())
+}
+
+/// How long `connection` waits for a lock.
+pub(crate) fn patience(connection: &Connection) -> rusqlite::Result<Duration> {
+    let milliseconds: u32 = connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
+    Ok(Duration::from_millis(milliseconds.into()))
 }
 
 /// Refuses a file that is shorter than its database.

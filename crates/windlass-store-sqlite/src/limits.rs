@@ -19,9 +19,6 @@ pub(crate) const READ_GROUP_MAX: usize = 256;
 /// made by the write itself.
 pub(crate) const FUSED_CHECKS_TRIED_MAX: usize = 8;
 
-/// How long a lock held by another process is waited for, in milliseconds.
-/// Only a fallback: writers take turns before they ask SQLite.
-pub(crate) const BUSY_MS_MAX: u64 = 10_000;
 /// How long emptying the write-ahead log may keep everybody waiting, in
 /// milliseconds.
 pub(crate) const TRUNCATE_MS_MAX: u64 = 50;

@@ -56,6 +56,10 @@ pub struct Options {
     /// this while other processes read, and without bound while an export
     /// runs.
     pub wal_empty_bytes: u64,
+    /// How long a commit waits for another process before it fails with
+    /// `Unavailable`. Waiting is fair and short; only a process that was
+    /// stopped in the middle of a commit keeps others waiting for so long.
+    pub busy_time_max: Duration,
     /// How long an export may take before it ends with `Unavailable`.
     pub export_time_max: Duration,
     /// The database file grows no further than this many bytes: a put that
@@ -77,6 +81,7 @@ impl Default for Options {
             reader_threads: 2,
             wal_copy_bytes: 4 * 1_024 * 1_024,
             wal_empty_bytes: 64 * 1_024 * 1_024,
+            busy_time_max: Duration::from_secs(10),
             export_time_max: Duration::from_secs(60),
             database_bytes_max: None,
             vfs: None,

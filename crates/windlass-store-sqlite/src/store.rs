@@ -104,10 +104,9 @@ fn start(path: &Path, options: Options) -> Result<SqliteStore, Failure> {
     let (anchor, header) = connection::open_store(&files, &options)?;
     let claim = turns::claim(&files, options.sharing)?;
     if files.wal_bytes() > 0 {
-        // Left by a crash, or in use by others: then it does no harm.
-        checkpoint::copy(&anchor)?;
+        checkpoint::take_over(&anchor)?;
     }
-    let turns = Turns::open(&files, options.sharing)?;
+    let turns = Turns::open(&files, options.sharing, options.busy_time_max)?;
     let keep = Keep {
         _anchor: anchor,
         _claim: claim,
@@ -273,7 +272,9 @@ mod tests {
         let store = SqliteStore::open(&path, Options::default())
             .await
             .expect("the store opens");
-        let turns = Turns::open(&store.shared.files, Sharing::Shared).expect("the lock files open");
+        let patience = store.shared.options.busy_time_max;
+        let turns = Turns::open(&store.shared.files, Sharing::Shared, patience)
+            .expect("the lock files open");
         let turn = turns.take().expect("the turn is free");
         let shared = Arc::clone(&store.shared);
         let commit = store.commit(Batch::new().put("acme/a", "1"));

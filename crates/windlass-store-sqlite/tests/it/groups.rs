@@ -1,6 +1,7 @@
 //! Batches that share a transaction, and keep apart all the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use windlass_store::{Batch, Commit, Expect, Store, StoreError, StoreErrorKind};
@@ -234,4 +235,29 @@ async fn a_version_of_another_store_matches_nothing() {
     );
     store.close().await.expect("the store closes");
     foreign.close().await.expect("the store closes");
+}
+
+/// As when a process is stopped in the middle of a commit.
+#[tokio::test]
+async fn a_turn_that_never_comes_is_not_waited_for_for_ever() {
+    let place = Place::new();
+    let options = Options {
+        busy_time_max: Duration::from_millis(10),
+        ..Options::default()
+    };
+    let store = place.open_with(options).await;
+    let turn = Turn::hold(&place);
+    for _ in 0..2 {
+        let refused = store.commit(Batch::new().put("acme/refused", "1")).await;
+        assert_eq!(kind(refused), StoreErrorKind::Unavailable);
+    }
+    assert_eq!(
+        value(&store, "acme/refused").await,
+        None,
+        "reads need no turn"
+    );
+    drop(turn);
+    while store.commit(Batch::new().put("acme/a", "1")).await.is_err() {}
+    assert_eq!(value(&store, "acme/refused").await, None);
+    store.close().await.expect("the store closes");
 }
