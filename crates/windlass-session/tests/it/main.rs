@@ -9,6 +9,7 @@ mod drops;
 mod late;
 mod listing;
 mod model;
+mod musts;
 mod operations;
 mod order;
 mod races;
