@@ -16,6 +16,7 @@ mod bench;
 mod ci;
 mod commands;
 mod error;
+mod faults;
 mod finding;
 mod layers;
 mod loops;
@@ -51,6 +52,11 @@ enum Task {
     },
     /// Repeats the long tests many more times than `ci` does
     Nightly,
+    /// Puts known faults back, one by one, and sees that a test fails
+    Faults {
+        /// Only those whose name contains this
+        only: Option<String>,
+    },
     /// Compares the dependency graph with the table of layers
     Layers,
     /// Reads the sources for the habits of the house
@@ -70,6 +76,7 @@ fn main() -> ExitCode {
         Task::Ci { quick: true } => quick::run(),
         Task::Ci { quick: false } => ci::run(),
         Task::Nightly => nightly::run(),
+        Task::Faults { only } => faults::run(only.as_deref()),
         Task::Layers => layers::run(),
         Task::Tidy => tidy::run(),
         Task::Bench { table, flags } => bench::run(&table, &flags),
