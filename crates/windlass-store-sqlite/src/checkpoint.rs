@@ -17,7 +17,7 @@ use rusqlite::wal::CheckpointMode;
 use crate::connection;
 use crate::error::Failure;
 use crate::gate::Gate;
-use crate::limits::{TRUNCATE_MS_MAX, TRUNCATE_RETRY_BYTES};
+use crate::limits::{GATE_MS_MAX, TRUNCATE_MS_MAX, TRUNCATE_RETRY_BYTES};
 use crate::options::Options;
 use crate::turns::Turns;
 
@@ -99,7 +99,7 @@ impl Checkpoints {
         gate: &Gate,
         turns: &Turns,
     ) -> Result<(), Failure> {
-        let Some(_held) = gate.hold(Duration::from_millis(TRUNCATE_MS_MAX)) else {
+        let Some(_held) = gate.hold(Duration::from_millis(GATE_MS_MAX)) else {
             return Ok(());
         };
         let Ok(_turn) = turns.take() else {

@@ -15,6 +15,9 @@ pub(crate) const WAITING_WRITES_KIB_MAX: u32 = 64 * 1_024;
 pub(crate) const WAITING_READS_MAX: usize = 16_384;
 /// Most reads that one transaction answers.
 pub(crate) const READ_GROUP_MAX: usize = 256;
+/// Bytes of keys and values after which a read transaction answers no further
+/// read: nobody waits long for it to end.
+pub(crate) const READ_GROUP_BYTES: usize = 8 * 1_024 * 1_024;
 /// Checks of a batch that are looked at, from the last, for one that can be
 /// made by the write itself.
 pub(crate) const FUSED_CHECKS_TRIED_MAX: usize = 8;
@@ -22,6 +25,10 @@ pub(crate) const FUSED_CHECKS_TRIED_MAX: usize = 8;
 /// How long emptying the write-ahead log may keep everybody waiting, in
 /// milliseconds.
 pub(crate) const TRUNCATE_MS_MAX: u64 = 50;
+/// How long the read transactions of the process are waited for before the
+/// write-ahead log is emptied, in milliseconds. New ones do not begin then, so
+/// only a machine that is overloaded needs so long.
+pub(crate) const GATE_MS_MAX: u64 = 1_000;
 /// Growth of the write-ahead log, in bytes, after which emptying it is tried
 /// again where a reader stood in the way.
 pub(crate) const TRUNCATE_RETRY_BYTES: u64 = 16 * 1_024 * 1_024;

@@ -13,9 +13,9 @@ use windlass_store::{Page, Scan, StoreError};
 use crate::connection;
 use crate::error::Failure;
 use crate::gate::Stay;
-use crate::limits::READ_GROUP_MAX;
+use crate::limits::{READ_GROUP_BYTES, READ_GROUP_MAX};
 use crate::queue::Woken;
-use crate::scan::{ReadError, Scanner};
+use crate::scan::{ReadError, Scanner, size};
 use crate::shared::Shared;
 
 /// A read that waits, and who waits for it.
@@ -92,7 +92,7 @@ impl Reader<'_> {
         true
     }
 
-    /// Answers the group in one transaction. An error means that the
+    /// Answers the group, or as much of it as one transaction should. An error means that the
     /// connection must not be used any further; whoever it hit has been told,
     /// and the rest of the group is left for another.
     fn answer(&mut self, scanner: &mut Scanner<'_>) -> Result<(), ()> {
@@ -103,9 +103,13 @@ impl Reader<'_> {
             self.refuse(&cause.into());
             return Err(());
         }
-        while let Some(request) = self.group.pop_front() {
+        let mut bytes = 0;
+        while bytes < READ_GROUP_BYTES
+            && let Some(request) = self.group.pop_front()
+        {
             let read = scanner.read(&request.scans);
             let broken = matches!(read, Err(ReadError::Sqlite(_)));
+            bytes += read.as_deref().map_or(0, weight);
             // Nobody may be waiting any more.
             let _ = request
                 .answer
@@ -127,6 +131,11 @@ impl Reader<'_> {
             let _ = request.answer.send(Err(failure.error("read")));
         }
     }
+}
+
+/// Bytes of keys and values in an answer.
+fn weight(pages: &[Page]) -> usize {
+    pages.iter().flat_map(|page| &page.entries).map(size).sum()
 }
 
 /// Why nothing can be read at the moment.

@@ -102,22 +102,33 @@ async fn two_saturated_processes_get_equal_shares() {
         child.say("go");
     }
     let store = place.open().await;
-    loop {
-        let shares = shares(&store).await;
-        let total = shares.iter().sum::<u64>();
-        if total >= FAIR_COMMITS {
-            assert_eq!(shares.len(), 2, "{shares:?}");
-            assert!(
-                shares.iter().all(|share| share * 100 >= total * 35),
-                "{shares:?} commits"
-            );
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+    let begin = shares_once(&store, |shares| shares.len() == 2).await;
+    let enough = begin.iter().sum::<u64>() + FAIR_COMMITS;
+    let end = shares_once(&store, |shares| shares.iter().sum::<u64>() >= enough).await;
+    let made: Vec<_> = begin
+        .iter()
+        .zip(&end)
+        .map(|(begin, end)| end - begin)
+        .collect();
+    let total: u64 = made.iter().sum();
+    assert!(
+        made.iter().all(|made| made * 100 >= total * 35),
+        "{made:?} commits"
+    );
     store.close().await.expect("the store closes");
     for child in children {
         child.finish();
+    }
+}
+
+/// The shares as soon as they are as `wanted`.
+async fn shares_once(store: &SqliteStore, wanted: impl Fn(&[u64]) -> bool) -> Vec<u64> {
+    loop {
+        let shares = shares(store).await;
+        if wanted(&shares) {
+            return shares;
+        }
+        tokio::task::yield_now().await;
     }
 }
 
