@@ -2,78 +2,22 @@
 //! is made twice, and what was answered is on record.
 
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use async_trait::async_trait;
 use windlass_session::{Receipt, SessionError, Sessions, What};
-use windlass_store::{Batch, Changes, Commit, Export, KeyRange, Page, Scan, Store, StoreError};
 use windlass_store_testing::Random;
 
+use crate::slow::Slow;
 use crate::support::{World, call, session_id, use_tools};
 
 const CALLERS: usize = 10_000;
 const SESSIONS: usize = 5;
 const SEEDS: &[u64] = &[1, 0xd20b];
-
-/// Calls of the store below take a while: each is pending a few times.
-#[derive(Debug)]
-struct Slow {
-    random: Mutex<Random>,
-    inner: Arc<dyn Store>,
-}
-
-impl Slow {
-    async fn wait(&self) {
-        let mut turns = self
-            .random
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .below(4);
-        poll_fn(|context| {
-            if turns == 0 {
-                return Poll::Ready(());
-            }
-            turns -= 1;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
-#[async_trait]
-impl Store for Slow {
-    async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
-        self.wait().await;
-        let answer = self.inner.read(scans).await;
-        self.wait().await;
-        answer
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
-        self.wait().await;
-        let answer = self.inner.commit(batch).await;
-        self.wait().await;
-        answer
-    }
-
-    async fn export(&self, range: KeyRange) -> Result<Export, StoreError> {
-        self.inner.export(range).await
-    }
-
-    fn subscribe(&self, prefix: &[u8]) -> Changes {
-        self.inner.subscribe(prefix)
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
-    }
-}
 
 #[derive(Debug)]
 struct Flag(AtomicBool);
@@ -216,14 +160,9 @@ async fn play(seed: u64, processes: usize) {
             })
             .await;
     }
-    let slow = |number| -> Arc<dyn Store> {
-        let inner = crate::support::strict(&world.ground);
-        let random = Mutex::new(Random::new(seed ^ number));
-        Arc::new(Slow { random, inner })
-    };
     let sessions: Vec<Sessions> = (0..)
         .take(processes)
-        .map(|number| world.over(slow(number)))
+        .map(|number| world.over(Slow::over(&world.ground, seed ^ number)))
         .collect();
     let mut crowd = Crowd::new(seed, &sessions);
     while crowd.made < CALLERS {

@@ -17,4 +17,5 @@ mod rating;
 mod reading;
 mod retention;
 mod sharing;
+mod slow;
 mod support;
