@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use windlass_store::Incarnation;
 
 use crate::error::Failure;
@@ -27,8 +27,9 @@ pub(crate) fn assert_version() -> Result<(), Failure> {
 pub(crate) fn open(path: &std::path::Path, options: &Options) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match options.vfs.as_deref() {
-        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
-        None => Connection::open_with_flags(path, flags),
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)
+            .map_err(|cause| unknown(vfs, cause)),
+        None => Connection::open_with_flags(path, flags).map_err(Failure::from),
     }?;
     configure(&connection, options)?;
     if connection.is_readonly("main")? {
@@ -39,6 +40,14 @@ pub(crate) fn open(path: &std::path::Path, options: &Options) -> Result<Connecti
     }
     assert_synchronous(&connection, options)?;
     Ok(connection)
+}
+
+/// SQLite has no result code for a VFS that was never registered.
+fn unknown(vfs: &str, cause: rusqlite::Error) -> Failure {
+    if cause.sqlite_error_code() == Some(ErrorCode::Unknown) {
+        return Failure::environment(format!("no SQLite VFS is registered as `{vfs}`"));
+    }
+    cause.into()
 }
 
 /// Opens the database of a store that exists, and refuses every other file.

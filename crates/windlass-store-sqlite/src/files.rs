@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
 
+/// A file, whatever its name: the device and the number on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64);
+
 /// The path of a database and of everything beside it.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
@@ -66,6 +70,20 @@ impl Files {
     /// Bytes of write-ahead log on the disk.
     pub(crate) fn wal_bytes(&self) -> u64 {
         fs::metadata(self.beside("-wal")).map_or(0, |metadata| metadata.len())
+    }
+
+    /// What tells the database's file from every other, also one that is put
+    /// in its place; `None` where there is no file, or no telling.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        let metadata = fs::metadata(&self.database).ok()?;
+        #[cfg(unix)]
+        let identity = Some(Identity(
+            std::os::unix::fs::MetadataExt::dev(&metadata),
+            std::os::unix::fs::MetadataExt::ino(&metadata),
+        ));
+        #[cfg(not(unix))]
+        let identity = metadata.is_file().then_some(Identity(0, 0));
+        identity
     }
 
     /// Refuses what cannot be a database of ours, judged from outside;

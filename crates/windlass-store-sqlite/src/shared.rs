@@ -11,7 +11,7 @@ use windlass_store::{ChangeHub, Incarnation, StoreError, StoreErrorKind};
 
 use crate::error::Failure;
 use crate::export::Exports;
-use crate::files::Files;
+use crate::files::{Files, Identity};
 use crate::gate::Gate;
 use crate::group;
 use crate::limits::{WAITING_READS_MAX, WAITING_WRITES_KIB_MAX};
@@ -23,6 +23,8 @@ use crate::reader;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) files: Files,
+    /// The file that was opened.
+    identity: Option<Identity>,
     pub(crate) options: Options,
     pub(crate) incarnation: Incarnation,
     pub(crate) writes: Queue<group::Request>,
@@ -67,6 +69,7 @@ impl Shared {
         let write_places =
             usize::try_from(WAITING_WRITES_KIB_MAX).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
+            identity: files.identity(),
             files,
             options,
             incarnation,
@@ -85,6 +88,19 @@ impl Shared {
             }),
             ended: watch::Sender::new(false),
         }
+    }
+
+    /// Refuses to go on where the file was removed or another put in its
+    /// place: what is written to it then is lost. Costs one call to the
+    /// operating system.
+    pub(crate) fn assert_in_place(&self) -> Result<(), Failure> {
+        if self.files.identity() == self.identity {
+            return Ok(());
+        }
+        let path = self.files.display();
+        Err(Failure::environment(format!(
+            "`{path}` was moved or removed while it was open"
+        )))
     }
 
     /// Whether the store was closed.

@@ -26,7 +26,7 @@ use crate::group::{self, GroupError, Request};
 use crate::limits::{GROUP_BATCHES_MAX, GROUP_KIB_MAX, REOPEN_MS};
 use crate::queue::{Queue, Woken};
 use crate::shared::Shared;
-use crate::turns::Turns;
+use crate::turns::{Turn, Turns};
 
 /// A connection that writes, and its watch over the log.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Writer<'_> {
     }
 
     fn commit_next(&mut self, connection: &Connection, statements: &mut Statements<'_>) -> Next {
-        let turn = match self.turns.take() {
+        let turn = match turn_in_place(&self.turns, self.shared) {
             Ok(turn) => turn,
             Err(failure) => {
                 let group = self.backlog.take(&self.shared.writes);
@@ -213,6 +213,13 @@ impl Writer<'_> {
             let _ = request.answer.send(answer);
         }
     }
+}
+
+/// The turn to write, if the file is still where it was.
+fn turn_in_place<'t>(turns: &'t Turns, shared: &Shared) -> Result<Turn<'t>, Failure> {
+    let turn = turns.take()?;
+    shared.assert_in_place()?;
+    Ok(turn)
 }
 
 /// What was taken from the queue and put back, and the rule for groups.

@@ -199,6 +199,57 @@ fn options_out_of_range_are_refused_before_anything_happens() {
     }
 }
 
+#[test]
+fn a_vfs_that_nobody_registered_is_named() {
+    let place = Place::new();
+    let options = Options {
+        vfs: Some("imaginary".into()),
+        ..Options::default()
+    };
+    let error = block_on(SqliteStore::open(place.store(), options))
+        .map(drop)
+        .expect_err("no VFS");
+    assert_eq!(error.kind(), StoreErrorKind::Environment);
+    assert_eq!(
+        error.context(),
+        "no SQLite VFS is registered as `imaginary`"
+    );
+    assert_eq!(place.names(), Vec::<String>::new());
+}
+
+/// What is written to a file without a name is lost when it is closed, so it
+/// is not acknowledged.
+#[cfg(unix)]
+#[test]
+fn a_store_whose_file_is_taken_away_commits_nothing_more() {
+    block_on(async {
+        let place = Place::new();
+        let store = place.open().await;
+        apply(&store, Batch::new().put("acme/a", "1")).await;
+        let aside = place.beside(".aside");
+        fs::rename(place.store(), &aside).expect("the file can be moved");
+        for replaced in [false, true] {
+            if replaced {
+                fs::copy(&aside, place.store()).expect("a copy can be put in its place");
+            }
+            let error = store
+                .commit(Batch::new().put("acme/b", "1"))
+                .await
+                .expect_err("it is refused");
+            assert_eq!(error.kind(), StoreErrorKind::Environment);
+            assert!(
+                error
+                    .context()
+                    .ends_with("was moved or removed while it was open"),
+                "{error}"
+            );
+        }
+        fs::rename(aside, place.store()).expect("the file can be put back");
+        apply(&store, Batch::new().put("acme/c", "1")).await;
+        store.close().await.expect("the store closes");
+    });
+}
+
 /// The log that a crash leaves behind is part of the store, not an orphan.
 #[test]
 fn a_store_that_was_copied_with_its_log_opens_with_all_of_it() {

@@ -1,6 +1,6 @@
 //! Other processes: the test binary run again with a role to play.
 //!
-//! A child is started with one test, [`child`], and its role in the
+//! A child is started with one test, [`every_role_can_be_told_to_a_child`], and its role in the
 //! environment. It tells its parent what it did in lines on its standard
 //! output that begin with `@`, and ends when its standard input does.
 
@@ -78,7 +78,7 @@ impl Role {
 /// Where a child begins. Without a role it only checks that every role can be
 /// told to a child.
 #[test]
-fn child() {
+fn every_role_can_be_told_to_a_child() {
     let Some(role) = variable(ROLE) else {
         assert_eq!(ROLES.map(|role| Role::named(&role.name())), ROLES.map(Some));
         return;
@@ -147,7 +147,11 @@ impl Player {
 
     fn spawn(mut command: Command, role: Role, path: &Path) -> Self {
         let mut child = command
-            .args(["children::child", "--exact", "--nocapture"])
+            .args([
+                "children::every_role_can_be_told_to_a_child",
+                "--exact",
+                "--nocapture",
+            ])
             .env(ROLE, role.name())
             .env(PATH, path)
             .stdin(Stdio::piped())

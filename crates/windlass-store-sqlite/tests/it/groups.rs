@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use windlass_store::{Batch, Commit, Expect, Store, StoreError, StoreErrorKind};
+use windlass_store::{Batch, Commit, Expect, Store, StoreError, StoreErrorKind, Version};
 use windlass_store_sqlite::{Options, SqliteStore};
 
 use crate::common::{Place, Turn, apply, kind, value};
@@ -148,52 +148,7 @@ async fn the_first_check_that_does_not_hold_is_named_wherever_it_stands() {
     let store = place.open().await;
     let stale = apply(&store, Batch::new().put("acme/head", "1")).await;
     let fresh = apply(&store, Batch::new().put("acme/head", "2")).await;
-    let present = |batch: Batch, key: &'static str| batch.check(key, Expect::Present);
-    let head = |batch: Batch, version| {
-        batch
-            .check("acme/head", Expect::Version(version))
-            .put("acme/head", "3")
-    };
-    let cases = [
-        (
-            head(present(Batch::new(), "acme/missing"), stale),
-            "acme/missing",
-        ),
-        (
-            present(head(Batch::new(), stale), "acme/missing"),
-            "acme/head",
-        ),
-        (
-            present(head(Batch::new(), fresh), "acme/missing"),
-            "acme/missing",
-        ),
-        (head(Batch::new(), stale), "acme/head"),
-        (
-            Batch::new()
-                .check("acme/head", Expect::Version(stale))
-                .delete("acme/head"),
-            "acme/head",
-        ),
-        (
-            Batch::new()
-                .check("acme/missing", Expect::Present)
-                .delete("acme/missing"),
-            "acme/missing",
-        ),
-        (
-            Batch::new()
-                .check("acme/head", Expect::Absent)
-                .put("acme/head", "3"),
-            "acme/head",
-        ),
-        (
-            Batch::new()
-                .check("acme/missing", Expect::Present)
-                .put("acme/missing", "3"),
-            "acme/missing",
-        ),
-    ];
-    for (batch, expected) in cases {
+    for (batch, expected) in refused_batches(stale, fresh) {
         let answer = store.commit(batch.clone()).await.expect("no error");
         assert_eq!(
             answer,
@@ -215,6 +170,31 @@ async fn the_first_check_that_does_not_hold_is_named_wherever_it_stands() {
     )
     .await;
     store.close().await.expect("the store closes");
+}
+
+/// Batches that do not apply where only `acme/head` exists, with the key of
+/// the first check that fails.
+fn refused_batches(stale: Version, fresh: Version) -> [(Batch, &'static str); 8] {
+    let check = |batch: Batch, key: &'static str, expect| batch.check(key, expect);
+    let missing = |batch| check(batch, "acme/missing", Expect::Present);
+    let head = |batch, expect| check(batch, "acme/head", expect).put("acme/head", "3");
+    let (stale, fresh) = (Expect::Version(stale), Expect::Version(fresh));
+    [
+        (head(missing(Batch::new()), stale), "acme/missing"),
+        (missing(head(Batch::new(), stale)), "acme/head"),
+        (missing(head(Batch::new(), fresh)), "acme/missing"),
+        (head(Batch::new(), stale), "acme/head"),
+        (head(Batch::new(), Expect::Absent), "acme/head"),
+        (
+            check(Batch::new(), "acme/head", stale).delete("acme/head"),
+            "acme/head",
+        ),
+        (missing(Batch::new()).delete("acme/missing"), "acme/missing"),
+        (
+            missing(Batch::new()).put("acme/missing", "3"),
+            "acme/missing",
+        ),
+    ]
 }
 
 #[tokio::test]
