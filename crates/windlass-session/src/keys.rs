@@ -1,8 +1,7 @@
 //! Every key of sessions.
 //!
-//! The events of a session sort directly before its head, and `head`
-//! directly before `spec`: in a store that keeps keys in order, the rows that
-//! one use touches share a page, and head and spec are one short scan.
+//! The newest event of a session sorts directly before its head: in a store
+//! that keeps keys in a tree, the two that one use touches share a page of it.
 
 use bytes::Bytes;
 use windlass_core::{AgentId, Millis, OperationId, PrincipalId, SessionId, TenantId};
