@@ -7,6 +7,7 @@ mod budget;
 mod creating;
 mod drops;
 mod late;
+mod layout;
 mod listing;
 mod model;
 mod musts;
