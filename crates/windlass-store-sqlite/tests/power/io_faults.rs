@@ -14,11 +14,13 @@ use windlass_store::{
 
 use crate::facts::Wrong;
 use crate::recording::Recorder;
-use crate::saboteur::{Spell, Trouble};
+use crate::saboteur::{Kind, Spell, Trouble};
 use crate::settings;
 use crate::trial::{self, Disguise, Outcome};
 use crate::vfs::Vfs;
 
+/// Trials without a fault, to know what can fail.
+const SOUND_TRIALS: usize = 3;
 /// Faults tried where nobody says how many.
 const FAULTS: usize = 150;
 /// Failing trials that are told in full.
@@ -30,17 +32,26 @@ fn vfs() -> &'static Vfs {
     Vfs::register(Arc::new(Recorder::default()))
 }
 
-/// Every fault that there is for as many calls as a trial without any makes.
+/// The calls that a trial makes at least if nothing fails: how many more
+/// there are depends on how often a lock has to be asked for.
+fn calls(vfs: &Vfs) -> Vec<Kind> {
+    let trials = (0..SOUND_TRIALS).map(|_| {
+        let sound = trial::run(vfs, None, None, 0);
+        assert_eq!(
+            sound.verdict,
+            Ok(()),
+            "without any fault: {:#?}",
+            sound.story
+        );
+        sound.calls
+    });
+    trials.min_by_key(Vec::len).unwrap_or_default()
+}
+
+/// Every fault that can happen to each of those calls.
 fn all_faults(vfs: &Vfs) -> Vec<Trouble> {
-    let sound = trial::run(vfs, None, None, 0);
-    assert_eq!(
-        sound.verdict,
-        Ok(()),
-        "without any fault: {:#?}",
-        sound.story
-    );
     let mut faults = Vec::new();
-    for (call, kind) in sound.calls.iter().enumerate() {
+    for (call, kind) in calls(vfs).into_iter().enumerate() {
         for spell in [Spell::Once, Spell::Lasting, Spell::ReadOnly] {
             let ways = 0..kind.ways_count();
             faults.extend(ways.map(|way| Trouble { call, spell, way }));

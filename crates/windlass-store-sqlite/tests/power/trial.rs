@@ -51,7 +51,7 @@ pub(crate) type Disguise = fn(Arc<dyn Store>) -> Arc<dyn Store>;
 pub(crate) struct Outcome {
     /// The call that failed first, if the trial came to it.
     pub(crate) fired: Option<Kind>,
-    /// Every call that was made of the disk.
+    /// Every call that was made of the disk and could have failed.
     pub(crate) calls: Vec<Kind>,
     pub(crate) verdict: Result<(), Wrong>,
     /// What was done and answered, for a person to read.
@@ -76,7 +76,7 @@ pub(crate) fn run(
     };
     Outcome {
         fired: trial.disk.fired(),
-        calls: trial.disk.calls(),
+        calls: trial.calls,
         verdict,
         story: trial.story,
     }
@@ -111,6 +111,8 @@ struct Trial<'a> {
     facts: Facts,
     /// What was known after how many events.
     moments: Vec<(usize, Facts)>,
+    /// Calls until the disk was declared sound.
+    calls: Vec<Kind>,
     /// Steps since the first call failed.
     troubled: usize,
     health: Health,
@@ -138,6 +140,7 @@ impl<'a> Trial<'a> {
             directory: scratch(),
             facts: Facts::default(),
             moments: Vec::new(),
+            calls: Vec::new(),
             troubled: 0,
             health: Health::default(),
             story: Vec::new(),
@@ -324,6 +327,7 @@ impl<'a> Trial<'a> {
     fn heal(&mut self) {
         if !self.health.sound {
             self.story.push("the disk is sound from here on".into());
+            self.calls = self.disk.calls();
         }
         self.health.sound = true;
         self.disk.heal();
