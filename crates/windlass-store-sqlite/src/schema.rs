@@ -2,7 +2,8 @@
 //!
 //! `windlass` has one row: the format of the file, the random incarnation of
 //! the store and the number of its last commit, under a checksum. `entry` has
-//! one row a key. See `docs/storage-layout.md` for the columns.
+//! one row a key. The columns, and why they are as they are:
+//! `docs/adr/0002-sqlite-layout.md`.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use windlass_store::Incarnation;
@@ -29,7 +30,7 @@ const CREATE: [&str; 2] = [
        sequence INTEGER NOT NULL,
        crc INTEGER NOT NULL
      ) STRICT",
-    // Rowid and a unique index, not WITHOUT ROWID: docs/adr/0002.
+    // Rowid and a unique index, not WITHOUT ROWID: docs/adr/0002-sqlite-layout.md.
     "CREATE TABLE entry (
        id INTEGER PRIMARY KEY,
        key BLOB NOT NULL UNIQUE,

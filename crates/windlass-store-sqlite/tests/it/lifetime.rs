@@ -65,6 +65,46 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     .await
 }
 
+/// More reads than may wait at a time, and more bytes of batches: what is
+/// dropped makes room again.
+#[tokio::test]
+async fn calls_that_are_dropped_leave_room_for_others() {
+    const READS: usize = 20_000;
+    const COMMITS: usize = 80;
+    let place = Place::new();
+    let store = place.open().await;
+    for _ in 0..READS {
+        let mut read = store.get("acme/a".into());
+        let _ = poll_once(&mut read).await;
+        drop(read);
+        // A task that never yields gets nothing more from tokio.
+        tokio::task::yield_now().await;
+    }
+    let large = bytes::Bytes::from(vec![1; 1 << 20]);
+    for number in 0..COMMITS {
+        let mut commit = store.commit(Batch::new().put(format!("acme/{number}"), large.clone()));
+        let _ = poll_once(&mut commit).await;
+        drop(commit);
+        tokio::task::yield_now().await;
+    }
+    let last = Batch::new().put("acme/last", "1");
+    apply(&store, last).await;
+    assert!(
+        value(&store, "acme/last").await.is_some(),
+        "the last commit is there"
+    );
+    let keys = store
+        .scan_all(KeyRange::prefix("acme/"))
+        .await
+        .expect("all can be read");
+    assert!(
+        keys.len() > COMMITS / 2,
+        "only {} commits were accepted at their first poll",
+        keys.len()
+    );
+    store.close().await.expect("the store closes");
+}
+
 #[tokio::test]
 async fn every_call_after_close_is_refused_and_close_succeeds_again() {
     let place = Place::new();
