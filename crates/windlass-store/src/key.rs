@@ -75,6 +75,10 @@ impl Key {
     }
 
     fn push_escaped(&mut self, text: &str) {
+        if text.bytes().all(is_plain) {
+            self.bytes.extend_from_slice(text.as_bytes());
+            return;
+        }
         for byte in text.bytes() {
             if is_plain(byte) {
                 self.bytes.push(byte);
