@@ -329,13 +329,13 @@ fn append(
     row: &Entry,
     next: u64,
 ) -> Result<u64, SessionError> {
-    let stored: EventRow = decode("event row", &row.value)?;
+    let stored: EventRow<'static> = decode("event row", &row.value)?;
     let first = keys.first_event(&row.key).ok_or_else(|| missing(next))?;
     let end = first + u64::try_from(stored.events.len()).unwrap_or(u64::MAX);
     if first > next || end <= next {
         return Err(missing(next));
     }
-    for (number, record) in (first..).zip(stored.events) {
+    for (number, record) in (first..).zip(stored.events.into_owned()) {
         if number >= next {
             events.push(Event {
                 number,

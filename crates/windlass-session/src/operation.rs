@@ -67,12 +67,15 @@ pub(crate) fn key_of_label(tenant: &TenantId, label: &str) -> Option<Bytes> {
 #[derive(Debug)]
 pub(crate) struct Fingerprint {
     hasher: Sha256,
+    /// The field that is being hashed, as JSON.
+    json: Vec<u8>,
 }
 
 impl Fingerprint {
     fn new(verb: &str) -> Self {
         let mut fingerprint = Self {
             hasher: Sha256::new(),
+            json: Vec::new(),
         };
         fingerprint.text(verb);
         fingerprint
@@ -90,11 +93,12 @@ impl Fingerprint {
     /// 128 bits of it, in hexadecimal: enough, as the id is its owner's own.
     fn hash(&self) -> Arc<str> {
         let digest = self.hasher.clone().finalize();
-        digest[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-            .into()
+        let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+        let mut text = String::with_capacity(32);
+        for byte in &digest[..16] {
+            text.extend([digit(byte >> 4), digit(byte & 15)]);
+        }
+        text.into()
     }
 
     pub(crate) fn create(request: &Create, cap: Option<u64>) -> Self {
@@ -162,8 +166,10 @@ impl Fingerprint {
     }
 
     fn json<T: serde::Serialize>(&mut self, value: &T) {
-        let bytes = encode(value);
-        self.number(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        self.hasher.update(&bytes);
+        self.json.clear();
+        serde_json::to_writer(&mut self.json, value)
+            .expect("requests have text keys and finite numbers only");
+        self.number(u64::try_from(self.json.len()).unwrap_or(u64::MAX));
+        self.hasher.update(&self.json);
     }
 }

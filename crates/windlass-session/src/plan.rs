@@ -1,6 +1,7 @@
 //! Deciding a group of requests together, and the one batch that makes the
 //! decisions true.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,7 +47,7 @@ impl Plan {
         open: impl Iterator<Item = (usize, &'a Request)>,
     ) -> Self {
         let mut draft = Draft::new(&loaded.spec, &loaded.head, terms, now);
-        let mut decided = Vec::new();
+        let mut decided = Vec::with_capacity(open.size_hint().1.unwrap_or(0));
         let mut operations: Vec<&Bytes> = Vec::new();
         let mut size = 0;
         for (place, request) in open {
@@ -105,7 +106,7 @@ impl Plan {
         if !self.events.is_empty() {
             let row = EventRow {
                 v: Format,
-                events: self.events.clone(),
+                events: Cow::Borrowed(&self.events),
             };
             batch = batch.put(keys.event(loaded.head.events + 1), encode(&row));
         }

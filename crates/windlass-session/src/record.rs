@@ -1,5 +1,6 @@
 //! Stored records: small JSON objects, each with a format version.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -310,9 +311,9 @@ pub(crate) struct EventRecord {
 /// The events of one commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct EventRow {
+pub(crate) struct EventRow<'a> {
     pub(crate) v: Format,
-    pub(crate) events: Vec<EventRecord>,
+    pub(crate) events: Cow<'a, [EventRecord]>,
 }
 
 /// The first answer to an operation id.
@@ -384,10 +385,15 @@ impl Charge {
     }
 }
 
+/// Room for most records, so that they do not have to grow while they are
+/// written.
+const RECORD_BYTES_USUAL: usize = 512;
+
 pub(crate) fn encode<T: Serialize>(record: &T) -> Bytes {
-    serde_json::to_vec(record)
-        .expect("records have text keys and finite numbers only")
-        .into()
+    let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
+    serde_json::to_writer(&mut bytes, record)
+        .expect("records have text keys and finite numbers only");
+    bytes.into()
 }
 
 /// Reads a record, refusing formats this code does not know.

@@ -99,11 +99,10 @@ impl<'a> Draft<'a> {
         self.check_budget(calls, charge)?;
         self.check_reservations(request)?;
         self.check_allowed(request)?;
-        let mut rate = self.head.rate.clone();
+        // The last check: it changes the draft where it admits.
         if let Some(limit) = self.spec.rate {
-            rate.admit(limit, self.now, calls)?;
+            self.head.rate.admit(limit, self.now, calls)?;
         }
-        self.head.rate = rate;
         self.lapse();
         self.record_uses(request);
         self.head.calls.1 = self.head.calls.1.saturating_add(calls);

@@ -288,7 +288,7 @@ impl Engine {
                 .keys
                 .first_event(&row.key)
                 .ok_or_else(|| bad_key(&row))?;
-            let events = decode::<EventRow>("event row", &row.value)?.events;
+            let events = decode::<EventRow<'static>>("event row", &row.value)?.events;
             let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
             if first >= subject.head.kept {
                 let labels = events.iter().filter_map(|event| event.operation.as_deref());
