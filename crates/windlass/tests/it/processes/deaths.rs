@@ -107,7 +107,14 @@ async fn verify(engine: &Windlass, known: &mut BTreeMap<SessionId, Known>, when:
 }
 
 fn changes_between(before: Option<Known>, found: Known, id: &SessionId, when: &str) -> u64 {
-    let Some(before) = before else { return 1 };
+    let Some(before) = before else {
+        assert_eq!(
+            found,
+            Known::default(),
+            "{when}: `{id}` before its creation"
+        );
+        return 1;
+    };
     assert!(
         found.calls >= before.calls,
         "{when}: `{id}` lost calls: {before:?}, {found:?}"
@@ -192,7 +199,8 @@ pub(super) async fn play_mortal(engine: Windlass) {
 }
 
 async fn work(engine: Windlass, worker: u64) {
-    let mut random = Random(worker + u64::from(std::process::id()));
+    // No two workers of any two processes draw the same operation ids.
+    let mut random = Random(worker + (u64::from(std::process::id()) << 32));
     loop {
         let open = sessions_of(&engine, worker, Some(Status::Active)).await;
         let id = match open.into_iter().next() {

@@ -6,7 +6,9 @@
 //! does what it is told on its standard input.
 
 mod deaths;
+mod leaving;
 mod sharing;
+mod turns;
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
@@ -28,10 +30,20 @@ enum Role {
     Spender,
     /// Tops up and closes what it is told to.
     Clerk,
+    /// Uses sessions of its own as fast as it can, until its input ends.
+    Saturated,
+    /// Makes one use after the other and tells how long they took.
+    Light,
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Mortal, Self::Spender, Self::Clerk];
+    const ALL: [Self; 5] = [
+        Self::Mortal,
+        Self::Spender,
+        Self::Clerk,
+        Self::Saturated,
+        Self::Light,
+    ];
 
     fn named(name: &str) -> Option<Self> {
         Self::ALL
@@ -44,6 +56,8 @@ impl Role {
             Self::Mortal => deaths::play_mortal(engine).await,
             Self::Spender => sharing::play_spender(engine).await,
             Self::Clerk => sharing::play_clerk(engine).await,
+            Self::Saturated => turns::play_saturated(engine).await,
+            Self::Light => turns::play_light(engine).await,
         }
     }
 }
@@ -141,15 +155,23 @@ impl Player {
         }
     }
 
-    /// Says something to the child and hears what it answers.
-    fn ask(&mut self, line: &str) -> String {
+    /// Says something to the child.
+    fn say(&mut self, line: &str) {
         let input = self.child.stdin.as_mut().unwrap();
         input.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Says something to the child and hears what it answers.
+    fn ask(&mut self, line: &str) -> String {
+        self.say(line);
         self.hear().expect("the child answers")
     }
 
-    /// Kills the child as a crash would; what it had told until then.
+    /// Kills the child as a crash would; what it had told until then. It must
+    /// not have ended by itself.
     fn kill(mut self) -> Vec<String> {
+        let ended = self.child.try_wait().unwrap();
+        assert_eq!(ended, None, "the child ended by itself");
         self.child.kill().unwrap();
         std::iter::from_fn(|| self.hear()).collect()
     }

@@ -138,6 +138,34 @@ async fn what_one_process_topped_up_or_closed_the_next_call_of_another_sees() {
     engine.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_engine_topped_up_or_closed_the_next_call_of_another_sees() {
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("store.db");
+    let engines = [open(&path).await, open(&path).await];
+    for round in 0..50 {
+        let id: SessionId = format!("shared-{round}").parse().unwrap();
+        let [one, other] = [&engines[round % 2], &engines[(round + 1) % 2]];
+        let request = session(id.as_str(), "shared", 1);
+        one.sessions().create(&caller(), request).await.unwrap();
+        assert_eq!(code(one, &id).await, "granted", "round {round}");
+        assert_eq!(code(one, &id).await, "budget_exceeded", "round {round}");
+        let request = TopUp {
+            calls: 1,
+            ..TopUp::default()
+        };
+        let raised = other.sessions().top_up(&caller(), &id, request).await;
+        assert_eq!(raised.unwrap().budget.calls.limit, Some(2));
+        assert_eq!(code(one, &id).await, "granted", "round {round}");
+        assert_eq!(code(other, &id).await, "budget_exceeded", "round {round}");
+        other.sessions().close(&caller(), &id, None).await.unwrap();
+        assert_eq!(code(one, &id).await, "already_closed", "round {round}");
+    }
+    for engine in engines {
+        engine.close().await.unwrap();
+    }
+}
+
 async fn code(engine: &Windlass, id: &SessionId) -> &'static str {
     match engine.sessions().use_tools(&caller(), id, search()).await {
         Ok(_) => "granted",
