@@ -24,6 +24,9 @@ use crate::shared::Shared;
 
 type Step = Result<Option<Vec<Entry>>, StoreError>;
 
+/// Tells the caller that the point in time is fixed, or why it is not.
+type Ready = oneshot::Sender<Result<(), Failure>>;
+
 /// What the thread of an export is told.
 #[derive(Debug)]
 enum Demand {
@@ -154,64 +157,53 @@ struct Exporter<'a> {
 }
 
 impl Exporter<'_> {
-    fn run(&self, ready: oneshot::Sender<Result<(), Failure>>) {
+    fn run(&self, ready: Ready) {
         let _visit = self.shared.gate.enter(Stay::Long);
-        let begun = reader::open(self.shared);
-        match begun {
-            Ok(connection) => self.stream(&connection, ready),
-            Err(failure) => drop(ready.send(Err(failure))),
+        let mut ready = Some(ready);
+        if let Err(error) = self.stream(&mut ready) {
+            self.report(error.failure(), ready);
         }
     }
 
-    fn stream(&self, connection: &Connection, ready: oneshot::Sender<Result<(), Failure>>) {
-        if let Err(error) = self.try_stream(connection, ready) {
-            // Told to whoever asks next, if anybody does.
-            if let Some(Demand::Next(answer)) = self.demand() {
-                let _ = answer.send(Err(error.failure().error("export")));
-            }
+    /// Tells whoever waits for the export to begin, or for its next step.
+    fn report(&self, failure: &Failure, ready: Option<Ready>) {
+        // The caller may have gone.
+        if let Some(ready) = ready {
+            let _ = ready.send(Err(failure.clone()));
+        } else if let Some(Demand::Next(answer)) = self.demand() {
+            let _ = answer.send(Err(failure.error("export")));
         }
     }
 
-    fn try_stream(
-        &self,
-        connection: &Connection,
-        ready: oneshot::Sender<Result<(), Failure>>,
-    ) -> Result<(), ReadError> {
-        let mut scanner = match self.begin(connection) {
-            Ok(scanner) => scanner,
-            Err(failure) => {
-                // The caller may have gone.
-                let _ = ready.send(Err(failure));
-                return Ok(());
-            }
-        };
+    fn stream(&self, ready: &mut Option<Ready>) -> Result<(), ReadError> {
+        let connection = reader::open(self.shared).map_err(ReadError::Sqlite)?;
+        let mut scanner = self.begin(&connection)?;
         let scan = Scan::new(self.range.clone());
         let mut statement = connection.prepare_cached(range_sql(&scan))?;
         let mut rows = query(&mut statement, &self.range)?;
-        // The first step is read before the caller asks for it: it pins the
+        // The first step is read before the caller asks for it: it fixes the
         // point in time, and each later one is read while the caller is busy
         // with the one before.
-        let mut step = self.step(&mut rows);
-        let _ = ready.send(Ok(()));
-        loop {
-            let Some(Demand::Next(answer)) = self.demand() else {
-                break;
-            };
-            let ended = !matches!(&step, Ok(Some(_)));
-            let _ = answer.send(step.map_err(|error| error.failure().error("export")));
+        let mut step = self.step(&mut rows)?;
+        if let Some(ready) = ready.take() {
+            let _ = ready.send(Ok(()));
+        }
+        while let Some(Demand::Next(answer)) = self.demand() {
+            let ended = step.is_none();
+            let _ = answer.send(Ok(step));
             if ended {
                 break;
             }
-            step = self.step(&mut rows);
+            step = self.step(&mut rows)?;
         }
         drop(rows);
         drop(statement);
         Ok(scanner.end()?)
     }
 
-    fn begin<'c>(&self, connection: &'c Connection) -> Result<Scanner<'c>, Failure> {
+    fn begin<'c>(&self, connection: &'c Connection) -> Result<Scanner<'c>, ReadError> {
         if !self.shared.settled.load(Ordering::Acquire) {
-            return Err(reader::unsettled());
+            return Err(ReadError::Sqlite(reader::unsettled()));
         }
         let mut scanner = Scanner::prepare(connection, self.shared.incarnation)?;
         scanner.begin()?;

@@ -92,9 +92,9 @@ impl Reader<'_> {
         true
     }
 
-    /// Answers the group, or as much of it as one transaction should. An error means that the
-    /// connection must not be used any further; whoever it hit has been told,
-    /// and the rest of the group is left for another.
+    /// Answers the group, or as much of it as one transaction should. An error
+    /// means that the connection must not be used any further; whoever it hit
+    /// has been told, and the rest of the group is left for another.
     fn answer(&mut self, scanner: &mut Scanner<'_>) -> Result<(), ()> {
         // One statement is a transaction by itself.
         let several =

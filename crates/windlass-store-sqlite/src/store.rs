@@ -8,7 +8,9 @@ use std::thread;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
-use windlass_store::{Batch, Changes, Commit, Export, KeyRange, Page, Scan, Store, StoreError};
+use windlass_store::{
+    Batch, Changes, Commit, Export, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind,
+};
 
 use crate::apply::Fused;
 use crate::error::Failure;
@@ -171,7 +173,11 @@ impl Store for SqliteStore {
         self.shared.writes.push(request).map_err(|_| refusal())?;
         answered.await.unwrap_or_else(|_| {
             let context = "the thread that commits has failed and may have committed";
-            Err(Failure::unavailable(context).indeterminate())
+            Err(StoreError::new(
+                StoreErrorKind::Indeterminate,
+                "commit",
+                context,
+            ))
         })
     }
 
@@ -211,7 +217,7 @@ impl fmt::Debug for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use windlass_store::{StoreErrorKind, StoreExt};
+    use windlass_store::StoreExt;
 
     use super::*;
 
