@@ -51,11 +51,7 @@ fn assert_read_by_the_engine(spreading: Spreading, operations: bool, naive: bool
             let events = history.unwrap().events;
             let expected = session.calls_made.min(1_000);
             assert_eq!(u64::try_from(events.len()).unwrap(), expected);
-            assert_eq!(
-                events[0].operation.is_some(),
-                false,
-                "made with the fixture"
-            );
+            assert_eq!(events[0].operation, None, "made with the fixture");
             let last = events.last().unwrap();
             let used = events.len() > 1;
             assert_eq!(last.operation.is_some(), operations && used, "{last:?}");
