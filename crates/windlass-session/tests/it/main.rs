@@ -6,6 +6,8 @@ mod allowing;
 mod budget;
 mod creating;
 mod drops;
+mod errors;
+mod groups;
 mod late;
 mod layout;
 mod listing;

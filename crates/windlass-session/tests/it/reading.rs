@@ -152,7 +152,20 @@ async fn a_session_stored_with_too_long_a_time_can_be_closed_and_leaves_nothing(
     assert!(!world.keys().await.contains(&stored));
 }
 
-/// Damages one record in each way and answers what reading it says.
+/// A record with another value of one field.
+fn with(record: &Value, field: &str, value: Value) -> String {
+    let mut record = record.clone();
+    record[field] = value;
+    record.to_string()
+}
+
+fn without(record: &Value, field: &str) -> String {
+    let mut record = record.clone();
+    record.as_object_mut().expect("an object").remove(field);
+    record.to_string()
+}
+
+/// What reading says of a session one of whose records was replaced.
 async fn reading_after(key: &str, value: &str) -> SessionError {
     let world = whole().await;
     world.put(key, value.to_owned()).await;
@@ -177,16 +190,6 @@ async fn a_record_that_cannot_be_read_is_corrupt_for_who_asks_for_it() {
         }
     };
     let (head, spec) = (stored(HEAD).await, stored(SPEC).await);
-    let with = |record: &Value, field: &str, value: Value| {
-        let mut record = record.clone();
-        record[field] = value;
-        record.to_string()
-    };
-    let without = |record: &Value, field: &str| {
-        let mut record = record.clone();
-        record.as_object_mut().expect("an object").remove(field);
-        record.to_string()
-    };
     let table = [
         (
             HEAD,
