@@ -3,6 +3,16 @@
 //! It is the system's own VFS but for `xSync`: whatever file that one opens
 //! gets a table of methods in which the sync is followed by a wait until it
 //! has taken [`SYNC_TIME`] in all.
+//!
+//! # Safety
+//!
+//! Each block rests on these:
+//!
+//! - The system's VFS and the copy made of it live as long as the process.
+//! - A file that the system's `xOpen` opened holds a valid pointer to its
+//!   methods until its `xClose`, and SQLite calls it at no other time.
+//! - The tables that stand in for those methods are never freed, and begin
+//!   with the methods themselves, so a pointer to one is a pointer to both.
 
 #![expect(
     unsafe_code,

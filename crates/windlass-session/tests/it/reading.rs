@@ -179,16 +179,15 @@ async fn reading_after(key: &str, value: &str) -> SessionError {
     error
 }
 
+/// The record under `key` as a whole session has it.
+async fn stored(key: &str) -> Value {
+    let rows = whole().await.rows().await;
+    let row = rows.into_iter().find(|row| row.key == key);
+    serde_json::from_slice(&row.expect("a row").value).expect("a record")
+}
+
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_corrupt_for_who_asks_for_it() {
-    let world = whole().await;
-    let stored = |key: &'static str| {
-        let rows = world.rows();
-        async move {
-            let row = rows.await.into_iter().find(|row| row.key == key);
-            serde_json::from_slice::<Value>(&row.expect("a row").value).expect("a record")
-        }
-    };
     let (head, spec) = (stored(HEAD).await, stored(SPEC).await);
     let table = [
         (
