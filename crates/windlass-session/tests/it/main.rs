@@ -4,6 +4,7 @@
 mod agents;
 mod allowing;
 mod budget;
+mod chaos;
 mod creating;
 mod drops;
 mod errors;

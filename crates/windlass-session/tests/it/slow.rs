@@ -21,8 +21,12 @@ pub(crate) struct Slow {
 impl Slow {
     /// A slow store, strict otherwise, over `ground`.
     pub(crate) fn over(ground: &Arc<MemoryStore>, seed: u64) -> Arc<dyn Store> {
+        Self::around(strict(ground), seed)
+    }
+
+    /// The same store, slow.
+    pub(crate) fn around(inner: Arc<dyn Store>, seed: u64) -> Arc<dyn Store> {
         let random = Mutex::new(Random::new(seed));
-        let inner = strict(ground);
         Arc::new(Self { random, inner })
     }
 
