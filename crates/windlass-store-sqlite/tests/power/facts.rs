@@ -111,6 +111,14 @@ impl Facts {
         }
     }
 
+    /// What was known before the answers that made `later` of it, when the
+    /// batches they are about may have been submitted.
+    pub(crate) fn before_answers(&self, later: &Self) -> Self {
+        let mut facts = self.facts.clone();
+        facts.resize(later.facts.len(), Fact::Unsure);
+        Self { facts }
+    }
+
     /// The number of some batch that is known to be applied.
     pub(crate) fn applied(&self) -> Option<usize> {
         self.facts.iter().rposition(|fact| *fact == Fact::Applied)

@@ -92,6 +92,13 @@ impl Medium {
         medium
     }
 
+    /// Lets happen to it what is left of the first `count` events.
+    pub(crate) fn apply_until(&mut self, events: &[Event], count: usize) {
+        for event in &events[self.events.min(count)..count] {
+            self.apply(event);
+        }
+    }
+
     /// How many events were applied.
     pub(crate) const fn events(&self) -> usize {
         self.events

@@ -40,8 +40,11 @@ const TROUBLED_STEPS: usize = 3;
 const FORGIVEN: usize = 2;
 /// Far longer than anything takes that is not stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Moments after the trouble began at which the power is cut.
-const CUTS: usize = 6;
+/// Moments around the beginning of the trouble at which the power is cut: what the
+/// store does to recover makes good what was wrong with an answer.
+const FIRST_CUTS: usize = 3;
+/// Moments after that, at random.
+const LATER_CUTS: usize = 4;
 
 /// Something that gives false answers on purpose.
 pub(crate) type Disguise = fn(Arc<dyn Store>) -> Arc<dyn Store>;
@@ -312,8 +315,8 @@ impl<'a> Trial<'a> {
             return;
         }
         if self.troubled == 0 {
-            // What was known before is of no interest.
-            self.moments.drain(..self.moments.len() - 1);
+            // Of what was known before, only the last is of interest.
+            self.moments.drain(..self.moments.len().saturating_sub(2));
         }
         self.troubled += 1;
         let once = self
@@ -333,7 +336,8 @@ impl<'a> Trial<'a> {
         self.disk.heal();
     }
 
-    /// Cuts the power at some moments and judges what is left.
+    /// Cuts the power at some moments, and somewhere before each of them, and
+    /// judges what is left.
     fn cut_power(&self, seed: u64) -> Result<(), Wrong> {
         let call = self.trouble.map_or(0, |trouble| trouble.call);
         let call = u64::try_from(call).expect("a small number");
@@ -341,31 +345,36 @@ impl<'a> Trial<'a> {
         let inspection = Inspection::new();
         let events = self.disk.recorder().events();
         let mut medium = Medium::default();
-        let mut left = self.moments.len();
-        let mut wanted = CUTS;
-        for (place, facts) in &self.moments {
-            let chosen = random.below(left) < wanted;
-            left -= 1;
-            if !chosen {
-                continue;
+        let (mut earlier, mut before) = (0, Facts::default());
+        let mut later = self.moments.len().saturating_sub(FIRST_CUTS);
+        let mut wanted = LATER_CUTS;
+        for (number, (place, facts)) in self.moments.iter().enumerate() {
+            let chosen = number < FIRST_CUTS || random.below(later) < wanted;
+            if number >= FIRST_CUTS {
+                later -= 1;
+                wanted -= usize::from(chosen);
             }
-            wanted -= 1;
-            for event in &events[medium.events()..*place] {
-                medium.apply(event);
+            if chosen {
+                let between = earlier + random.below(place - earlier);
+                medium.apply_until(&events, between);
+                let draw = Draw::new(&mut random, &medium);
+                judge(&inspection, &medium, draw, &before.before_answers(facts))?;
+                medium.apply_until(&events, *place);
+                let drawn = Draw::new(&mut random, &medium);
+                judge(&inspection, &medium, Draw::of(Mood::Nothing, 0), facts)?;
+                judge(&inspection, &medium, Draw::of(Mood::Everything, 0), facts)?;
+                judge(&inspection, &medium, drawn, facts)?;
             }
-            let drawn = Draw::new(&mut random, &medium);
-            for draw in [
-                Draw::of(Mood::Nothing, 0),
-                Draw::of(Mood::Everything, 0),
-                drawn,
-            ] {
-                let read = inspection.read(&medium.image(&draw));
-                let entries = read.map_err(|error| Wrong::Answer(chain(&error)))?;
-                facts.judge(&entries)?;
-            }
+            (earlier, before) = (*place, facts.clone());
         }
         Ok(())
     }
+}
+
+fn judge(inspection: &Inspection, medium: &Medium, draw: Draw, facts: &Facts) -> Result<(), Wrong> {
+    let read = inspection.read(&medium.image(&draw));
+    let entries = read.map_err(|error| Wrong::Answer(chain(&error)))?;
+    facts.judge(&entries)
 }
 
 impl Health {
