@@ -1,10 +1,18 @@
 //! Keeps the write-ahead log short.
 //!
 //! Between two groups the writer copies what is in the log into the database
-//! (PASSIVE: waits for nobody); SQLite then starts the log over as soon as no
-//! reader looks into it. Under readers that always overlap that moment never
-//! comes, so past a second threshold new reads of this process are held at a
-//! gate for as long as it takes to empty the log (TRUNCATE, 50 ms at most).
+//! (PASSIVE: waits for nobody). SQLite starts the log over once all of it was
+//! copied and no reader looks into it. Two things can keep that moment from
+//! coming:
+//!
+//! - **Other writers** add to the log while it is copied. So what they added
+//!   is copied once more, in this writer's turn to write: that is little.
+//! - **Readers** that always overlap. So past a second threshold new reads of
+//!   this process are held at a gate for as long as it takes to empty the log
+//!   (TRUNCATE, 50 ms at most).
+//!
+//! Of several writers the one that fills the log copies it, so that one which
+//! writes little has to wait for little.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +25,7 @@ use rusqlite::wal::CheckpointMode;
 use crate::connection;
 use crate::error::Failure;
 use crate::gate::Gate;
+use crate::group::Request;
 use crate::limits::{GATE_MS_MAX, TRUNCATE_MS_MAX, TRUNCATE_RETRY_BYTES};
 use crate::options::Options;
 use crate::turns::Turns;
@@ -35,6 +44,10 @@ pub(crate) struct Checkpoints {
     retry_frames: u64,
     /// Frames at which the log is copied next.
     copy_at: u64,
+    /// About as many frames of the log as are this writer's, since it was
+    /// copied last.
+    own: u64,
+    page_bytes: u64,
     /// Frames at which it is emptied next, if its file is too long.
     empty_at: u64,
 }
@@ -64,8 +77,20 @@ impl Checkpoints {
             empty_frames,
             retry_frames,
             copy_at: copy_frames,
+            own: 0,
+            page_bytes,
             empty_at: 0,
         })
+    }
+
+    /// Takes note of `group`, which was committed. Each write changes about one
+    /// page, or as many as it has bytes for.
+    pub(crate) fn count(&mut self, group: &[Request]) {
+        for request in group {
+            let rows = u64::try_from(request.batch.writes.len()).unwrap_or(u64::MAX);
+            let bytes = u64::from(request.weight_kib) * 1_024;
+            self.own = self.own.saturating_add(rows + bytes / self.page_bytes);
+        }
     }
 
     /// Copies or empties the log if it is time to. An error means that the
@@ -82,9 +107,11 @@ impl Checkpoints {
         }
         self.seen = frames;
         self.longest = self.longest.max(frames);
-        if frames >= self.copy_at {
+        if self.is_to_copy(frames) {
             self.copy_at = frames + self.copy_frames;
+            self.own = 0;
             copy(connection)?;
+            copy_rest(connection, turns)?;
         }
         if self.longest >= self.empty_frames && frames >= self.empty_at {
             self.empty_at = frames + self.retry_frames;
@@ -93,12 +120,21 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// Whether the log is long enough, and this writer filled at least half of
+    /// it; others may not be there any more when it has twice the length.
+    const fn is_to_copy(&self, frames: u64) -> bool {
+        let mine = self.own >= self.copy_frames / 2;
+        frames >= self.copy_at && (mine || frames >= self.copy_at + self.copy_frames)
+    }
+
     fn try_empty(
         &mut self,
         connection: &Connection,
         gate: &Gate,
         turns: &Turns,
     ) -> Result<(), Failure> {
+        // Nobody is kept waiting for what can be copied before.
+        copy(connection)?;
         let Some(_held) = gate.hold(Duration::from_millis(GATE_MS_MAX)) else {
             return Ok(());
         };
@@ -116,6 +152,7 @@ impl Checkpoints {
     const fn start_over(&mut self) {
         self.copy_at = self.copy_frames;
         self.empty_at = 0;
+        self.own = 0;
     }
 }
 
@@ -124,6 +161,19 @@ impl Checkpoints {
 pub(crate) fn copy(connection: &Connection) -> Result<(), Failure> {
     let copied = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
     tolerate(copied.map(drop)).map(drop)
+}
+
+/// Copies what other writers have added to the log since it was copied, while
+/// they wait. Where this writer is alone that is nothing.
+fn copy_rest(connection: &Connection, turns: &Turns) -> Result<(), Failure> {
+    if !turns.are_shared() {
+        return Ok(());
+    }
+    match turns.take() {
+        Ok(_turn) => copy(connection),
+        // It is copied another time.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Copies all of the log into the database and empties it, unless a reader

@@ -48,8 +48,10 @@ pub struct Options {
     /// Threads that read, each with a connection: 1 to 64.
     pub reader_threads: usize,
     /// Bytes of write-ahead log after which what is in it is copied into the
-    /// database between two groups of commits. More means fewer, larger
-    /// copies, and a slower start after a crash.
+    /// database between two groups of commits, by the process that filled it
+    /// or, at twice as many, by any. A page that changed often is copied once,
+    /// so more bytes mean less work in all, in longer pieces, and a slower
+    /// start after a crash.
     pub wal_copy_bytes: u64,
     /// Bytes of write-ahead log after which new reads of this process are
     /// held back for a moment so that it can be emptied. It may grow to twice
@@ -79,7 +81,7 @@ impl Default for Options {
         Self {
             sharing: Sharing::Shared,
             reader_threads: 2,
-            wal_copy_bytes: 4 * 1_024 * 1_024,
+            wal_copy_bytes: 24 * 1_024 * 1_024,
             wal_empty_bytes: 64 * 1_024 * 1_024,
             busy_time_max: Duration::from_secs(10),
             export_time_max: Duration::from_secs(60),

@@ -92,6 +92,11 @@ impl Turns {
         Ok(Self { locks, patience })
     }
 
+    /// Whether others may write as well.
+    pub(crate) const fn are_shared(&self) -> bool {
+        self.locks.is_some()
+    }
+
     /// Waits for the turn: for at most one commit of each other process, and
     /// no longer than the patience given.
     pub(crate) fn take(&self) -> Result<Turn<'_>, Failure> {

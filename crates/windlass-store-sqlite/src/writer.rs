@@ -100,7 +100,7 @@ impl Writer<'_> {
             Err(cause) => return self.refuse_for_now(&cause.into()),
         };
         while self.backlog.wait(&self.shared.writes, None) != Woken::Closed {
-            if self.commit_next(&connection, &mut statements) == Next::Reopen {
+            if self.commit_next(&connection, &mut statements, &mut checkpoints) == Next::Reopen {
                 return Next::Reopen;
             }
             if checkpoints
@@ -113,7 +113,12 @@ impl Writer<'_> {
         Next::End
     }
 
-    fn commit_next(&mut self, connection: &Connection, statements: &mut Statements<'_>) -> Next {
+    fn commit_next(
+        &mut self,
+        connection: &Connection,
+        statements: &mut Statements<'_>,
+        checkpoints: &mut Checkpoints,
+    ) -> Next {
         let turn = match turn_in_place(&self.turns, self.shared) {
             Ok(turn) => turn,
             Err(failure) => {
@@ -127,6 +132,7 @@ impl Writer<'_> {
         drop(turn);
         match committed {
             Ok(answers) => {
+                checkpoints.count(&group);
                 self.answer(group, answers);
                 Next::Continue
             }

@@ -76,6 +76,35 @@ async fn the_log_is_emptied_once_an_export_has_ended() {
     store.close().await.expect("the store closes");
 }
 
+/// Two writers that never pause: what one adds while the other copies would
+/// keep the log from being started over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_started_over_though_others_write_while_it_is_copied() {
+    const COMMITS: usize = 200;
+    let place = Place::new();
+    let options = Options {
+        wal_copy_bytes: 2 << 20,
+        wal_empty_bytes: u64::MAX,
+        ..Options::default()
+    };
+    let one = place.open_with(options.clone()).await;
+    let other = place.open_with(options).await;
+    let write = async |store: &SqliteStore| {
+        let mut longest = 0;
+        for _ in 0..COMMITS {
+            apply(store, batch(0)).await;
+            longest = longest.max(store.health().wal_bytes);
+        }
+        longest
+    };
+    let (longest, _) = tokio::join!(write(&one), write(&other));
+    one.close().await.expect("the store closes");
+    other.close().await.expect("the store closes");
+    // Copied at 2 MiB, or at 4 by the other; without copying the rest in its
+    // turn this load makes it more than a hundred.
+    assert!(longest < 16 << 20, "the log grew to {longest} bytes");
+}
+
 /// A store with readers whose transactions always overlap.
 struct Load {
     _place: Place,
