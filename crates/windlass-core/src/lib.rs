@@ -30,6 +30,7 @@ pub mod id;
 pub mod limits;
 pub mod manual;
 pub mod time;
+pub mod writers;
 
 pub use combine::{Abandoned, Combiner, Drive};
 pub use env::{BoxFuture, Env, RandomError, Sharing};
@@ -37,3 +38,4 @@ pub use error::{Coded, ErrorKind};
 pub use id::{AgentId, GroupId, IdError, OperationId, PrincipalId, SessionId, TenantId, unique_id};
 pub use manual::ManualEnv;
 pub use time::Millis;
+pub use writers::{WriterId, Writers, Written};
