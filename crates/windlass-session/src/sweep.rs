@@ -49,6 +49,13 @@ struct Subject {
     spec: Arc<Spec>,
 }
 
+/// A row of the index of due work, and what its key says.
+struct Due<'a> {
+    row: &'a Entry,
+    time: Millis,
+    keys: SessionKeys,
+}
+
 /// What has to be done about a due session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
@@ -76,14 +83,16 @@ impl Engine {
             let pages = self.store.read(std::slice::from_ref(&scan)).await?;
             let page = pages.into_iter().next().unwrap_or_default();
             for row in &page.entries {
-                if report.scanned >= limit {
-                    report.truncated = true;
+                // Rows of other parts are theirs to see to.
+                let Some((time, keys)) = parse_due(&row.key) else {
+                    continue;
+                };
+                if step_over(&mut report, limit) {
                     return Ok(report);
                 }
-                report.scanned += 1;
-                if let Some(keys) = self.visit(row, now, limit, expire, &mut report).await? {
-                    forget(&keys);
-                }
+                let due = Due { row, time, keys };
+                self.visit(&due, now, limit, expire, &mut report).await?;
+                forget(&due.keys);
             }
             match page.entries.last() {
                 Some(last) if page.more => scan = scan.after(&last.key),
@@ -92,35 +101,32 @@ impl Engine {
         }
     }
 
-    /// Sees to the session of one row, and says which it was.
+    /// Sees to the session of one row.
     async fn visit(
         &self,
-        row: &Entry,
+        due: &Due<'_>,
         now: Millis,
         limit: usize,
         expire: Expire<'_>,
         report: &mut SweepReport,
-    ) -> Result<Option<SessionKeys>, SessionError> {
-        let Some((time, keys)) = parse_due(&row.key) else {
-            return Ok(None);
-        };
-        let done = match self.subject(&keys).await {
-            Ok(Some(subject)) if subject.head.due == time => {
+    ) -> Result<(), SessionError> {
+        let done = match self.subject(&due.keys).await {
+            Ok(Some(subject)) if subject.head.due == due.time => {
                 self.work(subject, now, limit, expire, report).await
             }
             // The session moved on, or is gone: only the index row is left.
-            Ok(_) => self.drop_row(row).await,
+            Ok(_) => self.drop_row(due.row).await,
             Err(error) => Err(error),
         };
         match done {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 report.unreadable.push(Unreadable {
-                    id: keys.id.clone(),
+                    id: due.keys.id.clone(),
                     why: error.to_string(),
                 });
-                Ok(Some(keys))
+                Ok(())
             }
-            other => other.map(|()| Some(keys)),
+            other => other,
         }
     }
 

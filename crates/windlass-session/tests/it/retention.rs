@@ -10,7 +10,7 @@ use windlass_store::{Entry, Store, StoreErrorKind};
 use windlass_store_testing::{Counting, Fault, Faulty, Moment, Verb};
 
 use crate::support::{
-    DAY, HOUR, World, agent, call, caller, caller_of, close, code, get, history, operation,
+    DAY, HOUR, START, World, agent, call, caller, caller_of, close, code, get, history, operation,
     request, session_id, use_tools,
 };
 
@@ -97,6 +97,22 @@ async fn a_sweep_marks_what_expired_and_reports_it() {
         .iter()
         .filter(|key| key.contains("/active/") || key.ends_with("/alive"));
     assert_eq!(active.count(), 0);
+}
+
+#[tokio::test]
+async fn due_rows_of_other_parts_do_not_use_up_the_limit_of_a_sweep() {
+    let world = World::new();
+    doomed(&world, "s1", 1).await;
+    for number in 0..20 {
+        let key = format!("due/{:020}/stash/acme/s{number}", START.get());
+        world.put(&key, "").await;
+    }
+    world.env.advance_ms(HOUR);
+    let report = sweep(&world.sessions, 1).await;
+    assert_eq!((report.scanned, report.expired), (1, 1), "{report:?}");
+    let keys = world.keys().await;
+    let foreign = keys.iter().filter(|key| key.contains("/stash/"));
+    assert_eq!(foreign.count(), 20, "they are not ours to remove");
 }
 
 #[tokio::test]
