@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
+use crate::man::ManArgs;
 use crate::replay::ReplayArgs;
 use crate::session::SessionCommand;
 use crate::store::StoreCommand;
 
-const EXIT_CODES: &str = "\
+/// What each exit code means, under a heading.
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done                     5  refused (budget, rate, authorisation)
   1  failed                   6  unavailable, busy, or outcome unknown
@@ -103,4 +106,8 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Drive the engine with recorded agent runs
     Replay(ReplayArgs),
+    /// Print what a shell needs to complete the words of this command
+    Completions(CompletionsArgs),
+    /// Print manual pages, or write them to a directory
+    Man(ManArgs),
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use windlass::core::{Coded, ErrorKind, IdError};
@@ -52,16 +53,15 @@ impl Failure {
         }
     }
 
-    /// How the command is used, where that is what was wrong.
+    /// What may have been meant and how the command is used, where that is what
+    /// was wrong.
     pub(crate) fn usage_hint(&self) -> Option<String> {
         let Self::Error(error) = self else {
             return None;
         };
         let error: &(dyn Error + 'static) = error.as_ref();
         match error.downcast_ref() {
-            Some(CommandError::Usage(usage)) => {
-                Some(usage.usage()).filter(|usage| !usage.is_empty())
-            }
+            Some(CommandError::Usage(usage)) => Some(usage.hint()).filter(|hint| !hint.is_empty()),
             _ => None,
         }
     }
@@ -142,6 +142,9 @@ pub(crate) enum CommandError {
     /// What was written to standard output did not arrive.
     #[error("cannot write to standard output; what the command changed stays changed")]
     Output(#[source] io::Error),
+    /// A manual page could not be written.
+    #[error("cannot write `{}`", path.display())]
+    Page { path: PathBuf, source: io::Error },
     /// The process got no threads, or no signals.
     #[error("cannot start")]
     Runtime(#[source] io::Error),
@@ -155,6 +158,7 @@ impl Coded for CommandError {
             Self::CloseAgent(error) => error.cause.code(),
             Self::Unconfirmed { .. } => "confirmation_required",
             Self::Output(_) => "output_failed",
+            Self::Page { .. } => "page_failed",
             Self::Runtime(_) => "start_failed",
         }
     }
@@ -164,7 +168,7 @@ impl Coded for CommandError {
             Self::Usage(_) | Self::Id(_) | Self::Unconfirmed { .. } => ErrorKind::Invalid,
             Self::CloseAgent(error) => error.cause.kind(),
             Self::Output(_) => ErrorKind::Indeterminate,
-            Self::Runtime(_) => ErrorKind::Environment,
+            Self::Page { .. } | Self::Runtime(_) => ErrorKind::Environment,
         }
     }
 }

@@ -7,6 +7,7 @@ use windlass::core::{Coded, ErrorKind};
 use windlass::session::{Problem, SessionError};
 
 use crate::failure::CommandError;
+use crate::usage::UsageError;
 
 /// The kind as it is spelled in JSON.
 pub(crate) const fn kind_name(kind: ErrorKind) -> &'static str {
@@ -32,12 +33,22 @@ pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
         if let Some(CommandError::CloseAgent(error)) = error.downcast_ref() {
             return json!({ "closed": error.closed });
         }
+        if let Some(CommandError::Usage(error)) = error.downcast_ref() {
+            return tips(error);
+        }
         if let Some(error) = error.downcast_ref::<SessionError>() {
             return session(error);
         }
         next = error.source();
     }
     Value::Null
+}
+
+fn tips(error: &UsageError) -> Value {
+    match error.tips() {
+        tips if tips.is_empty() => Value::Null,
+        tips => json!({ "tips": tips }),
+    }
 }
 
 fn session(error: &SessionError) -> Value {

@@ -10,11 +10,13 @@
 //! every command is given), [`failure::Failure`] (how each ends that fails).
 
 mod args;
+mod completions;
 mod config;
 mod context;
 mod failure;
 mod figures;
 mod input;
+mod man;
 mod output;
 mod replay;
 mod session;
@@ -96,10 +98,13 @@ fn parse(words: Vec<OsString>, output: &Output) -> Result<Option<Cli>, Failure> 
 async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
     let Cli { global, command } = cli;
     let context = || Context::new(&global, &environment);
+    let unsettled = || Output::unsettled(&global, &environment);
     match command {
         Command::Session(command) => session::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,
         Command::Replay(args) => replay::run(args, &context()?).await,
+        Command::Completions(args) => completions::run(&args, &unsettled()),
+        Command::Man(args) => man::run(&args, &unsettled()),
         Command::Config(command) => config::command::run(&command, &global, &environment),
     }
 }

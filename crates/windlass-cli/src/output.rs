@@ -8,7 +8,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::args::ColorWhen;
+use crate::args::{ColorWhen, Global};
 use crate::config::Environment;
 use crate::failure::{CommandError, Failure};
 use crate::figures::figures;
@@ -59,6 +59,11 @@ impl Output {
             json,
             color: Color::new(when, environment),
         }
+    }
+
+    /// How to speak in a command that reads no settings, only flags.
+    pub(crate) fn unsettled(global: &Global, environment: &Environment) -> Self {
+        Self::new(global.json, global.color.unwrap_or_default(), environment)
     }
 
     /// How to speak while the command line is not parsed yet, or cannot be.
@@ -149,8 +154,8 @@ impl Output {
         }
         let label = self.label("error:", AnsiColor::Red);
         say(&format!("{label} {}", messages(failure).join(": ")));
-        if let Some(usage) = failure.usage_hint() {
-            say(&format!("\n{usage}"));
+        if let Some(hint) = failure.usage_hint() {
+            say(&format!("\n{hint}"));
         }
     }
 

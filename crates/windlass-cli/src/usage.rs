@@ -28,31 +28,57 @@ impl UsageError {
         Self(Box::new(error))
     }
 
-    /// How the command is used, for people; empty if clap has nothing to say.
-    pub(crate) fn usage(&self) -> String {
-        self.paragraphs().1
+    /// What may have been meant instead.
+    pub(crate) fn tips(&self) -> Vec<String> {
+        self.parts().tips
     }
 
-    /// What is wrong, as one line, and what follows it.
-    fn paragraphs(&self) -> (String, String) {
+    /// The tips and how the command is used, for people; empty if clap has
+    /// nothing to say.
+    pub(crate) fn hint(&self) -> String {
+        let Parts { tips, usage, .. } = self.parts();
+        let tips = tips.iter().map(|tip| format!("  tip: {tip}"));
+        let tips = tips.collect::<Vec<_>>().join("\n");
+        let said = [tips, usage];
+        let said: Vec<_> = said.into_iter().filter(|part| !part.is_empty()).collect();
+        said.join("\n\n")
+    }
+
+    fn parts(&self) -> Parts {
         let text = self.0.render().to_string();
         if self.0.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            return ("a command is missing".to_owned(), text);
+            return Parts {
+                wrong: "a command is missing".to_owned(),
+                tips: Vec::new(),
+                usage: text,
+            };
         }
         let text = text.strip_prefix("error: ").unwrap_or(&text);
-        let (wrong, usage) = match text
-            .find("\n\nUsage:")
-            .or_else(|| text.find("\n\nFor more"))
-        {
-            Some(end) => text.split_at(end),
-            None => (text, ""),
-        };
-        let sentences = wrong.split("\n\n").map(one_line);
-        (
-            sentences.collect::<Vec<_>>().join("; "),
-            usage.trim().to_owned(),
-        )
+        let usage = text.find("\n\nUsage:");
+        let usage = usage.or_else(|| text.find("\n\nFor more"));
+        let (found, usage) = text.split_at(usage.unwrap_or(text.len()));
+        let (tips, wrong): (Vec<_>, Vec<_>) =
+            found.lines().partition(|line| tip_in(line).is_some());
+        let tips = tips.into_iter().filter_map(tip_in);
+        Parts {
+            wrong: one_line(&wrong.join(" ")),
+            tips: tips.map(str::to_owned).collect(),
+            usage: usage.trim().to_owned(),
+        }
     }
+}
+
+/// What clap says of one mistake.
+struct Parts {
+    /// What is wrong, as one line.
+    wrong: String,
+    tips: Vec<String>,
+    /// How the command is used, and where to read more.
+    usage: String,
+}
+
+fn tip_in(line: &str) -> Option<&str> {
+    line.trim().strip_prefix("tip: ")
 }
 
 fn one_line(text: &str) -> String {
@@ -65,7 +91,7 @@ fn is_harmless(word: &str) -> bool {
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.paragraphs().0)
+        f.write_str(&self.parts().wrong)
     }
 }
 

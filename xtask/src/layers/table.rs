@@ -69,7 +69,13 @@ impl Family {
                 "tokio-postgres",
             ],
             Self::Http => &["axum", "hyper", "reqwest", "tower-http", "utoipa"],
-            Self::Terminal => &["clap", "comfy-table", "indicatif"],
+            Self::Terminal => &[
+                "clap",
+                "clap_complete",
+                "clap_mangen",
+                "comfy-table",
+                "indicatif",
+            ],
             Self::Json => &["serde_json"],
             Self::Calendar => &["chrono", "jiff", "time"],
         }
@@ -178,7 +184,13 @@ pub(crate) const TABLE: &[Row] = &[
         name: "windlass-cli",
         floor: Floor::Edge,
         imports: &["windlass", "windlass-replay"],
-        names: &["clap", "comfy-table", "indicatif"],
+        names: &[
+            "clap",
+            "clap_complete",
+            "clap_mangen",
+            "comfy-table",
+            "indicatif",
+        ],
         ..NOTHING
     },
     Row {

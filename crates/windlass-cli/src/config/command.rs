@@ -32,7 +32,7 @@ pub(crate) fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     if matches!(command, ConfigCommand::Path) {
-        let output = Output::new(global.json, global.color.unwrap_or_default(), environment);
+        let output = Output::unsettled(global, environment);
         return path(global, environment, &output);
     }
     let settings = Settings::load(global, environment)?;

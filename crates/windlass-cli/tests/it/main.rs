@@ -4,6 +4,7 @@
 
 mod bench;
 mod documents;
+mod generated;
 mod refusals;
 mod replay;
 mod streams;
