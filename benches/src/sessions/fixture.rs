@@ -150,10 +150,7 @@ pub fn request(number: usize, calls: u64) -> Create {
     request.budget.calls = calls;
     request.budget.tokens = Some(1_000_000_000_000);
     request.budget.cost_micros = Some(1_000_000_000_000);
-    request.rate = Some(RateLimit {
-        limit: CALLS,
-        window_ms: 3_600_000,
-    });
+    request.rate = Some(RateLimit::sliding(CALLS, 3_600_000));
     request.time_limit_ms = 24 * 3_600_000;
     request
 }

@@ -67,8 +67,8 @@ pub use config::Config;
 pub use error::{Meter, Problem, SessionError};
 pub use list::{HistoryPage, ListCursor, ListQuery, SessionPage, Unreadable};
 pub use model::{
-    Agent, Budget, Caller, Charge, Create, Outcome, RateLimit, Sensitivity, Settle, TopUp,
-    UnknownSensitivity, Use, UseItem,
+    Agent, Budget, Caller, Charge, Create, Outcome, RateKind, RateLimit, Sensitivity, Settle,
+    TopUp, UnknownSensitivity, Use, UseItem,
 };
 pub use names::{Allow, Name, Pattern};
 pub use sessions::Sessions;

@@ -141,12 +141,45 @@ impl Charge {
     }
 }
 
-/// How many calls any stretch of time of the window's length admits.
-///
-/// The window slides: it is counted in 64 parts of which the oldest counts
-/// whole, so no stretch of `window_ms` ever sees more than `limit` calls, and
-/// a call is refused up to 1/63 of the window, and at most 62 ms of rounding,
-/// longer than strictly needed.
+/// How a rate window is laid over time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateKind {
+    /// It slides: it is counted in 64 parts of which the oldest counts whole,
+    /// so no stretch of the window's length ever sees more than the limit,
+    /// and a call is refused up to 1/63 of the window, and at most 62 ms of
+    /// rounding, longer than strictly needed.
+    #[default]
+    Sliding,
+    /// Windows follow one another from the epoch on, each with a fresh count.
+    /// Around the boundary of two, up to twice the limit passes within a
+    /// window's length.
+    Fixed,
+}
+
+impl RateKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Sliding, Self::Fixed];
+
+    /// The kind as it is spelled in JSON and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sliding => "sliding",
+            Self::Fixed => "fixed",
+        }
+    }
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature serde calls"
+    )]
+    const fn is_sliding(&self) -> bool {
+        matches!(self, Self::Sliding)
+    }
+}
+
+/// How many calls a stretch of time admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// Calls the window admits; 0 refuses all.
@@ -154,6 +187,33 @@ pub struct RateLimit {
     /// Length of the window: 10 s to 1 h.
     #[serde(default = "rate_window_ms_default")]
     pub window_ms: u64,
+    /// How the window is laid over time.
+    #[serde(default, skip_serializing_if = "RateKind::is_sliding")]
+    pub kind: RateKind,
+}
+
+impl RateLimit {
+    /// At most `limit` calls in any stretch of `window_ms`.
+    #[must_use]
+    pub const fn sliding(limit: u64, window_ms: u64) -> Self {
+        let kind = RateKind::Sliding;
+        Self {
+            limit,
+            window_ms,
+            kind,
+        }
+    }
+
+    /// At most `limit` calls in each window of `window_ms` from the epoch on.
+    #[must_use]
+    pub const fn fixed(limit: u64, window_ms: u64) -> Self {
+        let kind = RateKind::Fixed;
+        Self {
+            limit,
+            window_ms,
+            kind,
+        }
+    }
 }
 
 const fn rate_window_ms_default() -> u64 {

@@ -1,18 +1,30 @@
-//! The sliding rate window: 64 sub-windows, the oldest counted whole.
+//! The rate window: sliding over 64 sub-windows, or fixed.
 //!
-//! A sub-window lasts 1/63 of the window, rounded up to a millisecond. Any
+//! A sliding window counts 64 sub-windows, the oldest whole. A sub-window lasts 1/63 of the window, rounded up to a millisecond. Any
 //! stretch of the window's length therefore lies within the 64 sub-windows
 //! that are counted at its end, and never admits more than the limit. What
 //! that costs: a call is refused up to one sub-window, and what rounding adds
 //! to 63 of them (at most 62 ms), longer than strictly needed.
+//!
+//! A fixed window is a single sub-window as long as the window: it begins at
+//! a multiple of its length since the epoch, wherever it is counted, so a
+//! restart opens no fresh one.
 
 use serde::{Deserialize, Serialize};
 use windlass_core::Millis;
 
 use crate::error::SessionError;
-use crate::model::RateLimit;
+use crate::model::{RateKind, RateLimit};
 
 const SUB_WINDOWS: u64 = 64;
+
+/// How many sub-windows are counted, and how long each is.
+const fn division(rate: RateLimit) -> (u64, u64) {
+    match rate.kind {
+        RateKind::Sliding => (SUB_WINDOWS, rate.window_ms.div_ceil(SUB_WINDOWS - 1)),
+        RateKind::Fixed => (1, rate.window_ms),
+    }
+}
 
 /// Calls by sub-window, oldest first: its number since the epoch, and how
 /// many calls it saw. Empty sub-windows are left out.
@@ -32,18 +44,18 @@ impl Ring {
         now: Millis,
         calls: u64,
     ) -> Result<(), SessionError> {
-        let length = rate.window_ms.div_ceil(SUB_WINDOWS - 1);
+        let (counted, length) = division(rate);
         // A clock behind the one that counted last counts into its slot.
         let newest = self.0.last().map_or(0, |(slot, _)| *slot);
         let slot = (now.get() / length).max(newest);
-        let oldest = slot.saturating_sub(SUB_WINDOWS - 1);
-        let counted = self.0.iter().filter(|(at, _)| *at >= oldest);
-        let wanted = counted
+        let oldest = slot.saturating_sub(counted - 1);
+        let recent = self.0.iter().filter(|(at, _)| *at >= oldest);
+        let wanted = recent
             .clone()
             .fold(calls, |sum, (_, count)| sum.saturating_add(*count));
         if wanted > rate.limit {
-            let retry_after_ms = leaves(counted, wanted - rate.limit).map(|at| {
-                at.saturating_add(SUB_WINDOWS)
+            let retry_after_ms = leaves(recent, wanted - rate.limit).map(|at| {
+                at.saturating_add(counted)
                     .saturating_mul(length)
                     .saturating_sub(now.get())
             });
@@ -63,8 +75,8 @@ impl Ring {
 
 /// The sub-window with which `excess` calls have left; `None` if so many
 /// never do.
-fn leaves<'a>(counted: impl Iterator<Item = &'a (u64, u64)>, mut excess: u64) -> Option<u64> {
-    for (slot, count) in counted {
+fn leaves<'a>(recent: impl Iterator<Item = &'a (u64, u64)>, mut excess: u64) -> Option<u64> {
+    for (slot, count) in recent {
         excess = excess.saturating_sub(*count);
         if excess == 0 {
             return Some(*slot);
@@ -164,7 +176,7 @@ mod tests {
             steps in prop::collection::vec((0_u64..=1_000, 1_u64..6), 1..150),
         ) {
             let mut ring = Ring::default();
-            let mut log = Log { rate: RateLimit { limit, window_ms }, calls: Vec::new() };
+            let mut log = Log { rate: RateLimit::sliding(limit, window_ms), calls: Vec::new() };
             let mut now = start;
             for (share, calls) in steps {
                 // Mostly short waits, now and then most of a window.
@@ -176,10 +188,7 @@ mod tests {
 
     #[test]
     fn a_clock_behind_the_last_call_counts_into_its_sub_window() {
-        let rate = RateLimit {
-            limit: 2,
-            window_ms: 10_000,
-        };
+        let rate = RateLimit::sliding(2, 10_000);
         let mut ring = Ring::default();
         for now in [1_000_000, 990_000] {
             assert!(ring.admit(rate, Millis::new(now), 1).is_ok(), "at {now}");
@@ -193,15 +202,45 @@ mod tests {
 
     #[test]
     fn stored_counts_near_the_end_of_numbers_are_survived() {
-        let rate = RateLimit {
-            limit: 5,
-            window_ms: 10_000,
-        };
+        let rate = RateLimit::sliding(5, 10_000);
         let mut ring = Ring(vec![(u64::MAX - 1, u64::MAX), (u64::MAX, u64::MAX)]);
         let refused = ring.admit(rate, Millis::new(0), 1);
         assert!(
             matches!(refused, Err(SessionError::RateLimited { limit: 5, .. })),
             "{refused:?}"
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn a_fixed_window_counts_from_boundary_to_boundary_and_waits_to_the_next(
+            limit in 0_u64..6,
+            start in 0_u64..10_000_000,
+            steps in prop::collection::vec((0_u64..6_000, 1_u64..4), 1..100),
+        ) {
+            let rate = RateLimit::fixed(limit, 10_000);
+            let (mut ring, mut now) = (Ring::default(), start);
+            let mut admitted: Vec<(u64, u64)> = Vec::new();
+            for (wait, calls) in steps {
+                now += wait;
+                let window = now / 10_000;
+                let seen: u64 = admitted.iter().filter(|(at, _)| *at == window).map(|(_, n)| n).sum();
+                let answer = ring.admit(rate, Millis::new(now), calls);
+                let expected = if seen + calls <= limit {
+                    admitted.push((window, calls));
+                    None
+                } else {
+                    Some((calls <= limit).then(|| (window + 1) * 10_000 - now))
+                };
+                let told = match answer {
+                    Ok(()) => None,
+                    Err(SessionError::RateLimited { retry_after_ms, .. }) => Some(retry_after_ms),
+                    Err(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
+                };
+                prop_assert_eq!(told, expected, "{} calls at {}", calls, now);
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use windlass::core::{IdError, OperationId, SessionId};
-use windlass::session::{Agent, Allow, Name, Problem, Sensitivity, SessionError, Status};
+use windlass::session::{Agent, Allow, Name, Problem, RateKind, Sensitivity, SessionError, Status};
 
 use crate::failure::{CommandError, Failure};
 
@@ -82,6 +82,14 @@ pub(crate) fn only(field: &'static str, patterns: &[String]) -> Result<Allow, Se
 pub(crate) fn sensitivity() -> impl TypedValueParser<Value = Sensitivity> {
     PossibleValuesParser::new(Sensitivity::ALL.map(Sensitivity::as_str))
         .map(|text| text.parse().expect("only spelled levels are let through"))
+}
+
+/// Understands both kinds of rate window, and lists them in the help.
+pub(crate) fn rate_kind() -> impl TypedValueParser<Value = RateKind> {
+    PossibleValuesParser::new(RateKind::ALL.map(RateKind::as_str)).map(|text| {
+        let found = RateKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.expect("only spelled kinds are let through")
+    })
 }
 
 /// Understands the three states, and lists them in the help.

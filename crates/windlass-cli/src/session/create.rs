@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 use windlass::core::AgentId;
-use windlass::session::{Allow, Budget, Create, RateLimit, Sensitivity, SessionError};
+use windlass::session::{Allow, Budget, Create, RateKind, RateLimit, Sensitivity, SessionError};
 
-use super::arguments::{Retry, id, only, sensitivity};
+use super::arguments::{Retry, id, only, rate_kind, sensitivity};
 use super::show;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -31,6 +31,7 @@ const FIELDS: &[&str] = &[
     "cost_micros",
     "limit",
     "window_ms",
+    "kind",
 ];
 
 #[derive(Args, Debug)]
@@ -102,6 +103,9 @@ struct Described {
     /// Length of the rate window: 10000 to 3600000 [default: 60000]
     #[arg(long, value_name = "MS", requires = "rate_limit")]
     rate_window_ms: Option<u64>,
+    /// How the rate window is laid over time [default: sliding]
+    #[arg(long, value_name = "KIND", requires = "rate_limit", value_parser = rate_kind())]
+    rate_kind: Option<RateKind>,
     /// An agent through which the task came, first one first; repeatable
     #[arg(long = "chain", value_name = "ID")]
     chain: Vec<String>,
@@ -153,6 +157,7 @@ struct BudgetSpec {
 struct RateSpec {
     limit: u64,
     window_ms: Option<u64>,
+    kind: Option<RateKind>,
 }
 
 impl From<Described> for Spec {
@@ -164,7 +169,7 @@ impl From<Described> for Spec {
                 AllowSpec::Only(only)
             }
         };
-        let window_ms = flags.rate_window_ms;
+        let (window_ms, kind) = (flags.rate_window_ms, flags.rate_kind);
         Self {
             id: flags.id,
             agent: flags.agent.unwrap_or_default(),
@@ -178,7 +183,11 @@ impl From<Described> for Spec {
                 tokens: flags.tokens,
                 cost_micros: flags.cost_micros,
             },
-            rate: flags.rate_limit.map(|limit| RateSpec { limit, window_ms }),
+            rate: flags.rate_limit.map(|limit| RateSpec {
+                limit,
+                window_ms,
+                kind,
+            }),
             chain: flags.chain,
         }
     }
@@ -231,6 +240,7 @@ impl RateSpec {
         RateLimit {
             limit: self.limit,
             window_ms,
+            kind: self.kind.unwrap_or_default(),
         }
     }
 }

@@ -3,7 +3,8 @@
 use windlass::Due;
 use windlass::core::AgentId;
 use windlass::session::{
-    Allow, Charge, Event, Left, Pattern, RateLimit, Reading, Receipt, Session, SweepReport, What,
+    Allow, Charge, Event, Left, Pattern, RateKind, RateLimit, Reading, Receipt, Session,
+    SweepReport, What,
 };
 
 use crate::table::{fields, plain, rows, time};
@@ -207,7 +208,11 @@ fn reading(reading: Reading) -> String {
 }
 
 fn rate(rate: RateLimit) -> String {
-    format!("{} in {} ms", rate.limit, rate.window_ms)
+    let kind = match rate.kind {
+        RateKind::Sliding => "",
+        RateKind::Fixed => ", fixed",
+    };
+    format!("{} in {} ms{kind}", rate.limit, rate.window_ms)
 }
 
 fn none() -> String {

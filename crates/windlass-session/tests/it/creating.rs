@@ -47,23 +47,13 @@ const BOUNDS: &[Bound] = &[
         AMOUNT_MAX,
     ),
     (
-        |request, window_ms| {
-            request.rate = Some(RateLimit {
-                limit: 1,
-                window_ms,
-            })
-        },
+        |request, window_ms| request.rate = Some(RateLimit::sliding(1, window_ms)),
         "rate.window_ms",
         RATE_WINDOW_MS_MIN,
         RATE_WINDOW_MS_MAX,
     ),
     (
-        |request, limit| {
-            request.rate = Some(RateLimit {
-                limit,
-                window_ms: 60_000,
-            })
-        },
+        |request, limit| request.rate = Some(RateLimit::sliding(limit, 60_000)),
         "rate.limit",
         0,
         CALLS_MAX,
@@ -146,10 +136,7 @@ async fn a_session_is_born_as_it_was_asked_for_and_reloads_the_same() {
             request.credentials = Allow::nothing();
             request.ceiling = Sensitivity::Confidential;
             request.budget.tokens = Some(5_000);
-            request.rate = Some(RateLimit {
-                limit: 3,
-                window_ms: 10_000,
-            });
+            request.rate = Some(RateLimit::sliding(3, 10_000));
             request.chain = vec!["first".parse().expect("an identifier"), agent()];
         })
         .await;

@@ -226,10 +226,7 @@ async fn a_head_stays_small_whatever_it_holds() {
             request.budget.calls = 1_000_000;
             request.budget.tokens = Some(AMOUNT_MAX);
             request.budget.cost_micros = Some(AMOUNT_MAX);
-            request.rate = Some(RateLimit {
-                limit: 1_000_000,
-                window_ms: 63 * SECOND,
-            });
+            request.rate = Some(RateLimit::sliding(1_000_000, 63 * SECOND));
         })
         .await;
     let most = AMOUNT_MAX / u64::try_from(RESERVATIONS_MAX).expect("small");

@@ -72,10 +72,7 @@ async fn create_whole(world: &World) {
             request.budget.calls = 20;
             request.budget.tokens = Some(1_000);
             request.budget.cost_micros = Some(500_000);
-            request.rate = Some(RateLimit {
-                limit: 10,
-                window_ms: 60 * SECOND,
-            });
+            request.rate = Some(RateLimit::sliding(10, 60 * SECOND));
             request.chain = vec!["planner".parse().expect("an identifier"), agent()];
             request.operation = Some(operation("create-whole"));
         })
@@ -208,13 +205,7 @@ async fn sessions_of_layout_1_are_read() {
         (START, START.plus_ms(DAY))
     );
     assert_eq!(whole.chain.len(), 2);
-    assert_eq!(
-        whole.rate,
-        Some(RateLimit {
-            limit: 10,
-            window_ms: 60 * SECOND
-        })
-    );
+    assert_eq!(whole.rate, Some(RateLimit::sliding(10, 60 * SECOND)));
     let meters = [
         whole.budget.calls,
         whole.budget.tokens,

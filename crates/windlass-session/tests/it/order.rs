@@ -62,10 +62,7 @@ async fn session_with(world: &World, faults: &[Fault]) -> Session {
             request.ceiling = Sensitivity::Internal;
             request.budget.calls = 1;
             request.budget.tokens = Some(100);
-            request.rate = Some(RateLimit {
-                limit: u64::from(!has(Fault::Rate)),
-                window_ms: 60_000,
-            });
+            request.rate = Some(RateLimit::sliding(u64::from(!has(Fault::Rate)), 60_000));
         })
         .await;
     if has(Fault::Closed) {

@@ -1,5 +1,6 @@
 //! The rate limit as callers meet it.
 
+use windlass_core::Env;
 use windlass_session::{Agent, RateLimit, SessionError, Use, UseItem};
 
 use crate::support::{SECOND, World, call, use_tools};
@@ -10,10 +11,7 @@ async fn limited(limit: u64) -> World {
     world
         .create(|request| {
             request.budget.calls = 1_000;
-            request.rate = Some(RateLimit {
-                limit,
-                window_ms: 60 * SECOND,
-            });
+            request.rate = Some(RateLimit::sliding(limit, 60 * SECOND));
         })
         .await;
     world
@@ -106,4 +104,56 @@ async fn refused_calls_do_not_lengthen_the_wait() {
     world.env.advance_ms(left);
     world.call("s1", "search").await.expect("granted");
     assert_eq!(world.rows().await.len(), rows + 1, "refusals left no row");
+}
+
+/// Three calls in each minute of the clock; the clock stands 20 s after the
+/// beginning of one.
+async fn fixed() -> World {
+    let world = World::new();
+    world
+        .create(|request| {
+            request.budget.calls = 1_000;
+            request.rate = Some(RateLimit::fixed(3, 60 * SECOND));
+        })
+        .await;
+    world
+}
+
+#[tokio::test]
+async fn around_the_boundary_of_fixed_windows_twice_the_limit_passes_and_no_more() {
+    let world = fixed().await;
+    assert_eq!(world.env.now().get() % (60 * SECOND), 20 * SECOND);
+    let three = || use_tools(&world.sessions, "s1", batch(3));
+    three().await.expect("a fresh window");
+    let told = wait(world.call("s1", "search").await.unwrap_err());
+    assert_eq!(told, (3, Some(40 * SECOND)));
+    world.env.advance_ms(40 * SECOND - 1);
+    let told = wait(world.call("s1", "search").await.unwrap_err());
+    assert_eq!(told, (3, Some(1)));
+    world.env.advance_ms(1);
+    three().await.expect("the next window");
+    let told = wait(world.call("s1", "search").await.unwrap_err());
+    assert_eq!(told, (3, Some(60 * SECOND)));
+}
+
+#[tokio::test]
+async fn a_restart_opens_no_fresh_fixed_window() {
+    let world = fixed().await;
+    use_tools(&world.sessions, "s1", batch(2))
+        .await
+        .expect("granted");
+    world.env.advance_ms(10 * SECOND);
+    let reopened = world.reopen();
+    let refused = use_tools(&reopened, "s1", batch(2)).await;
+    assert_eq!(wait(refused.unwrap_err()), (3, Some(30 * SECOND)));
+    use_tools(&reopened, "s1", call("search"))
+        .await
+        .expect("the third call");
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_a_fixed_limit_is_refused_for_ever() {
+    let world = fixed().await;
+    let refused = use_tools(&world.sessions, "s1", batch(4)).await;
+    assert_eq!(wait(refused.unwrap_err()), (3, None));
 }

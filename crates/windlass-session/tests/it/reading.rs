@@ -21,10 +21,7 @@ async fn whole() -> World {
         .create(|request| {
             request.budget.tokens = Some(100);
             request.budget.cost_micros = Some(100);
-            request.rate = Some(RateLimit {
-                limit: 5,
-                window_ms: 60_000,
-            });
+            request.rate = Some(RateLimit::sliding(5, 60_000));
             request.chain = vec![agent()];
         })
         .await;
@@ -81,10 +78,7 @@ async fn what_is_stored_above_a_limit_counts_as_the_limit_and_is_reported() {
     };
     assert_eq!(tools.len(), PATTERNS_MAX);
     assert_eq!(seen.expires_at, seen.created_at.plus_ms(TIME_LIMIT_MS_MAX));
-    let rate = RateLimit {
-        limit: CALLS_MAX,
-        window_ms: RATE_WINDOW_MS_MAX,
-    };
+    let rate = RateLimit::sliding(CALLS_MAX, RATE_WINDOW_MS_MAX);
     assert_eq!(seen.rate, Some(rate));
     assert_eq!(seen.budget.calls.limit, Some(CALLS_MAX));
     assert_eq!(seen.budget.tokens.limit, Some(AMOUNT_MAX));

@@ -171,9 +171,8 @@ fn create(random: &mut Random, name: &str) -> Create {
         tokens: maybe(random, |random| number(random, 60)),
         cost_micros: maybe(random, |random| number(random, 60)),
     };
-    request.rate = maybe(random, |random| RateLimit {
-        limit: number(random, 5),
-        window_ms: 10 * SECOND,
+    request.rate = maybe(random, |random| {
+        RateLimit::sliding(number(random, 5), 10 * SECOND)
     });
     request
 }

@@ -298,7 +298,10 @@ impl State {
 
     /// The window counted in 64 parts, from the times of all calls.
     fn check_rate(&self, calls: u64, now: Millis) -> Result<(), Refused> {
-        let Some(RateLimit { limit, window_ms }) = self.asked.rate else {
+        let Some(RateLimit {
+            limit, window_ms, ..
+        }) = self.asked.rate
+        else {
             return Ok(());
         };
         let part = |time: Millis| time.get() / window_ms.div_ceil(63);
