@@ -165,6 +165,14 @@ pub(crate) const TABLE: &[Row] = &[
         ..NOTHING
     },
     Row {
+        name: "windlass-stash",
+        floor: Floor::Part,
+        imports: &["windlass-core", "windlass-store"],
+        in_tests: &["windlass-store-memory", "windlass-store-testing"],
+        blind_to: &[Runtime, Driver, Http, Terminal, Calendar],
+        ..NOTHING
+    },
+    Row {
         name: "windlass",
         floor: Floor::Facade,
         imports: &["windlass-core", "windlass-store", "windlass-session"],

@@ -1,0 +1,19 @@
+//! Scratch data that the calls of one agent session share.
+
+pub mod config;
+pub mod error;
+mod key;
+pub mod limits;
+mod metadata;
+mod request;
+mod rules;
+mod value;
+
+pub use config::{Config, Quota};
+pub use error::{Problem, QuotaMeter, StashError, StepError};
+pub use key::Key;
+pub use metadata::{Entry, Figures, Metadata, Usage};
+pub use request::{
+    Answer, Condition, Increment, KeyPage, KeyQuery, Number, Operation, Put, Removed,
+};
+pub use value::Value;
