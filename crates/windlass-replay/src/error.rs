@@ -77,18 +77,28 @@ pub enum ReadError {
         source: serde_json::Error,
     },
     /// JSON, but of none of the formats.
-    #[error("the runs in `{}` are in none of the formats `tau-bench`, `intercode`", path.display())]
+    #[error("the runs in `{}` are in none of the formats {}", path.display(), Format::LIST)]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
     /// The format asked for keeps its runs differently.
-    #[error("`{}` is not in the format `{format}`", path.display())]
+    #[error("`{}` is not in the format `{format}`, which is {}", path.display(), format.shape())]
     WrongShape {
         /// The file.
         path: PathBuf,
         /// The format asked for.
         format: Format,
+    },
+    /// What holds the runs of the format together is damaged.
+    #[error("`{}` does not have the form of `{format}`, which is {}", path.display(), format.shape())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: Format,
+        /// What is wrong with it.
+        source: serde_json::Error,
     },
     /// An array or object of nothing.
     #[error("there is no run in `{}`", path.display())]
@@ -97,23 +107,27 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// Runs of several formats in one file.
-    #[error("run {index} of `{}` is in the format `{found}`, not `{expected}` like the first", path.display())]
+    #[error("{} {index} of `{}` is in the format `{found}`, not `{expected}` like the first", expected.part(), path.display())]
     Mixed {
         /// The file.
         path: PathBuf,
-        /// The run's place, counted from 0.
+        /// The place of the run, or of what the first format has there,
+        /// counted from 0.
         index: u64,
         /// The format of the first run.
         expected: Format,
         /// The format of this one.
         found: Format,
     },
-    /// One run cannot be read.
-    #[error("cannot read run {index} of `{}`", path.display())]
+    /// One run, or a part of one, cannot be read.
+    #[error("cannot read {} {index} of `{}`", format.part(), path.display())]
     Run {
         /// The file.
         path: PathBuf,
-        /// The run's place, counted from 0.
+        /// Its format.
+        format: Format,
+        /// The run's place, counted from 0; where the format's runs have
+        /// several elements of the file, the element's.
         index: u64,
         /// What is wrong with it.
         source: RunError,
@@ -181,8 +195,24 @@ pub enum RunError {
         length: usize,
     },
     /// A tool has a name that no session could allow.
-    #[error("the name of a tool cannot be used")]
-    Tool(#[source] Problem),
+    #[error("the tool of call {call} cannot be used")]
+    Tool {
+        /// The call, counted from 1.
+        call: usize,
+        /// What is wrong with the name.
+        source: Problem,
+    },
+    /// One event of it cannot be read.
+    #[error("cannot read event {event}")]
+    Event {
+        /// The event's place, counted from 0.
+        event: usize,
+        /// What is wrong with it.
+        source: Box<RunError>,
+    },
+    /// Something among the events that is none.
+    #[error("it is neither an action nor an observation")]
+    NoEvent,
     /// A tool's message answers no call before it.
     #[error("message {message} answers a tool call that nobody made")]
     AnswerWithoutCall {

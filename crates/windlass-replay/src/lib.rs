@@ -35,13 +35,14 @@
 //! # }
 //! ```
 
+mod conversation;
 mod document;
 mod entries;
 mod error;
 mod failure;
 mod files;
 mod format;
-mod intercode;
+mod formats;
 mod json;
 pub mod limits;
 mod model;
@@ -52,17 +53,18 @@ mod replay;
 mod report;
 mod restrict;
 mod standing;
-mod tau_bench;
+mod times;
 mod verify;
 mod volume;
 
 pub use error::{ReadError, RunError};
 pub use failure::ReplayError;
 pub use format::{Format, UnknownFormatName};
-pub use model::{Recording, Run, Source, Step};
+pub use model::{Message, Parent, Recording, Run, Source, Step};
 pub use observe::{Observer, Outcome, StepDone};
 pub use reading::ReadOptions;
 pub use replay::{Replay, ReplayOptions};
 pub use report::{Report, RunReport};
 pub use restrict::{NotAPercentage, NotATool, Percent, Restrictions, Withhold};
+pub use times::Times;
 pub use verify::Difference;

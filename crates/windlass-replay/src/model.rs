@@ -7,6 +7,7 @@ use windlass::core::AgentId;
 use windlass::session::Name;
 
 use crate::Format;
+use crate::times::Times;
 
 /// Recorded runs in the order of their files and of their places in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,11 +47,14 @@ pub struct Run {
     pub key: String,
     /// Who ran.
     pub agent: AgentId,
+    /// The run that delegated to this one, if the record has sub-agents.
+    pub parent: Option<Parent>,
     /// How many tool calls the run was allowed, if the record says.
     pub calls_budget: Option<u64>,
-    /// The conversation, each message as compact JSON with its keys in the
-    /// order in which they were recorded.
-    pub messages: Vec<String>,
+    /// When it began and made its calls.
+    pub times: Times,
+    /// What was said, in the order of its first appearance.
+    pub messages: Vec<Message>,
     /// The tool calls, in order.
     pub steps: Vec<Step>,
 }
@@ -63,6 +67,19 @@ impl Run {
     pub fn id(&self) -> String {
         let digest = &self.source.digest[..16];
         format!("{}:{digest}:{}", self.source.format, self.key)
+    }
+
+    /// The id of call `number`, counted from 1: as recorded, or `call-NUMBER`
+    /// where the format has none. Models use an id more than once, so it need
+    /// not be the only one of its run.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such call.
+    #[must_use]
+    pub fn call_id(&self, number: usize) -> String {
+        let recorded = self.steps[number - 1].call.clone();
+        recorded.unwrap_or_else(|| format!("call-{number}"))
     }
 
     /// How often each tool is called, by name.
@@ -87,16 +104,40 @@ impl Run {
     }
 }
 
+/// Where a run was delegated from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The key of the run that delegated; it is in the same file, before this
+    /// one.
+    pub key: String,
+    /// The call of that run which did it, counted from 1.
+    pub step: usize,
+}
+
+/// One message, as part of one or several conversations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Compact JSON with its keys in the order in which they were recorded.
+    pub text: String,
+    /// The place of the message before it; `None` if it is the first. As a
+    /// rule that is the place before its own, but a search goes back and
+    /// continues from earlier messages, and some agents shorten old ones.
+    pub after: Option<usize>,
+}
+
 /// One tool call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The tool.
     pub tool: Name,
+    /// The call's id as recorded, if the format has one; see [`Run::call_id`].
+    pub call: Option<String>,
     /// What it was called with, as recorded.
     pub arguments: String,
-    /// What it answered; `None` if the record ends before that.
+    /// What it answered; `None` if the record ends before that or nothing was
+    /// answered.
     pub output: Option<String>,
-    /// How many messages the conversation has once the call is answered, or
-    /// made if it never was.
-    pub messages: usize,
+    /// The place of the last message of the conversation as it was once the
+    /// call was answered, or made if it never was.
+    pub last_message: usize,
 }

@@ -1,20 +1,15 @@
 //! The names and times a replay gives: functions of source, run and step, and
 //! of nothing else.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use windlass::SystemEnv;
 use windlass::core::{BoxFuture, Env, Millis, OperationId, RandomError, SessionId};
 
-use crate::limits::STEP_MS;
 use crate::model::Run;
-
-/// When the first run of every source begins: 2024-01-01T00:00:00Z.
-const BEGINNING: Millis = Millis::new(1_704_067_200_000);
-/// How much later the next run of a source begins.
-const RUN_MS: u64 = 60_000;
+use crate::times::Times;
 
 /// The names under which one run is stored.
 #[derive(Clone, Debug)]
@@ -70,8 +65,8 @@ impl Names {
 /// run write the same. Fit for nothing else.
 #[derive(Debug)]
 pub(crate) struct RunEnv {
-    created: Millis,
-    step: AtomicU64,
+    times: Times,
+    step: AtomicUsize,
     seed: String,
     system: SystemEnv,
 }
@@ -79,8 +74,8 @@ pub(crate) struct RunEnv {
 impl RunEnv {
     pub(crate) fn new(run: &Run) -> Self {
         Self {
-            created: BEGINNING.plus_ms(run.index.saturating_mul(RUN_MS)),
-            step: AtomicU64::new(0),
+            times: run.times.clone(),
+            step: AtomicUsize::new(0),
             seed: run.id(),
             system: SystemEnv::new(),
         }
@@ -88,18 +83,13 @@ impl RunEnv {
 
     /// Moves time to step `number`; 0 is the run's beginning.
     pub(crate) fn enter(&self, number: usize) {
-        let number = u64::try_from(number).unwrap_or(u64::MAX);
         self.step.store(number, Ordering::Relaxed);
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        self.step.load(Ordering::Relaxed).saturating_mul(STEP_MS)
     }
 }
 
 impl Env for RunEnv {
     fn now(&self) -> Millis {
-        self.created.plus_ms(self.elapsed_ms())
+        self.times.at(self.step.load(Ordering::Relaxed))
     }
 
     fn monotonic(&self) -> Duration {
@@ -146,7 +136,9 @@ mod tests {
             index: 2,
             key: key.to_owned(),
             agent: "agent".parse().unwrap(),
+            parent: None,
             calls_budget: None,
+            times: Times::derived(2),
             messages: Vec::new(),
             steps: Vec::new(),
         }

@@ -7,7 +7,7 @@ use crate::model::{Recording, Run};
 impl Recording {
     /// What it takes to store the whole conversation anew after every step:
     /// the sum, over all tool calls, of the compact JSON array of the
-    /// messages up to and including the call's answer.
+    /// messages of its conversation up to and including the call's answer.
     #[must_use]
     pub fn full_snapshot_bytes(&self) -> u64 {
         self.runs.iter().map(full_snapshot_bytes).sum()
@@ -21,21 +21,21 @@ impl Recording {
             .runs
             .iter()
             .flat_map(|run| &run.messages)
-            .map(String::as_str)
+            .map(|message| message.text.as_str())
             .collect();
         messages.into_iter().map(length).sum()
     }
 }
 
 fn full_snapshot_bytes(run: &Run) -> u64 {
-    // The array of the first n messages: a bracket, and each message with a
-    // comma or the closing bracket behind it.
-    let arrays = run.messages.iter().scan(1, |bytes, message| {
-        *bytes += length(message) + 1;
-        Some(*bytes)
-    });
-    let arrays: Vec<u64> = arrays.collect();
-    run.steps.iter().map(|step| arrays[step.messages - 1]).sum()
+    // The array of a conversation up to each message: a bracket, and every
+    // message with a comma or the closing bracket behind it.
+    let mut arrays: Vec<u64> = Vec::with_capacity(run.messages.len());
+    for message in &run.messages {
+        let before = message.after.map_or(1, |place| arrays[place]);
+        arrays.push(before + length(&message.text) + 1);
+    }
+    run.steps.iter().map(|step| arrays[step.last_message]).sum()
 }
 
 fn length(text: &str) -> u64 {

@@ -152,7 +152,7 @@ fn a_file_that_holds_no_runs_is_refused_with_its_reason() {
         ),
         (
             b"[{\"messages\": []}]",
-            "the runs in `PATH` are in none of the formats `tau-bench`, `intercode`",
+            "the runs in `PATH` are in none of the formats `tau-bench`, `tau2`, `intercode`, `swe-agent`, `openhands`, `reflexion`, `toolbench`, `autogen`",
         ),
     ];
     for (content, expected) in table {
@@ -188,7 +188,7 @@ fn a_run_that_is_wrong_is_named_by_its_place() {
         ),
         (
             chat(&call("")),
-            "cannot read run 1 of `PATH`: the name of a tool cannot be used: must not be empty",
+            "cannot read run 1 of `PATH`: the tool of call 1 cannot be used: must not be empty",
         ),
         (
             chat(r#"{"role": "tool", "tool_call_id": "a", "content": "x"}"#),
@@ -227,7 +227,7 @@ fn a_format_that_was_asked_for_is_not_guessed_around() {
     assert_eq!(
         (said.as_str(), kind),
         (
-            "`PATH` is not in the format `intercode`",
+            "`PATH` is not in the format `intercode`, which is an object of runs, each with `turn_history`",
             ErrorKind::Invalid
         )
     );

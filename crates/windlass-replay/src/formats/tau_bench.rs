@@ -3,31 +3,30 @@
 //! A run is one try at one task: its key is `TASK.TRIAL`. Its conversation is
 //! a list of OpenAI's chat messages. An assistant's message makes any number
 //! of calls; a tool's message answers one of them, named by the call's id.
-//! Ids are not unique within a run (models make them up anew), so an answer
-//! belongs to the earliest call of its id that has none yet. The format knows
-//! no budget.
+//! The format knows no budget, no times and no sub-agents.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::conversation::Conversation;
 use crate::error::RunError;
+use crate::formats::calls::Calls;
+use crate::formats::{Content, checked_agent};
 use crate::json;
-use crate::model::Step;
-use crate::reading::{Content, checked_agent, checked_tool};
 
 /// Reads one element of the file's array.
 pub(crate) fn read(raw: &RawValue) -> Result<Content, RunError> {
     let entry: Entry<'_> = serde_json::from_str(raw.get())?;
-    let mut conversation = Conversation::default();
+    let mut reader = Reader::default();
     for message in &entry.traj {
-        conversation.take(message)?;
+        reader.take(message)?;
     }
+    let key = format!("{}.{}", entry.task_id, entry.trial);
     Ok(Content {
-        key: format!("{}.{}", entry.task_id, entry.trial),
         agent: checked_agent(entry.agent)?,
-        calls_budget: None,
-        messages: conversation.messages,
-        steps: conversation.steps,
+        messages: reader.conversation.into_messages(),
+        steps: reader.calls.steps,
+        ..Content::new(key)
     })
 }
 
@@ -66,54 +65,25 @@ struct Function<'a> {
 
 /// What has been read of a conversation.
 #[derive(Default)]
-struct Conversation {
-    messages: Vec<String>,
-    steps: Vec<Step>,
-    /// Calls that wait for their answer: id and place in `steps`.
-    open: Vec<(Option<String>, usize)>,
+struct Reader {
+    conversation: Conversation,
+    calls: Calls,
 }
 
-impl Conversation {
+impl Reader {
     fn take(&mut self, raw: &RawValue) -> Result<(), RunError> {
-        let place = self.messages.len();
-        self.messages.push(json::compact(raw)?);
+        let place = self.conversation.push(json::compact(raw)?);
         let message: Message<'_> = serde_json::from_str(raw.get())?;
         for call in message.tool_calls.into_iter().flatten() {
-            self.call(call)?;
+            let arguments = json::text(call.function.arguments)?.unwrap_or_default();
+            self.calls
+                .make(call.id, call.function.name, arguments, place)?;
         }
         if message.role == "tool" {
             let output = message.content.map(json::text).transpose()?.flatten();
-            self.answer(place, message.tool_call_id.as_deref(), output)?;
+            let (id, output) = (message.tool_call_id, output.unwrap_or_default());
+            self.calls.answer(id.as_deref(), output, place)?;
         }
-        Ok(())
-    }
-
-    fn call(&mut self, call: Call<'_>) -> Result<(), RunError> {
-        self.open.push((call.id, self.steps.len()));
-        self.steps.push(Step {
-            tool: checked_tool(call.function.name)?,
-            arguments: json::text(call.function.arguments)?.unwrap_or_default(),
-            output: None,
-            messages: self.messages.len(),
-        });
-        Ok(())
-    }
-
-    fn answer(
-        &mut self,
-        place: usize,
-        id: Option<&str>,
-        output: Option<String>,
-    ) -> Result<(), RunError> {
-        let waiting = self
-            .open
-            .iter()
-            .position(|(call, _)| id.is_none() || call.as_deref() == id);
-        let waiting = waiting.ok_or(RunError::AnswerWithoutCall { message: place })?;
-        let (_, step) = self.open.remove(waiting);
-        let step = &mut self.steps[step];
-        step.output = Some(output.unwrap_or_default());
-        step.messages = self.messages.len();
         Ok(())
     }
 }
@@ -147,7 +117,13 @@ mod tests {
     fn outputs(content: &Content) -> Vec<(&str, Option<&str>, usize)> {
         let steps = content.steps.iter();
         steps
-            .map(|step| (step.tool.as_str(), step.output.as_deref(), step.messages))
+            .map(|step| {
+                (
+                    step.tool.as_str(),
+                    step.output.as_deref(),
+                    step.last_message,
+                )
+            })
             .collect()
     }
 
@@ -159,10 +135,10 @@ mod tests {
         assert_eq!(content.key, "7.2");
         assert_eq!(content.calls_budget, None);
         assert_eq!(
-            content.messages[0],
+            content.messages[0].text,
             "{\"role\":\"user\",\"content\":\"hello\"}"
         );
-        assert_eq!(outputs(&content), [("search", Some("found"), 3)]);
+        assert_eq!(outputs(&content), [("search", Some("found"), 2)]);
         assert_eq!(content.steps[0].arguments, "{}");
     }
 
@@ -173,7 +149,7 @@ mod tests {
         let content = run(&[first, second].concat().join(",")).unwrap();
         assert_eq!(
             outputs(&content),
-            [("search", Some("one"), 2), ("book", Some("two"), 4)]
+            [("search", Some("one"), 1), ("book", Some("two"), 3)]
         );
     }
 
@@ -183,14 +159,14 @@ mod tests {
         let content = run(&[both, answer("b", "booked"), answer("a", "found")].join(",")).unwrap();
         assert_eq!(
             outputs(&content),
-            [("search", Some("found"), 3), ("book", Some("booked"), 2)]
+            [("search", Some("found"), 2), ("book", Some("booked"), 1)]
         );
     }
 
     #[test]
     fn a_call_that_was_never_answered_is_a_step_without_output() {
         let content = run(&calls(&[("a", "search")])).unwrap();
-        assert_eq!(outputs(&content), [("search", None, 1)]);
+        assert_eq!(outputs(&content), [("search", None, 0)]);
     }
 
     #[test]
@@ -209,6 +185,6 @@ mod tests {
         let error = run(&calls(&[("a", "search*")]))
             .err()
             .map(|error| error.to_string());
-        assert_eq!(error.as_deref(), Some("the name of a tool cannot be used"));
+        assert_eq!(error.as_deref(), Some("the tool of call 1 cannot be used"));
     }
 }

@@ -8,16 +8,17 @@
 //!
 //! The record keeps no messages. The conversation is taken to be the query
 //! (`user`), then for each turn the action (`assistant`) and the observation
-//! (`tool`), as objects of `role` and `content`.
+//! (`tool`), as objects of `role` and `content`. There are no ids of calls,
+//! no times and no sub-agents.
 
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::conversation::Conversation;
 use crate::error::RunError;
+use crate::formats::{Content, checked_agent, checked_tool, message};
 use crate::json;
 use crate::model::Step;
-use crate::reading::{Content, checked_agent, checked_tool};
 
 /// Reads one member of the file's object.
 pub(crate) fn read(key: &str, raw: &RawValue) -> Result<Content, RunError> {
@@ -33,33 +34,28 @@ pub(crate) fn read(key: &str, raw: &RawValue) -> Result<Content, RunError> {
             observations,
         });
     }
-    let tool = checked_tool(entry.environment)?;
-    let mut messages = vec![message("user", &entry.query)];
+    let tool = checked_tool(entry.environment, &[])?;
+    let mut conversation = Conversation::default();
+    conversation.push(message("user", &entry.query));
     let mut steps = Vec::with_capacity(actions.len());
     for (arguments, observation) in actions.into_iter().zip(observations) {
         let output = json::text(observation)?.unwrap_or_default();
-        messages.extend([message("assistant", &arguments), message("tool", &output)]);
-        let tool = tool.clone();
+        conversation.push(message("assistant", &arguments));
         steps.push(Step {
-            tool,
+            tool: tool.clone(),
+            call: None,
             arguments,
+            last_message: conversation.push(message("tool", &output)),
             output: Some(output),
-            messages: messages.len(),
         });
     }
-    let calls_budget = entry.summary.and_then(|summary| summary.turns_max);
-    let agent = checked_agent(entry.agent)?;
     Ok(Content {
-        key: key.to_owned(),
-        agent,
-        calls_budget,
-        messages,
+        agent: checked_agent(entry.agent)?,
+        calls_budget: entry.summary.and_then(|summary| summary.turns_max),
+        messages: conversation.into_messages(),
         steps,
+        ..Content::new(key.to_owned())
     })
-}
-
-fn message(role: &str, content: &str) -> String {
-    json!({ "role": role, "content": content }).to_string()
 }
 
 #[derive(Deserialize)]
@@ -122,8 +118,9 @@ mod tests {
             "{\"role\":\"assistant\",\"content\":\"ls\"}",
             "{\"role\":\"tool\",\"content\":\"a\\n\"}",
         ];
-        assert_eq!(content.messages, expected);
-        assert_eq!(content.steps[0].messages, 3);
+        let texts = content.messages.iter().map(|message| &message.text);
+        assert_eq!(texts.collect::<Vec<_>>(), expected);
+        assert_eq!(content.steps[0].last_message, 2);
     }
 
     #[test]
