@@ -1,9 +1,11 @@
 //! Names of entries.
 
-use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +14,8 @@ use crate::limits::KEY_CHARS_MAX;
 
 /// The name of an entry: 1 to 256 characters of `A-Z a-z 0-9 _ - . :`.
 ///
-/// Keys sort by their bytes. Cloning shares the text.
+/// Keys sort by their bytes. Cloning shares the text. Making one from text
+/// costs a copy and a hash; whoever uses a key often keeps it.
 ///
 /// ```
 /// use windlass_core::Coded;
@@ -23,20 +26,94 @@ use crate::limits::KEY_CHARS_MAX;
 /// assert_eq!("no/slash".parse::<Key>().unwrap_err().code(), "invalid_key");
 /// # Ok::<(), windlass_stash::StashError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Key(Arc<str>);
+pub struct Key {
+    text: Arc<str>,
+    hash: u64,
+}
+
+/// What a process mixes into the hashes of its keys, so that nobody can choose
+/// keys that collide.
+static SEED: OnceLock<RandomState> = OnceLock::new();
 
 impl Key {
+    fn new(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            hash: SEED.get_or_init(RandomState::new).hash_one(text),
+        }
+    }
+
+    /// Where the keys with a prefix begin in the order of keys. May be no key
+    /// itself.
+    pub(crate) fn bound(prefix: &str) -> Self {
+        Self::new(prefix)
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Its length in bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        u64::try_from(self.0.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.text.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Its hash, which is another in each process.
+    pub(crate) const fn hash_code(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl PartialEq for Key {
+    /// Clones of one key are equal without a look at the text.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// A map by key that does not hash its keys again.
+pub(crate) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<Hashed>>;
+
+/// Passes on the hash that a key carries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a key hashes to one number");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -74,7 +151,7 @@ impl FromStr for Key {
     /// than 256 allowed characters.
     fn from_str(text: &str) -> Result<Self, StashError> {
         check(text)?;
-        Ok(Self(text.into()))
+        Ok(Self::new(text))
     }
 }
 
@@ -83,7 +160,7 @@ impl TryFrom<String> for Key {
 
     fn try_from(text: String) -> Result<Self, StashError> {
         check(&text)?;
-        Ok(Self(text.into()))
+        Ok(Self::new(&text))
     }
 }
 
@@ -97,24 +174,18 @@ impl TryFrom<&str> for Key {
 
 impl From<Key> for String {
     fn from(key: Key) -> Self {
-        key.0.as_ref().to_owned()
-    }
-}
-
-impl Borrow<str> for Key {
-    fn borrow(&self) -> &str {
-        &self.0
+        key.text.as_ref().to_owned()
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({})", self.0)
+        write!(f, "Key({})", self.text)
     }
 }

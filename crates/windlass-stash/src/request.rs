@@ -91,6 +91,18 @@ pub enum Operation {
     Increment(Increment),
 }
 
+impl Operation {
+    /// Which key it is about.
+    #[must_use]
+    pub const fn key(&self) -> &Key {
+        match self {
+            Self::Get(key) | Self::Delete(key) | Self::Touch { key, .. } => key,
+            Self::Put(put) => &put.key,
+            Self::Increment(request) => &request.key,
+        }
+    }
+}
+
 /// What one operation of an atomic step answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

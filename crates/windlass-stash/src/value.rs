@@ -58,8 +58,7 @@ impl Value {
     pub fn within<T: Serialize + ?Sized>(value: &T, max: u64) -> Result<Self, StashError> {
         let mut writer = Bounded::new(SCRATCH.take(), max);
         serde_json::to_writer(&mut writer, value).map_err(invalid)?;
-        let size = writer.length;
-        if size > max {
+        if let Some(size) = writer.too_large {
             return Err(StashError::ValueTooLarge { size, max });
         }
         let text = str::from_utf8(&writer.bytes).map_err(invalid)?;
@@ -109,7 +108,7 @@ impl Value {
     /// Its length as compact JSON, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        u64::try_from(self.0.len()).unwrap_or(u64::MAX)
+        length(self.0.len())
     }
 }
 
@@ -149,11 +148,13 @@ fn compact(json: &str) -> String {
     text
 }
 
-/// Keeps what is written while it is no longer than `max`, and counts all.
+/// Keeps what is written while it is no longer than `max`, and from then on
+/// only counts.
 struct Bounded {
     bytes: Vec<u8>,
-    length: u64,
-    max: u64,
+    max: usize,
+    /// Length of what was written, once that is too much.
+    too_large: Option<u64>,
 }
 
 impl Bounded {
@@ -161,10 +162,23 @@ impl Bounded {
         bytes.clear();
         Self {
             bytes,
-            length: 0,
-            max,
+            max: usize::try_from(max).unwrap_or(usize::MAX),
+            too_large: None,
         }
     }
+
+    #[cold]
+    fn count(&mut self, more: usize) {
+        let before = self.too_large.unwrap_or_else(|| length(self.bytes.len()));
+        self.too_large = Some(before.saturating_add(length(more)));
+        // Full for ever: nothing fits into no room.
+        self.bytes = Vec::new();
+        self.max = 0;
+    }
+}
+
+fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 impl Write for Bounded {
@@ -175,12 +189,10 @@ impl Write for Bounded {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.length = self.length.saturating_add(more);
-        if self.length <= self.max {
+        if bytes.len() <= self.max - self.bytes.len() {
             self.bytes.extend_from_slice(bytes);
         } else {
-            self.bytes = Vec::new();
+            self.count(bytes.len());
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::ops::Bound;
 
 use windlass_core::{GroupId, Millis};
 
-use crate::key::Key;
+use crate::key::{Key, KeyMap};
 use crate::metadata::{Figures, Metadata, Usage};
 
 use super::Change;
@@ -41,7 +41,7 @@ impl Held {
 pub(crate) struct Index {
     places: Vec<Option<Held>>,
     free: Vec<Place>,
-    by_key: HashMap<Key, Place>,
+    by_key: KeyMap<Place>,
     by_name: BTreeMap<Key, Place>,
     order: BTreeSet<(Millis, Place)>,
     lapsed: BTreeSet<(Millis, Place)>,
@@ -118,10 +118,10 @@ impl Index {
     /// The entries from a name on, in the order of their names.
     pub(super) fn names_from<'a>(
         &'a self,
-        start: Bound<&str>,
+        start: Bound<&Key>,
         now: Millis,
     ) -> impl Iterator<Item = (&'a Key, &'a Metadata)> {
-        let range = self.by_name.range::<str, _>((start, Bound::Unbounded));
+        let range = self.by_name.range::<Key, _>((start, Bound::Unbounded));
         range.filter_map(move |(key, place)| {
             let held = self.held_at(*place);
             let live = !held.lapsed && !held.metadata.is_expired(now);

@@ -95,9 +95,10 @@ impl Index {
     pub(crate) fn keys(&self, call: &Call<'_>, query: &KeyQuery) -> Result<KeyPage, StashError> {
         query.check()?;
         let prefix = query.prefix.as_str();
+        let first = Key::bound(prefix);
         let start = match &query.after {
-            Some(after) if after.as_str() >= prefix => Bound::Excluded(after.as_str()),
-            _ => Bound::Included(prefix),
+            Some(after) if *after >= first => Bound::Excluded(after),
+            _ => Bound::Included(&first),
         };
         let mut visible = self
             .names_from(start, call.now)

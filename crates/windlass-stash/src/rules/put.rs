@@ -206,15 +206,17 @@ impl Index {
     /// have noticed enough of them.
     fn take_back(&mut self, call: &Call<'_>, key: &Key, new: Figures, changes: &mut Vec<Change>) {
         let config = call.config;
-        loop {
+        let roomy = |sum: Figures| {
+            sum.keys <= config.keys_max
+                && sum.value_bytes <= config.total_bytes_max
+                && sum.charged_bytes <= config.charged_max()
+        };
+        // Mostly there is room even beside what will be replaced.
+        while !roomy(self.held().plus(new)) {
             let own = self.find_held(key).map_or_else(Figures::default, |held| {
                 Figures::of(key, held.group.as_ref(), held.size)
             });
-            let sum = self.held().minus(own).plus(new);
-            let fits = sum.keys <= config.keys_max
-                && sum.value_bytes <= config.total_bytes_max
-                && sum.charged_bytes <= config.charged_max();
-            if fits {
+            if roomy(self.held().minus(own).plus(new)) {
                 return;
             }
             let Some(expired) = self.first_lapsed(Some(key)) else {

@@ -1,0 +1,123 @@
+//! What is told of each operation to whoever watches.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_core::{Coded, Env, GroupId};
+
+use crate::key::Key;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verb {
+    /// A put, on whatever condition.
+    Put,
+    /// A read of one entry.
+    Get,
+    /// A deletion of one entry.
+    Delete,
+    /// A new deadline for one entry.
+    Touch,
+    /// An addition to a number.
+    Increment,
+    /// A listing.
+    Keys,
+    /// An atomic step that was refused as a whole; otherwise each of its
+    /// operations is told by itself.
+    Step,
+    /// A removal of a group's entries.
+    Clear,
+    /// A removal of expired entries.
+    Reap,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It did what was asked.
+    Done,
+    /// There was no such entry.
+    Absent,
+    /// It was refused, with this error code.
+    Refused(&'static str),
+}
+
+/// One operation. Never shows a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// What was asked for.
+    pub verb: Verb,
+    /// Of which key, where it is one key.
+    pub key: Option<&'a Key>,
+    /// The caller's group.
+    pub group: Option<&'a GroupId>,
+    /// Bytes of the value that was put or read, or of all that were removed.
+    pub size: Option<u64>,
+    /// How long it took, of the whole step for an operation of one.
+    pub duration: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Hears of every operation after it has ended.
+///
+/// It is called on the caller's thread, when no lock is held: a slow one
+/// delays that caller and nobody else. If it panics, the operation's answer
+/// and the stash are what they would have been without it.
+pub trait Audit: Send + Sync {
+    /// Hears of one operation.
+    fn record(&self, event: &Event<'_>);
+}
+
+/// Whoever listens, if anybody does. Without a listener nothing is measured.
+#[derive(Clone, Default)]
+pub(crate) struct Ear(Option<Arc<dyn Audit>>);
+
+impl std::fmt::Debug for Ear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Ear(listens)"
+        } else {
+            "Ear(deaf)"
+        })
+    }
+}
+
+impl Ear {
+    pub(crate) fn new(audit: Arc<dyn Audit>) -> Self {
+        Self(Some(audit))
+    }
+
+    /// Begins to measure, if anybody listens.
+    pub(crate) fn start(&self, env: &dyn Env) -> Started {
+        Started(self.0.as_ref().map(|_| env.monotonic()))
+    }
+
+    /// How long it took since `started`; `None` if nobody wants to know.
+    pub(crate) fn elapsed(&self, env: &dyn Env, started: Started) -> Option<Duration> {
+        Some(env.monotonic().saturating_sub(started.0?))
+    }
+
+    /// Tells of an operation.
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        let Some(audit) = &self.0 else { return };
+        // A listener's panic is its own affair.
+        let _ = catch_unwind(AssertUnwindSafe(|| audit.record(event)));
+    }
+}
+
+/// When an operation began, if anybody listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Started(Option<Duration>);
+
+/// How an operation ended whose answer says whether there was an entry.
+pub(crate) fn outcome<T, E: Coded>(answer: &Result<T, E>, found: impl Fn(&T) -> bool) -> Outcome {
+    match answer {
+        Ok(answer) if found(answer) => Outcome::Done,
+        Ok(_) => Outcome::Absent,
+        Err(error) => Outcome::Refused(error.code()),
+    }
+}
