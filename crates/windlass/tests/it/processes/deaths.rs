@@ -2,6 +2,7 @@
 //! it was acknowledged is there, none is there by half, and budgets add up.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 
 use tempfile::TempDir;
 use windlass::Windlass;
@@ -199,8 +200,10 @@ pub(super) async fn play_mortal(engine: Windlass) {
 }
 
 async fn work(engine: Windlass, worker: u64) {
-    // No two workers of any two processes draw the same operation ids.
-    let mut random = Random(worker + (u64::from(std::process::id()) << 32));
+    // No two workers of any two processes draw the same operation ids. The
+    // number of a process would not do: thousands of kills later it is given
+    // out again.
+    let mut random = Random(RandomState::new().hash_one(worker));
     loop {
         let open = sessions_of(&engine, worker, Some(Status::Active)).await;
         let id = match open.into_iter().next() {
