@@ -7,6 +7,7 @@ use std::time::Duration;
 use windlass_core::{Coded, Env, GroupId};
 
 use crate::key::Key;
+use crate::request::{Answer, Operation};
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,20 @@ pub enum Verb {
     Clear,
     /// A removal of expired entries.
     Reap,
+}
+
+impl Verb {
+    /// What an operation of a step asks for.
+    #[cfg(feature = "durable")]
+    pub(crate) const fn of(operation: &Operation) -> Self {
+        match operation {
+            Operation::Get(_) => Self::Get,
+            Operation::Put(_) => Self::Put,
+            Operation::Delete(_) => Self::Delete,
+            Operation::Touch { .. } => Self::Touch,
+            Operation::Increment(_) => Self::Increment,
+        }
+    }
 }
 
 /// How an operation ended.
@@ -101,6 +116,28 @@ impl Ear {
         Some(env.monotonic().saturating_sub(started.0?))
     }
 
+    /// Tells of an operation that began at `started`, if anybody listens.
+    pub(crate) fn tell_of<'a>(
+        &self,
+        env: &dyn Env,
+        group: Option<&GroupId>,
+        started: Started,
+        told: impl FnOnce() -> Told<'a>,
+    ) {
+        let Some(duration) = self.elapsed(env, started) else {
+            return;
+        };
+        let told = told();
+        self.tell(&Event {
+            verb: told.verb,
+            key: told.key,
+            group,
+            size: told.size,
+            duration,
+            outcome: told.outcome,
+        });
+    }
+
     /// Tells of an operation.
     pub(crate) fn tell(&self, event: &Event<'_>) {
         let Some(audit) = &self.0 else { return };
@@ -113,11 +150,55 @@ impl Ear {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Started(Option<Duration>);
 
+impl Started {
+    /// Whether anybody listens.
+    pub(crate) const fn is_measured(self) -> bool {
+        self.0.is_some()
+    }
+}
+
 /// How an operation ended whose answer says whether there was an entry.
 pub(crate) fn outcome<T, E: Coded>(answer: &Result<T, E>, found: impl Fn(&T) -> bool) -> Outcome {
     match answer {
         Ok(answer) if found(answer) => Outcome::Done,
         Ok(_) => Outcome::Absent,
         Err(error) => Outcome::Refused(error.code()),
+    }
+}
+
+/// What is told of an operation, but for who made it and how long it took.
+pub(crate) struct Told<'a> {
+    pub(crate) verb: Verb,
+    pub(crate) key: Option<&'a Key>,
+    pub(crate) size: Option<u64>,
+    pub(crate) outcome: Outcome,
+}
+
+impl<'a> Told<'a> {
+    /// One operation of a step that was granted.
+    pub(crate) fn of(operation: &'a Operation, answer: &Answer) -> Self {
+        let found = |found: bool| {
+            if found {
+                Outcome::Done
+            } else {
+                Outcome::Absent
+            }
+        };
+        let (verb, size, outcome) = match answer {
+            Answer::Entry(entry) => {
+                let size = entry.as_ref().map(|entry| entry.metadata.size);
+                (Verb::Get, size, found(entry.is_some()))
+            }
+            Answer::Stored(metadata) => (Verb::Put, Some(metadata.size), Outcome::Done),
+            Answer::Deleted(deleted) => (Verb::Delete, None, found(*deleted)),
+            Answer::Touched(touched) => (Verb::Touch, None, found(touched.is_some())),
+            Answer::Number(number) => (Verb::Increment, Some(number.metadata.size), Outcome::Done),
+        };
+        Self {
+            verb,
+            key: Some(operation.key()),
+            size,
+            outcome,
+        }
     }
 }

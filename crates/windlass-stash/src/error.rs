@@ -1,10 +1,12 @@
 //! Every way in which a stash operation can fail.
 
 use std::fmt;
+#[cfg(feature = "durable")]
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use windlass_core::{Abandoned, Coded, ErrorKind, GroupId, RandomError};
+#[cfg(feature = "durable")]
 use windlass_store::{StoreError, StoreErrorKind};
 
 use crate::limits::KEY_CHARS_MAX;
@@ -172,6 +174,7 @@ pub enum StashError {
         why: String,
     },
     /// The store failed.
+    #[cfg(feature = "durable")]
     #[error("the stash's store failed")]
     Store(#[source] Arc<StoreError>),
     /// No random bytes.
@@ -182,6 +185,7 @@ pub enum StashError {
     Abandoned(#[from] Abandoned),
 }
 
+#[cfg(feature = "durable")]
 impl From<StoreError> for StashError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
@@ -251,6 +255,7 @@ impl Coded for StashError {
             Self::OperationConflict => "operation_conflict",
             Self::Busy => "busy",
             Self::Corrupt { .. } => "corrupt_record",
+            #[cfg(feature = "durable")]
             Self::Store(error) => error.kind().code(),
             Self::Random(_) => "no_randomness",
             Self::Abandoned(_) => "abandoned",
@@ -278,6 +283,7 @@ impl Coded for StashError {
             | Self::OperationLimit { .. } => ErrorKind::Refused,
             Self::Busy => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
+            #[cfg(feature = "durable")]
             Self::Store(error) => kind_of(error.kind()),
             Self::Random(_) => ErrorKind::Environment,
             Self::Abandoned(_) => ErrorKind::Indeterminate,
@@ -285,6 +291,7 @@ impl Coded for StashError {
     }
 }
 
+#[cfg(feature = "durable")]
 /// A store's failure keeps its kind through every layer.
 const fn kind_of(kind: StoreErrorKind) -> ErrorKind {
     match kind {

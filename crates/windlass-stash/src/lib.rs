@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod config;
+#[cfg(feature = "durable")]
+pub mod durable;
 pub mod error;
 mod key;
 pub mod limits;

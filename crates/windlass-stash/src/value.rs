@@ -89,6 +89,12 @@ impl Value {
         Self(text.into())
     }
 
+    /// Whether it is the same text, not merely an equal one.
+    #[cfg(feature = "durable")]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The value as compact JSON.
     #[must_use]
     pub fn as_json(&self) -> &str {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use windlass_core::{Coded, GroupId, Millis};
 
-use crate::audit::{self, Event, Outcome, Started, Verb};
+use crate::audit::{self, Outcome, Started, Told, Verb};
 use crate::error::{StashError, StepError};
 use crate::key::Key;
 use crate::metadata::{Entry, Metadata};
@@ -419,54 +419,7 @@ impl Execution {
 
     fn tell<'a>(&'a self, started: Started, told: impl FnOnce() -> Told<'a>) {
         let inner = &self.stash.inner;
-        let Some(duration) = inner.ear.elapsed(&*inner.env, started) else {
-            return;
-        };
-        let told = told();
-        inner.ear.tell(&Event {
-            verb: told.verb,
-            key: told.key,
-            group: self.group.as_ref(),
-            size: told.size,
-            duration,
-            outcome: told.outcome,
-        });
-    }
-}
-
-/// What is told of an operation, but for who made it and how long it took.
-struct Told<'a> {
-    verb: Verb,
-    key: Option<&'a Key>,
-    size: Option<u64>,
-    outcome: Outcome,
-}
-
-impl<'a> Told<'a> {
-    /// One operation of a step that was granted.
-    fn of(operation: &'a Operation, answer: &Answer) -> Self {
-        let found = |found: bool| {
-            if found {
-                Outcome::Done
-            } else {
-                Outcome::Absent
-            }
-        };
-        let (verb, size, outcome) = match answer {
-            Answer::Entry(entry) => {
-                let size = entry.as_ref().map(|entry| entry.metadata.size);
-                (Verb::Get, size, found(entry.is_some()))
-            }
-            Answer::Stored(metadata) => (Verb::Put, Some(metadata.size), Outcome::Done),
-            Answer::Deleted(deleted) => (Verb::Delete, None, found(*deleted)),
-            Answer::Touched(touched) => (Verb::Touch, None, found(touched.is_some())),
-            Answer::Number(number) => (Verb::Increment, Some(number.metadata.size), Outcome::Done),
-        };
-        Self {
-            verb,
-            key: Some(operation.key()),
-            size,
-            outcome,
-        }
+        let group = self.group.as_ref();
+        inner.ear.tell_of(&*inner.env, group, started, told);
     }
 }

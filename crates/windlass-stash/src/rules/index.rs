@@ -54,6 +54,7 @@ pub(crate) struct Index {
 impl Index {
     /// An index of these entries; `last_version` is the highest version ever
     /// given out.
+    #[cfg(feature = "durable")]
     pub(crate) fn load(
         entries: impl IntoIterator<Item = (Key, Metadata)>,
         last_version: u64,
@@ -69,6 +70,7 @@ impl Index {
     }
 
     /// The highest version given out so far.
+    #[cfg(feature = "durable")]
     pub(crate) const fn last_version(&self) -> u64 {
         self.last_version
     }
@@ -278,6 +280,29 @@ impl Index {
             .map(|(_, place)| &self.held_at(*place).key);
         let mut others = keys.filter(|key| Some(*key) != spared);
         others.next().cloned()
+    }
+
+    /// Makes changes again that were taken back.
+    #[cfg(feature = "durable")]
+    pub(crate) fn redo(&mut self, changes: &[Change]) {
+        for change in changes {
+            match &change.after {
+                Some(after) => {
+                    self.store(&change.key, after.clone());
+                }
+                None => {
+                    self.remove(&change.key);
+                }
+            }
+        }
+    }
+
+    /// A time before which no entry expires that has not yet: the earliest
+    /// deadline, or one that a put has moved on since. O(log n).
+    #[cfg(feature = "durable")]
+    pub(crate) fn next_deadline(&self) -> Option<Millis> {
+        let first = self.lapsed.first().or(self.order.first());
+        first.map(|(at, _)| *at)
     }
 
     /// Takes changes back, the last first. The versions they used stay used.

@@ -1,0 +1,35 @@
+//! Every limit of the durable form, with its unit in its name.
+
+/// Stashes of which a process keeps the index where nothing else is
+/// configured.
+pub const CACHED_STASHES_DEFAULT: usize = 1_024;
+/// Bytes of values that a process keeps, of all stashes together, where
+/// nothing else is configured: 256 MiB.
+pub const CACHED_VALUE_BYTES_DEFAULT: u64 = 256 * 1_024 * 1_024;
+/// Longest value that lies in the row of its entry.
+pub const INLINE_BYTES_MAX: u64 = 1_024;
+/// Largest piece of a longer value: 1 MiB.
+pub const PIECE_BYTES_MAX: usize = 1_024 * 1_024;
+/// Most bytes of longer values that one change carries with it: 256 KiB. What
+/// has more is written ahead of it.
+pub const BESIDE_BYTES_MAX: u64 = 256 * 1_024;
+/// How long pieces that were written ahead may wait for their change: an hour.
+pub const LOOSE_MS: u64 = 60 * 60 * 1_000;
+
+/// Most longer values that one change carries with it.
+pub(super) const BESIDE_VALUES_MAX: usize = 64;
+/// Most writes of the changes that share one commit.
+pub(super) const COMMIT_WRITES_MAX: usize = 960;
+/// Most bytes of longer values that changes sharing one commit carry.
+pub(super) const COMMIT_BESIDE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+/// Most changes of one commit whose values were written ahead; each is a
+/// check.
+pub(super) const COMMIT_AHEAD_MAX: usize = 96;
+/// Entries that one commit of a clearing or a reaping removes.
+pub(super) const BITE_ENTRIES: u64 = 256;
+/// Freed pieces that are deleted with the change; more are left to upkeep.
+pub(super) const FREED_AT_ONCE_MAX: u64 = 2;
+/// Pieces that one commit of upkeep deletes.
+pub(super) const BITE_PIECES: usize = 512;
+/// Rounds a change may lose to others before it gives up.
+pub(super) const ROUNDS_MAX: u32 = 64;
