@@ -1,20 +1,26 @@
 //! The driver of one agent's creations: counting and creating are one atomic
 //! step, and creations that wait share one commit.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_core::{BoxFuture, Drive, Millis, RandomError, SessionId};
 use windlass_store::{Batch, Commit, Expect, StoreErrorKind, StoreExt, Version};
 
-use crate::engine::{Engine, view};
+use crate::delegate::{Delegation, time_limit_ms};
+use crate::engine::{Engine, Loaded, view};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
+use crate::lent::Amounts;
 use crate::limits::{COMMIT_CREATE_BYTES_MAX, COMMIT_CREATES_MAX};
-use crate::model::{Caller, Create};
+use crate::model::{Caller, Create, Funding};
 use crate::operation::Operation;
+use crate::plan::{Plan, Request};
 use crate::rate::Ring;
-use crate::record::{AgentHead, Answer, Format, Head, MeterRecord, Spec, decode, encode};
+use crate::record::{
+    ActiveRow, AgentHead, Answer, Format, Head, MeterRecord, Spec, decode, encode,
+};
 use crate::view::Session;
 use crate::writers::{WriterId, Writers, Written};
 
@@ -26,6 +32,8 @@ pub(crate) struct Birth {
     pub(crate) request: Create,
     pub(crate) cap: Option<u64>,
     pub(crate) operation: Option<Operation>,
+    /// The session that delegates to it, and what it was asked.
+    pub(crate) parent: Option<(SessionKeys, Request)>,
 }
 
 /// One agent as this process remembers it.
@@ -59,6 +67,7 @@ impl Drive for Nursery {
                 requests,
                 answers,
                 lost: 0,
+                gathered: false,
                 doubt: None,
             }
             .finish(),
@@ -71,6 +80,9 @@ struct Run {
     requests: Vec<Birth>,
     answers: Vec<Option<Result<Session, SessionError>>>,
     lost: u32,
+    /// Whether what ended sessions left was taken back for the delegation that
+    /// is next.
+    gathered: bool,
     doubt: Option<Doubt>,
 }
 
@@ -110,11 +122,58 @@ impl Run {
             return Ok(());
         }
         let now = nursery.engine.env.now();
+        let first = self.answers.iter().position(Option::is_none);
+        if let Some(place) = first.filter(|place| self.requests[*place].parent.is_some()) {
+            return self.delegate(place, (head, version), now).await;
+        }
         let places = self.admit(&head, now).await?;
         if places.is_empty() {
             return Ok(());
         }
         let (batch, born, revision) = self.prepare(&head, version, now, &places);
+        self.commit(batch, born, revision).await
+    }
+
+    /// Creates one delegated session, in one commit with the change of its
+    /// parent; or answers why not.
+    async fn delegate(
+        &mut self,
+        place: usize,
+        (head, version): (AgentHead, Option<Version>),
+        now: Millis,
+    ) -> Result<(), SessionError> {
+        if !self.fits_cap(place, &head, 0, &mut None, now).await? {
+            return Ok(());
+        }
+        let nursery = Arc::clone(&self.nursery);
+        let engine = &nursery.engine;
+        let Some((keys, request)) = &self.requests[place].parent else {
+            return Ok(());
+        };
+        let Some(parent) = engine.load(keys).await? else {
+            return self.refuse(place, SessionError::NotFound).await;
+        };
+        let now = now.max(parent.head.at);
+        let asked = std::slice::from_ref(request);
+        let mut plan = Plan::decide(&parent, engine.terms(), now, asked.iter().enumerate());
+        if plan.lacks_budget() && !self.gathered {
+            for payer in [keys]
+                .into_iter()
+                .chain(parent.payers.iter().map(|it| &it.keys))
+            {
+                engine.gather(payer).await?;
+            }
+            self.gathered = true;
+            return Ok(());
+        }
+        self.gathered = false;
+        if let Some((_, Err(refusal))) = plan.decided.pop_if(|(_, answer)| answer.is_err()) {
+            return self.refuse(place, refusal).await;
+        }
+        plan.stamp(&parent, &nursery.writer, engine.terms());
+        let (mut batch, born, revision) =
+            self.prepare_below(Some(&parent), &head, version, now, &[place]);
+        batch.append(plan.batch(&parent, keys, asked));
         self.commit(batch, born, revision).await
     }
 
@@ -140,7 +199,6 @@ impl Run {
     /// cap are answered. Counting costs nothing while the agent has fewer
     /// sessions than the cap, marked expired or not.
     async fn admit(&mut self, head: &AgentHead, now: Millis) -> Result<Vec<usize>, SessionError> {
-        let nursery = Arc::clone(&self.nursery);
         let open: Vec<usize> = (0..self.answers.len())
             .filter(|place| self.answers[*place].is_none())
             .collect();
@@ -151,34 +209,50 @@ impl Run {
             let more = self.requests[place].request.lists_bytes();
             let full = admitted.len() >= COMMIT_CREATES_MAX
                 || (!admitted.is_empty() && bytes + more > COMMIT_CREATE_BYTES_MAX);
-            if full || self.repeats(place, &admitted) {
+            let alone = self.requests[place].parent.is_some();
+            if full || alone || self.repeats(place, &admitted) {
                 continue;
             }
             let born = u64::try_from(admitted.len()).unwrap_or(u64::MAX);
-            if let Some(max) = self.requests[place].cap
-                && head.active + born >= max
-            {
-                let active = match counted {
-                    Some(active) => active,
-                    None => {
-                        nursery
-                            .engine
-                            .count_active(&nursery.keys, now, u64::MAX)
-                            .await?
-                    }
-                };
-                counted = Some(active);
-                let current = active + born;
-                if current >= max {
-                    let refusal = SessionError::TooManySessions { max, current };
-                    self.refuse(place, refusal).await?;
-                    continue;
-                }
+            if self.fits_cap(place, head, born, &mut counted, now).await? {
+                bytes += more;
+                admitted.push(place);
             }
-            bytes += more;
-            admitted.push(place);
         }
         Ok(admitted)
+    }
+
+    /// Whether `place` fits its cap beside `born` others of the same commit;
+    /// if not, it is answered. What is counted once is known in `counted`.
+    async fn fits_cap(
+        &mut self,
+        place: usize,
+        head: &AgentHead,
+        born: u64,
+        counted: &mut Option<u64>,
+        now: Millis,
+    ) -> Result<bool, SessionError> {
+        let Some(max) = self.requests[place].cap else {
+            return Ok(true);
+        };
+        if head.active + born < max {
+            return Ok(true);
+        }
+        let nursery = Arc::clone(&self.nursery);
+        let active = match *counted {
+            Some(active) => active,
+            None => {
+                let engine = &nursery.engine;
+                engine.count_active(&nursery.keys, now, u64::MAX).await?
+            }
+        };
+        *counted = Some(active);
+        let current = active + born;
+        if current >= max {
+            let refusal = SessionError::TooManySessions { max, current };
+            self.refuse(place, refusal).await?;
+        }
+        Ok(current < max)
     }
 
     /// Whether a creation of this round has the same id or operation id.
@@ -216,12 +290,23 @@ impl Run {
         now: Millis,
         places: &[usize],
     ) -> (Batch, Vec<Born>, u64) {
+        self.prepare_below(None, head, version, now, places)
+    }
+
+    fn prepare_below(
+        &self,
+        parent: Option<&Loaded>,
+        head: &AgentHead,
+        version: Option<Version>,
+        now: Millis,
+        places: &[usize],
+    ) -> (Batch, Vec<Born>, u64) {
         let nursery = &self.nursery;
         let mut batch = Batch::new();
         let mut born = Vec::with_capacity(places.len());
         for place in places {
             let birth = &self.requests[*place];
-            let (rows, session) = birth.rows(&nursery.keys, &nursery.writer, now);
+            let (rows, session) = birth.rows(parent, &nursery.keys, &nursery.writer, now);
             batch.append(rows);
             born.push(Born {
                 place: *place,
@@ -281,10 +366,14 @@ impl Run {
             .iter()
             .map(|born| born.place)
             .find(|place| self.requests[*place].names(key));
-        if let Some(place) = concerned {
-            self.refuse(place, SessionError::AlreadyExists).await?;
+        match concerned {
+            Some(place) => self.refuse(place, SessionError::AlreadyExists).await,
+            // Something of the parent's.
+            None => {
+                self.lost += 1;
+                self.nursery.engine.back_off(self.lost).await
+            }
         }
-        Ok(())
     }
 
     /// The first answer to the operation of `place`, if there was one.
@@ -343,9 +432,15 @@ impl Birth {
     }
 
     /// The rows of the new session, and the session as its creator sees it.
-    fn rows(&self, agent: &AgentKeys, writer: &WriterId, now: Millis) -> (Batch, Session) {
+    fn rows(
+        &self,
+        parent: Option<&Loaded>,
+        agent: &AgentKeys,
+        writer: &WriterId,
+        now: Millis,
+    ) -> (Batch, Session) {
         let keys = self.keys();
-        let spec = self.spec(now);
+        let spec = self.spec(parent.map(|parent| &*parent.spec), now);
         let head = self.head(&spec, writer, now);
         let figures = head.figures(now);
         let mut batch = Batch::new();
@@ -364,17 +459,39 @@ impl Birth {
             .put(keys.due(head.due), none())
             .put(keys.created(now), none())
             .put(agent.created(now, &self.id), none())
-            .put(agent.active(spec.expires_at(), &self.id), none());
+            .put(agent.active(spec.expires_at(), &self.id), active_row(&spec));
+        let batch = match &spec.parent {
+            Some(parent) => {
+                let parent = keys.other(parent);
+                batch
+                    .put(parent.child(&self.id), none())
+                    .put(parent.back(spec.expires_at(), &self.id), none())
+            }
+            None => batch,
+        };
         (batch, view(&keys, &spec, &figures, Vec::new(), now))
     }
 
-    fn spec(&self, now: Millis) -> Spec {
+    fn spec(&self, parent: Option<&Spec>, now: Millis) -> Spec {
+        let root = self.root_spec(now);
+        match (parent, &self.parent) {
+            (Some(above), Some((keys, asked))) => {
+                below(root, above, &keys.id, asked.delegation(), now)
+            }
+            _ => root,
+        }
+    }
+
+    fn root_spec(&self, now: Millis) -> Spec {
         let request = &self.request;
         Spec {
             v: Format,
             principal: self.caller.principal.clone(),
             agent: request.agent.clone(),
             parent: None,
+            above: Vec::new(),
+            payers: 0,
+            shared: false,
             chain: request.chain.clone(),
             intent: request.intent.clone(),
             tools: request.tools.clone(),
@@ -410,7 +527,41 @@ impl Birth {
             ended: None,
             open: Vec::new(),
             rate: Ring::default(),
+            lent: Amounts::default(),
+            told: None,
+            delegated: 0,
+            wound_up: false,
             by,
         }
     }
+}
+
+/// The value of a session's row in the index of active ones.
+fn active_row(spec: &Spec) -> Bytes {
+    if spec.above.is_empty() {
+        return Bytes::new();
+    }
+    let above = Cow::Borrowed(spec.above.as_slice());
+    encode(&ActiveRow { v: Format, above })
+}
+
+/// The spec of a session as one below the session `parent`, whose spec is
+/// `above`.
+fn below(
+    mut spec: Spec,
+    above: &Spec,
+    parent: &SessionId,
+    asked: Option<&Delegation>,
+    now: Millis,
+) -> Spec {
+    let Some(asked) = asked else { return spec };
+    let request = &asked.request;
+    spec.above = [parent].into_iter().chain(&above.above).cloned().collect();
+    spec.parent = Some(parent.clone());
+    spec.shared = request.funding == Funding::Shared;
+    spec.payers = if above.shared { 1 + above.payers } else { 1 };
+    let through = above.chain.iter().chain([&above.agent]);
+    spec.chain = through.chain(&request.child.chain).cloned().collect();
+    spec.time_limit_ms = time_limit_ms(above, request, now);
+    spec
 }

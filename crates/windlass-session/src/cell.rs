@@ -14,11 +14,13 @@ use windlass_core::{BoxFuture, Drive, RandomError, Sharing};
 use windlass_store::limits::READ_SCANS_MAX;
 use windlass_store::{Commit, Scan, StoreErrorKind, StoreExt, Version};
 
+use crate::above::Ground;
 use crate::engine::{Engine, Loaded, agent_keys};
 use crate::error::SessionError;
 use crate::keys::SessionKeys;
-use crate::plan::{Decided, Plan, Request, applied, ending, place_of};
+use crate::plan::{Decided, Plan, Request, ending, place_of};
 use crate::record::{Answer, Spec};
+use crate::rules::Change;
 use crate::writers::{WriterId, Written};
 
 /// The answer to a granted request, with what is needed to show a session.
@@ -81,6 +83,8 @@ struct Run {
     answers: Vec<Option<Result<Reply, SessionError>>>,
     /// Whether the state was read or written by this very run.
     fresh: bool,
+    /// Whether this run has taken back what ended children left.
+    gathered: bool,
     lost: u32,
     doubt: Option<Doubt>,
 }
@@ -100,6 +104,7 @@ impl Run {
             requests,
             answers,
             fresh: false,
+            gathered: false,
             lost: 0,
             doubt: None,
         }
@@ -140,6 +145,9 @@ impl Run {
             .enumerate()
             .filter(|(place, _)| self.answers[*place].is_none());
         let plan = Plan::decide(&loaded, terms, now, open);
+        if plan.lacks_budget() && self.gather(&loaded).await? {
+            return Ok(None);
+        }
         if plan.changed {
             return self.commit(&loaded, plan).await;
         }
@@ -149,6 +157,32 @@ impl Run {
             Some(doubt) => Err(doubt.error),
             None => self.confirm(loaded, plan.decided).await,
         }
+    }
+
+    /// Takes back what ended children left to those who pay here; `false` if
+    /// there can be nothing. Once a run: what comes back later comes too late.
+    async fn gather(&mut self, loaded: &Loaded) -> Result<bool, SessionError> {
+        if self.gathered || self.doubt.is_some() {
+            return Ok(false);
+        }
+        self.gathered = true;
+        let engine = Arc::clone(&self.cell.engine);
+        let mut may_have = loaded.head.delegated > 0;
+        if may_have {
+            engine.gather(&self.cell.keys).await?;
+        }
+        let asked = self.asks_payers(loaded);
+        for payer in loaded.payers.iter().filter(|_| asked) {
+            engine.gather(&payer.keys).await?;
+            may_have = true;
+        }
+        Ok(may_have)
+    }
+
+    /// Whether a decision may depend on what those above have left.
+    fn asks_payers(&self, loaded: &Loaded) -> bool {
+        let top_up = |request: &Request| matches!(request.change, Change::TopUp(_));
+        loaded.spec.shared || self.requests.iter().any(top_up)
     }
 
     async fn reload(&mut self) -> Result<Arc<Loaded>, SessionError> {
@@ -223,7 +257,7 @@ impl Run {
         plan: Plan,
         version: Version,
     ) -> Result<Option<Arc<Loaded>>, SessionError> {
-        let next = Arc::new(applied(loaded, plan.head, version));
+        let next = Arc::new(plan.applied(loaded, version));
         self.cell.remember(Some(Arc::clone(&next)));
         self.fresh = true;
         self.doubt = None;
@@ -247,7 +281,8 @@ impl Run {
             }
             return Ok(Some(Arc::clone(loaded)));
         }
-        let known = (*key != self.cell.keys.head()).then(|| Arc::clone(loaded));
+        let agent = agent_keys(&self.cell.keys, &loaded.spec.agent);
+        let known = (*key == agent.head()).then(|| Arc::clone(loaded));
         self.lose(known).await
     }
 
@@ -276,33 +311,34 @@ impl Run {
                 .map(|it| (*place, it.key.clone()))
         };
         let mut known: Vec<(usize, Bytes)> = decided.iter().filter_map(operation).collect();
-        let later = known.split_off(known.len().min(READ_SCANS_MAX - 1));
+        let ground = Ground::of(&self.cell.keys, &loaded, self.asks_payers(&loaded));
+        let later = known.split_off(known.len().min(READ_SCANS_MAX - ground.len()));
         decided.retain(|(place, _)| !later.iter().any(|(postponed, _)| postponed == place));
-        let trusted = self.fresh || self.cell.engine.config.sharing == Sharing::Exclusive;
-        if trusted && known.is_empty() {
+        if self.trusts(&loaded) && known.is_empty() {
             self.settle(&loaded, decided);
             return Ok(Some(loaded));
         }
-        let head = Scan::point(self.cell.keys.head()).keys();
-        let scans: Vec<Scan> = [head]
-            .into_iter()
-            .chain(known.iter().map(|(_, key)| Scan::point(key.clone())))
-            .collect();
+        let operations = known.iter().map(|(_, key)| Scan::point(key.clone()));
+        let scans: Vec<Scan> = ground.scans().chain(operations).collect();
         let pages = self.cell.engine.store.read(&scans).await?;
-        let found = pages
-            .first()
-            .and_then(|page| page.entries.first())
-            .map(|entry| entry.version);
-        if !self.fresh && found != Some(loaded.version) {
+        if !self.fresh && !ground.holds(&pages) {
             return Ok(None);
         }
-        for ((place, _), page) in known.into_iter().zip(pages.iter().skip(1)) {
+        for ((place, _), page) in known.into_iter().zip(pages.iter().skip(ground.len())) {
             if let Some(entry) = page.entries.first() {
                 self.replay(&loaded, place, &entry.value);
             }
         }
         self.settle(&loaded, decided);
         Ok(Some(loaded))
+    }
+
+    /// Whether what is loaded needs no confirmation. Sessions of a tree are
+    /// written by more than their own cells, also where one process is alone.
+    fn trusts(&self, loaded: &Loaded) -> bool {
+        let alone = self.cell.engine.config.sharing == Sharing::Exclusive;
+        let in_tree = loaded.head.delegated > 0 || !loaded.spec.above.is_empty();
+        self.fresh || (alone && !in_tree)
     }
 
     /// Answers a request whose operation was done before.

@@ -82,7 +82,7 @@ impl Engine {
         forget: Forget<'_>,
     ) -> Result<Step, SessionError> {
         let now = self.env.now();
-        let scan = agent.active_at(now).limit(COMMIT_CLOSES_MAX);
+        let scan = agent.active_at(now).keys().limit(COMMIT_CLOSES_MAX);
         let scan = match &walk.after {
             Some(key) => scan.after(key),
             None => scan,
@@ -160,7 +160,7 @@ impl Engine {
             .collect();
         let mut batch = ending(&ended, agent, head, &writer)?;
         let requests = [Request {
-            change: Change::Close,
+            change: Change::Cut(now),
             operation: None,
         }];
         for (keys, loaded) in sessions {

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::{AgentId, Env, Millis};
+use windlass_core::{AgentId, Env, Millis, SessionId};
 use windlass_store::{Entry, Scan, Store, StoreExt, Version};
 
+use crate::above::Alive;
 use crate::config::Config;
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
@@ -30,6 +31,26 @@ pub(crate) struct Loaded {
     pub(crate) head: Head,
     pub(crate) version: Version,
     pub(crate) clamped: Vec<&'static str>,
+    /// Those who pay for it, its parent first; of a session that is no part
+    /// of a tree, or that was read alone, none.
+    pub(crate) payers: Vec<Payer>,
+    /// The session above that ended it.
+    pub(crate) cut: Option<Cut>,
+}
+
+/// A session above, as far as it pays for the one that was loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Payer {
+    pub(crate) keys: SessionKeys,
+    pub(crate) head: Head,
+    pub(crate) version: Version,
+}
+
+/// The end of a session through one above it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) through: SessionId,
+    pub(crate) ended: Ended,
 }
 
 impl Loaded {
@@ -59,6 +80,20 @@ impl Engine {
     /// Two points and not one scan: a store may cut a page short, and head
     /// and spec must be of one point in time.
     pub(crate) async fn load_any(
+        &self,
+        keys: &SessionKeys,
+    ) -> Result<Option<Loaded>, SessionError> {
+        let loaded = self.load_alone(keys).await?;
+        match loaded {
+            Some(loaded) if !loaded.spec.above.is_empty() => {
+                self.load_above(keys, loaded).await.map(Some)
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Head and spec, and nothing of the tree it is part of.
+    pub(crate) async fn load_alone(
         &self,
         keys: &SessionKeys,
     ) -> Result<Option<Loaded>, SessionError> {
@@ -102,7 +137,8 @@ impl Engine {
     }
 
     /// How many of an agent's sessions are active at `now`, counted up to
-    /// `most`. Costs one read for each thousand.
+    /// `most`. Costs one read for each thousand, and one for each session with
+    /// delegated ones of this agent below it.
     pub(crate) async fn count_active(
         &self,
         keys: &AgentKeys,
@@ -111,10 +147,13 @@ impl Engine {
     ) -> Result<u64, SessionError> {
         let mut scan = keys.active_at(now);
         let mut count = 0;
+        let mut alive = Alive::default();
         while count < most {
             let mut pages = self.store.read(std::slice::from_ref(&scan)).await?;
             let Some(page) = pages.pop() else { break };
-            count += u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
+            for row in &page.entries {
+                count += u64::from(self.is_active(&keys.tenant, row, &mut alive).await?);
+            }
             match page.entries.last() {
                 Some(last) if page.more => scan = scan.after(&last.key),
                 _ => break,
@@ -166,10 +205,12 @@ pub(crate) fn decode_entries(
         head,
         version: head_entry.version,
         clamped,
+        payers: Vec::new(),
+        cut: None,
     }))
 }
 
-/// A session as callers see it at `now`.
+/// A session as callers see it at `now`, but for what is above it.
 pub(crate) fn view(
     keys: &SessionKeys,
     spec: &Spec,
@@ -190,6 +231,8 @@ pub(crate) fn view(
         principal: spec.principal.clone(),
         agent: spec.agent.clone(),
         parent: spec.parent.clone(),
+        above: spec.above.clone(),
+        shared: spec.shared,
         chain: spec.chain.clone(),
         intent: spec.intent.clone(),
         tools: spec.tools.clone(),
@@ -200,6 +243,7 @@ pub(crate) fn view(
         expires_at,
         status,
         ended_at,
+        ended_through: None,
         budget: figures.readings(),
         calls_made: figures.made,
         reservations_open: figures.open,

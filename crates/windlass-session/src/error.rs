@@ -73,6 +73,48 @@ pub enum Problem {
     Unlimited,
 }
 
+/// What of a delegated session would be more than its parent has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Excess {
+    /// It may call tools that its parent may not.
+    #[error("its tools are not within its parent's")]
+    Tools,
+    /// It may use credentials that its parent may not.
+    #[error("its credentials are not within its parent's")]
+    Credentials,
+    /// It may handle more sensitive data than its parent.
+    #[error("its ceiling is above its parent's")]
+    Ceiling,
+    /// It would last longer than its parent, or less than a second is left.
+    #[error("its time limit is not within the {max_ms} ms that its parent lasts")]
+    TimeLimit {
+        /// How long its parent lasts, in milliseconds.
+        max_ms: u64,
+    },
+    /// Its limit of a meter is above its parent's, or above what its parent
+    /// has left of it.
+    #[error("its budget of {meter} is above the {max} that its parent can give")]
+    Budget {
+        /// Which meter.
+        meter: Meter,
+        /// The most that can be given.
+        max: u64,
+    },
+    /// It names no limit for a meter that its parent has a limit for.
+    #[error("it names no limit of {meter}, but its parent has one")]
+    Unlimited {
+        /// Which meter.
+        meter: Meter,
+    },
+    /// Its parent is as deep in its tree as a session may be.
+    #[error("its parent is as deep as a session may be")]
+    Depth,
+    /// The chain of agents would become too long.
+    #[error("its chain of agents is too long")]
+    Chain,
+}
+
 /// Why a session operation failed. Unless it is
 /// [`ErrorKind::Indeterminate`], nothing has changed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -84,7 +126,7 @@ pub enum SessionError {
     /// The session runs on behalf of another agent.
     #[error("the session belongs to another agent")]
     AgentMismatch,
-    /// The session was closed.
+    /// The session was closed, or one above it.
     #[error("the session is closed")]
     AlreadyClosed,
     /// The session's time is over.
@@ -131,6 +173,12 @@ pub enum SessionError {
         max: u64,
         /// How many there are.
         current: u64,
+    },
+    /// The session asked for would be wider than its parent.
+    #[error("the delegation is refused: {why}")]
+    DelegationRefused {
+        /// What of it.
+        why: Excess,
     },
     /// A session with this id exists already.
     #[error("a session with this id exists already")]
@@ -189,6 +237,17 @@ impl From<StoreError> for SessionError {
 }
 
 impl SessionError {
+    /// Whether more budget would have changed the answer.
+    pub(crate) const fn is_of_budget(&self) -> bool {
+        matches!(
+            self,
+            Self::BudgetExceeded { .. }
+                | Self::DelegationRefused {
+                    why: Excess::Budget { .. }
+                }
+        )
+    }
+
     pub(crate) const fn invalid(field: &'static str, problem: Problem) -> Self {
         Self::Invalid { field, problem }
     }
@@ -214,6 +273,7 @@ impl Coded for SessionError {
             Self::SensitivityExceeded { .. } => "sensitivity_exceeded",
             Self::RateLimited { .. } => "rate_limited",
             Self::TooManySessions { .. } => "too_many_sessions",
+            Self::DelegationRefused { .. } => "delegation_refused",
             Self::AlreadyExists => "already_exists",
             Self::OperationConflict => "operation_conflict",
             Self::TooManyReservations { .. } => "too_many_reservations",
@@ -241,6 +301,7 @@ impl Coded for SessionError {
             | Self::SensitivityExceeded { .. }
             | Self::RateLimited { .. }
             | Self::TooManySessions { .. }
+            | Self::DelegationRefused { .. }
             | Self::TooManyReservations { .. } => ErrorKind::Refused,
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Busy => ErrorKind::Unavailable,

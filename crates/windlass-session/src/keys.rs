@@ -76,6 +76,39 @@ impl SessionKeys {
         Scan::new(range)
     }
 
+    /// The row that names a session delegated by this one.
+    pub(crate) fn child(&self, child: &SessionId) -> Bytes {
+        self.base().text("child").text(child.as_str()).finish()
+    }
+
+    pub(crate) fn children(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("child").below())
+    }
+
+    /// The index row that says: from `time` on, the child may have something
+    /// to give back.
+    pub(crate) fn back(&self, time: Millis, child: &SessionId) -> Bytes {
+        let base = self.base().text("back").number(time.get());
+        base.text(child.as_str()).finish()
+    }
+
+    pub(crate) fn all_back(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("back").below())
+    }
+
+    /// What children may have to give back at `now`.
+    pub(crate) fn back_at(&self, now: Millis) -> KeyRange {
+        let mut range = self.all_back();
+        let next = now.get().saturating_add(1);
+        range.end = Some(self.base().text("back").number(next).finish());
+        range
+    }
+
+    /// The keys of another session of the same tenant.
+    pub(crate) fn other(&self, id: &SessionId) -> Self {
+        Self::new(&self.tenant, id)
+    }
+
     /// Head and spec as one scan.
     pub(crate) fn record(&self) -> Scan {
         let end = KeyRange::point(self.spec())
@@ -142,7 +175,7 @@ impl AgentKeys {
             .finish()
     }
 
-    /// The sessions that neither ended nor expired at `now`.
+    /// The sessions that neither ended themselves nor expired at `now`.
     pub(crate) fn active_at(&self, now: Millis) -> Scan {
         let mut range = KeyRange::prefix(self.base().text("active").below());
         range.start = self
@@ -150,7 +183,7 @@ impl AgentKeys {
             .text("active")
             .number(now.get().saturating_add(1))
             .finish();
-        Scan::new(range).keys()
+        Scan::new(range)
     }
 
     /// The agent's index of all its sessions by time of creation.
@@ -195,6 +228,11 @@ pub(crate) fn index_row(key: &[u8]) -> Option<(Millis, SessionId)> {
         return None;
     };
     Some((Millis::new(number(time)?), id.parse().ok()?))
+}
+
+/// The session that the key of a row ends with.
+pub(crate) fn named(key: &[u8]) -> Option<SessionId> {
+    segments(key)?.last()?.parse().ok()
 }
 
 /// Everything due at `now`, earliest first.

@@ -41,13 +41,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod above;
 mod birth;
 mod cell;
 mod close;
 pub mod config;
+mod delegate;
 mod engine;
 pub mod error;
+mod gather;
 mod keys;
+mod lent;
 pub mod limits;
 mod list;
 mod model;
@@ -59,18 +63,21 @@ mod record;
 mod rules;
 mod sessions;
 mod sweep;
+mod tree;
 mod view;
+mod wind;
 mod writers;
 
 pub use close::CloseAgentError;
 pub use config::Config;
-pub use error::{Meter, Problem, SessionError};
+pub use error::{Excess, Meter, Problem, SessionError};
 pub use list::{HistoryPage, ListCursor, ListQuery, SessionPage, Unreadable};
 pub use model::{
-    Agent, Budget, Caller, Charge, Create, Outcome, RateKind, RateLimit, Sensitivity, Settle,
-    TopUp, UnknownSensitivity, Use, UseItem,
+    Agent, Budget, Caller, Charge, Create, Delegate, Funding, Outcome, RateKind, RateLimit,
+    Sensitivity, Settle, TopUp, UnknownSensitivity, Use, UseItem,
 };
 pub use names::{Allow, Name, Pattern};
 pub use sessions::Sessions;
 pub use sweep::SweepReport;
+pub use tree::{TreeCursor, TreeNode, TreePage, TreeQuery};
 pub use view::{Event, Left, Reading, Readings, Receipt, Session, Status, What};

@@ -39,6 +39,8 @@ pub const BATCH_USES_MAX: usize = 256;
 /// Most bytes of names of tools and credentials in one batch: what a row of
 /// the store can hold.
 pub const BATCH_NAMES_BYTES_MAX: usize = 256 * 1_024;
+/// Most sessions above a delegated one.
+pub const DEPTH_MAX: usize = 5;
 /// Most agents in a delegation chain.
 pub const CHAIN_MAX: usize = 32;
 /// How long ended sessions stay readable where nothing else is configured: 7
@@ -69,5 +71,8 @@ pub(crate) const COMMIT_CREATES_MAX: usize = 48;
 pub(crate) const COMMIT_CREATE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Most sessions of an agent that one commit closes.
 pub(crate) const COMMIT_CLOSES_MAX: usize = 32;
+/// Most ended children one commit takes back from: their heads and those of
+/// all who lent are read at once.
+pub(crate) const COMMIT_RETURNS_MAX: usize = 8;
 /// Most rows one commit of a removal deletes.
 pub(crate) const COMMIT_DELETES_MAX: usize = 512;

@@ -244,12 +244,19 @@ impl Engine {
         let mut shown = Vec::with_capacity(keys.len());
         for (place, keys) in keys.iter().enumerate() {
             let whole = pages.get(place).filter(|page| !page.more);
-            shown.push(match whole {
-                Some(page) => {
-                    decode_entries(keys, &page.entries).map(|loaded| self.shown(keys, loaded))
-                }
-                None => self.get(keys).await,
-            });
+            shown.push(
+                match whole.map(|page| decode_entries(keys, &page.entries)) {
+                    Some(Ok(Some(found))) if found.spec.above.is_empty() => {
+                        Ok(self.shown(keys, Some(found)))
+                    }
+                    Some(Ok(Some(found))) => {
+                        let loaded = self.load_above(keys, found).await;
+                        loaded.map(|loaded| self.shown(keys, Some(loaded)))
+                    }
+                    Some(other) => other.map(|_| None),
+                    None => self.get(keys).await,
+                },
+            );
         }
         Ok(shown)
     }
@@ -258,7 +265,11 @@ impl Engine {
         let loaded = loaded.filter(|loaded| !loaded.is_removing())?;
         let now = self.env.now();
         let figures = loaded.head.figures(now);
-        Some(view(keys, &loaded.spec, &figures, loaded.clamped, now))
+        let mut session = view(keys, &loaded.spec, &figures, loaded.clamped, now);
+        if let Some(cut) = &loaded.cut {
+            cut.show(&mut session);
+        }
+        Some(session)
     }
 
     pub(crate) async fn get(&self, keys: &SessionKeys) -> Result<Option<Session>, SessionError> {
@@ -317,7 +328,7 @@ impl Engine {
     }
 }
 
-fn check_limit(limit: usize) -> Result<(), SessionError> {
+pub(crate) fn check_limit(limit: usize) -> Result<(), SessionError> {
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     check_range("limit", number(limit), 1, number(LIST_MAX))
 }

@@ -313,6 +313,50 @@ impl Create {
     }
 }
 
+/// Who pays for what a delegated session does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Funding {
+    /// Its budget is set aside from its parent's when it is created; what is
+    /// left of it at its end is its parent's again.
+    #[default]
+    Reserved,
+    /// It spends its parent's budget, call by call; its own is a further
+    /// limit. Each of its changes also writes its parent's record, so many of
+    /// them at once take turns.
+    Shared,
+}
+
+/// A session to be created by another one, which becomes its parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegate {
+    /// The agent of the parent, on whose behalf this is done.
+    pub by: Agent,
+    /// The session: its tools, credentials, ceiling, time and budget must be
+    /// within the parent's. A meter that the parent limits must be limited,
+    /// unless it is shared. Its chain becomes the parent's, the parent's agent
+    /// and the agents given here.
+    pub child: Create,
+    /// Who pays.
+    pub funding: Funding,
+    /// Lasts as long as its parent, whatever its time limit says.
+    pub ends_with_parent: bool,
+}
+
+impl Delegate {
+    /// Delegates to `child` with a reserved budget, for as long as its own
+    /// time limit says.
+    #[must_use]
+    pub const fn new(by: Agent, child: Create) -> Self {
+        Self {
+            by,
+            child,
+            funding: Funding::Reserved,
+            ends_with_parent: false,
+        }
+    }
+}
+
 /// On whose behalf the caller says it acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Agent {
@@ -442,7 +486,8 @@ impl Settle {
     }
 }
 
-/// More budget for an active session.
+/// More budget for an active session. One that was delegated with a reserved
+/// budget gets it from its parent's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopUp {
     /// Calls to add.

@@ -79,6 +79,17 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether every name that `other` stands for is one of this pattern's.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self.0.strip_suffix('*'), other.0.strip_suffix('*')) {
+            (Some(beginning), Some(longer)) => longer.starts_with(beginning),
+            (Some(beginning), None) => other.0.starts_with(beginning),
+            (None, _) => self.0 == other.0,
+        }
+    }
+}
+
 impl FromStr for Pattern {
     type Err = Problem;
 

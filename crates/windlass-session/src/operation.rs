@@ -8,7 +8,7 @@ use windlass_core::{Millis, OperationId, SessionId, TenantId};
 
 use crate::error::SessionError;
 use crate::keys;
-use crate::model::{Agent, Caller, Create, Outcome, Settle, TopUp, Use};
+use crate::model::{Agent, Caller, Create, Delegate, Outcome, Settle, TopUp, Use};
 use crate::record::{Answer, Format, OperationRecord, decode, encode};
 
 /// One caller's operation id, with the hash of what it asks.
@@ -114,6 +114,16 @@ impl Fingerprint {
         it.json(&request.rate);
         it.json(&request.chain);
         it.json(&cap);
+        it
+    }
+
+    pub(crate) fn delegate(parent: &SessionId, request: &Delegate, cap: Option<u64>) -> Self {
+        let mut it = Self::create(&request.child, cap);
+        it.text("delegate");
+        it.text(parent.as_str());
+        it.agent(&request.by);
+        it.json(&request.funding);
+        it.number(u64::from(request.ends_with_parent));
         it
     }
 

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use windlass_core::Millis;
 use windlass_store::{Batch, Expect, Version};
 
-use crate::engine::{Loaded, too_few};
+use crate::delegate::Delegation;
+use crate::engine::{Loaded, Payer, too_few};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::limits::{COMMIT_EVENT_BYTES_MAX, COMMIT_OPERATIONS_MAX};
 use crate::operation::Operation;
-use crate::record::{AgentHead, Answer, EventRecord, EventRow, Format, Head, encode};
+use crate::record::{AgentHead, Answer, EventRecord, EventRow, Format, Head, Spec, encode};
 use crate::rules::{Change, Draft, Terms, due_after_end};
 use crate::writers::WriterId;
 
@@ -24,6 +25,16 @@ pub(crate) struct Request {
     pub(crate) operation: Option<Operation>,
 }
 
+impl Request {
+    /// What it asks if it is a delegation.
+    pub(crate) fn delegation(&self) -> Option<&Delegation> {
+        match &self.change {
+            Change::Delegate(delegation) => Some(delegation),
+            _ => None,
+        }
+    }
+}
+
 /// What was decided about one request, named by its place.
 pub(crate) type Decided = (usize, Result<Answer, SessionError>);
 
@@ -31,9 +42,13 @@ pub(crate) type Decided = (usize, Result<Answer, SessionError>);
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) head: Head,
+    /// The heads of those who pay, in the order of the loaded ones.
+    payers: Vec<Head>,
     pub(crate) decided: Vec<Decided>,
     pub(crate) changed: bool,
     events: Vec<EventRecord>,
+    /// Whether something was granted that takes all sessions above.
+    needs_all_above: bool,
 }
 
 impl Plan {
@@ -46,10 +61,11 @@ impl Plan {
         now: Millis,
         open: impl Iterator<Item = (usize, &'a Request)>,
     ) -> Self {
-        let mut draft = Draft::new(&loaded.spec, &loaded.head, terms, now);
+        let mut draft = Draft::new(loaded, terms, now);
         let mut decided = Vec::with_capacity(open.size_hint().1.unwrap_or(0));
         let mut operations: Vec<&Bytes> = Vec::new();
         let mut size = 0;
+        let mut needs_all_above = false;
         for (place, request) in open {
             size += request.change.size();
             let full = size > COMMIT_EVENT_BYTES_MAX || operations.len() >= COMMIT_OPERATIONS_MAX;
@@ -66,14 +82,18 @@ impl Plan {
                 .operation
                 .as_ref()
                 .map(|operation| operation.label.as_str());
-            decided.push((place, draft.apply(&request.change, label)));
+            let answer = draft.apply(&request.change, label);
+            needs_all_above |= answer.is_ok() && request.change.needs_all_above();
+            decided.push((place, answer));
         }
         let changed = draft.is_changed();
         Self {
             head: draft.head,
+            payers: draft.payers,
             decided,
             changed,
             events: draft.events,
+            needs_all_above,
         }
     }
 
@@ -82,8 +102,23 @@ impl Plan {
         self.head.rev = loaded.head.rev + 1;
         self.head.by.note(writer, self.head.rev);
         if let Some(ended) = self.head.ended {
-            self.head.due = due_after_end(&self.head, ended.at(), terms);
+            self.head.due = due_after_end(&loaded.spec, &self.head, ended.at(), terms);
         }
+        for (next, payer) in self.payers.iter_mut().zip(&loaded.payers) {
+            if *next != payer.head {
+                next.rev += 1;
+                next.at = next.at.max(self.head.at);
+                next.by.note(writer, next.rev);
+            }
+        }
+    }
+
+    /// Whether a refusal was for want of budget.
+    pub(crate) fn lacks_budget(&self) -> bool {
+        let of_budget = |answer: &Result<Answer, SessionError>| {
+            answer.as_ref().is_err_and(SessionError::is_of_budget)
+        };
+        self.decided.iter().any(|(_, answer)| of_budget(answer))
     }
 
     /// Whether this plan ends a session that was active.
@@ -115,11 +150,76 @@ impl Plan {
                 .delete(keys.due(loaded.head.due))
                 .put(keys.due(self.head.due), Bytes::new());
         }
+        batch.append(self.tree_rows(loaded, keys));
         let head = keys.head();
         batch
             .check(head.clone(), Expect::Version(loaded.version))
             .put(head, encode(&self.head))
     }
+
+    /// What a plan of a delegated session does to the sessions above it.
+    fn tree_rows(&self, loaded: &Loaded, keys: &SessionKeys) -> Batch {
+        let spec = &loaded.spec;
+        let mut batch = Batch::new();
+        let mut was_told = self.head.told.is_some();
+        for (next, payer) in self.payers.iter().zip(&loaded.payers) {
+            if *next != payer.head {
+                let key = payer.keys.head();
+                batch = batch
+                    .check(key.clone(), Expect::Version(payer.version))
+                    .put(key, encode(next));
+                was_told |= next.told.is_some();
+            }
+        }
+        if self.needs_all_above {
+            for above in &spec.above {
+                batch = batch.check(keys.other(above).alive(), Expect::Present);
+            }
+        }
+        if let (true, Some(parent)) = (self.ends(loaded), &spec.parent) {
+            let parent = keys.other(parent);
+            batch = batch.delete(parent.back(spec.indexed_at(), &keys.id));
+            batch = batch.put(parent.back(self.head.due, &keys.id), Bytes::new());
+        } else if was_told {
+            batch = up_the_tree(batch, keys, spec, self.head.at);
+        }
+        batch
+    }
+
+    /// The payers as they are once the plan was applied.
+    fn paid(&self, loaded: &Loaded, version: Version) -> Vec<Payer> {
+        let mut payers = loaded.payers.clone();
+        for (payer, next) in payers.iter_mut().zip(&self.payers) {
+            if payer.head != *next {
+                payer.head = next.clone();
+                payer.version = version;
+            }
+        }
+        payers
+    }
+
+    /// The state after the plan was applied.
+    pub(crate) fn applied(&self, loaded: &Loaded, version: Version) -> Loaded {
+        Loaded {
+            spec: Arc::clone(&loaded.spec),
+            head: self.head.clone(),
+            version,
+            clamped: loaded.clamped.clone(),
+            payers: self.paid(loaded, version),
+            cut: loaded.cut.clone(),
+        }
+    }
+}
+
+/// Notes, all the way up, that a session whose parent was told what it spent
+/// has something else to tell.
+pub(crate) fn up_the_tree(mut batch: Batch, keys: &SessionKeys, spec: &Spec, now: Millis) -> Batch {
+    let mut below = &keys.id;
+    for above in &spec.above {
+        batch = batch.put(keys.other(above).back(now, below), Bytes::new());
+        below = above;
+    }
+    batch
 }
 
 /// What ending active sessions of one agent changes beside their own heads:
@@ -159,14 +259,4 @@ pub(crate) fn place_of(key: &Bytes, decided: &[Decided], requests: &[Request]) -
             .is_some_and(|operation| operation.key == *key)
     };
     decided.iter().map(|(place, _)| *place).find(has)
-}
-
-/// The state after a plan was applied.
-pub(crate) fn applied(loaded: &Loaded, plan_head: Head, version: Version) -> Loaded {
-    Loaded {
-        spec: Arc::clone(&loaded.spec),
-        head: plan_head,
-        version,
-        clamped: loaded.clamped.clone(),
-    }
 }

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use windlass_core::{AgentId, Millis, PrincipalId, SessionId};
 
 use crate::error::SessionError;
+use crate::lent::Amounts;
 use crate::limits::{
-    AMOUNT_MAX, CALLS_MAX, CHAIN_MAX, INTENT_BYTES_MAX, PATTERNS_MAX, RATE_WINDOW_MS_MAX,
-    RATE_WINDOW_MS_MIN, RESERVATIONS_MAX, TIME_LIMIT_MS_MAX,
+    AMOUNT_MAX, CALLS_MAX, CHAIN_MAX, DEPTH_MAX, INTENT_BYTES_MAX, PATTERNS_MAX,
+    RATE_WINDOW_MS_MAX, RATE_WINDOW_MS_MIN, RESERVATIONS_MAX, TIME_LIMIT_MS_MAX,
 };
 use crate::model::{Charge, RateLimit, Sensitivity};
 use crate::names::Allow;
@@ -55,6 +56,15 @@ pub(crate) struct Spec {
     pub(crate) agent: AgentId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<SessionId>,
+    /// The sessions above it, its parent first, the root last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) above: Vec<SessionId>,
+    /// How many of those, from its parent on, pay for it: call by call if its
+    /// budget is shared, what it was given if not.
+    #[serde(default, skip_serializing_if = "is_none_of")]
+    pub(crate) payers: usize,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) shared: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) chain: Vec<AgentId>,
     pub(crate) intent: String,
@@ -74,6 +84,20 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
+    /// The sessions above it that pay for it, its parent first.
+    pub(crate) fn payers(&self) -> &[SessionId] {
+        self.above.get(..self.payers).unwrap_or(&self.above)
+    }
+
+    /// A tree of which a part is unknown could be used without leave.
+    fn check_tree(&self) -> Result<(), SessionError> {
+        if self.above.first() == self.parent.as_ref() && self.above.len() <= DEPTH_MAX {
+            return Ok(());
+        }
+        let why = "the sessions above it do not fit";
+        Err(SessionError::corrupt("session spec", why))
+    }
+
     pub(crate) const fn expires_at(&self) -> Millis {
         self.created_at.plus_ms(self.time_limit_ms)
     }
@@ -141,10 +165,11 @@ impl MeterRecord {
         self.0.is_none() && self.1 == 0
     }
 
-    pub(crate) const fn reading(self) -> Reading {
+    const fn reading(self, lent: u64) -> Reading {
         Reading {
             limit: self.0,
             used: self.1,
+            lent,
         }
     }
 
@@ -216,6 +241,18 @@ pub(crate) struct Head {
     pub(crate) open: Vec<Open>,
     #[serde(default, skip_serializing_if = "Ring::is_empty")]
     pub(crate) rate: Ring,
+    /// What is set aside for sessions it delegated to.
+    #[serde(default, skip_serializing_if = "Amounts::is_zero")]
+    pub(crate) lent: Amounts,
+    /// What its parent was told that it spent; from then on it spends nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told: Option<Amounts>,
+    /// How many sessions it has delegated to.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) delegated: u64,
+    /// Whether upkeep has ended all that was below it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) wound_up: bool,
     pub(crate) by: Writers,
 }
 
@@ -231,19 +268,19 @@ const fn is_false(flag: &bool) -> bool {
     clippy::trivially_copy_pass_by_ref,
     reason = "the signature serde calls"
 )]
+const fn is_none_of(count: &usize) -> bool {
+    *count == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde calls"
+)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
 impl Head {
-    pub(crate) const fn readings(&self) -> Readings {
-        Readings {
-            calls: self.calls.reading(),
-            tokens: self.tokens.reading(),
-            cost_micros: self.cost.reading(),
-        }
-    }
-
     fn clamp(&mut self, clamped: &mut Vec<&'static str>) {
         self.calls.clamp("calls", CALLS_MAX, clamped);
         self.tokens.clamp("tokens", AMOUNT_MAX, clamped);
@@ -268,9 +305,19 @@ pub(crate) fn decode_pair(
         return Err(SessionError::corrupt("session head", why));
     }
     let mut clamped = Vec::new();
+    spec.check_tree()?;
     spec.clamp(&mut clamped);
     head.clamp(&mut clamped);
     Ok((head, spec, clamped))
+}
+
+/// The value of a delegated session's row in the index of active ones: it is
+/// active only while all of these are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActiveRow<'a> {
+    pub(crate) v: Format,
+    pub(crate) above: Cow<'a, [SessionId]>,
 }
 
 /// What an agent's sessions add up to.
@@ -345,6 +392,8 @@ pub(crate) struct Figures {
     pub(crate) calls: MeterRecord,
     pub(crate) tokens: MeterRecord,
     pub(crate) cost: MeterRecord,
+    #[serde(default, skip_serializing_if = "Amounts::is_zero")]
+    pub(crate) lent: Amounts,
     pub(crate) made: u64,
     pub(crate) open: usize,
     pub(crate) ended: Option<Ended>,
@@ -353,9 +402,9 @@ pub(crate) struct Figures {
 impl Figures {
     pub(crate) const fn readings(&self) -> Readings {
         Readings {
-            calls: self.calls.reading(),
-            tokens: self.tokens.reading(),
-            cost_micros: self.cost.reading(),
+            calls: self.calls.reading(self.lent.0[0]),
+            tokens: self.tokens.reading(self.lent.0[1]),
+            cost_micros: self.cost.reading(self.lent.0[2]),
         }
     }
 }
@@ -369,6 +418,7 @@ impl Head {
             calls: self.calls,
             tokens: self.tokens,
             cost: self.cost,
+            lent: self.lent,
             made: self.made,
             open: self.open.iter().filter(open).count(),
             ended: self.ended,

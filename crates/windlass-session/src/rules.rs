@@ -3,9 +3,12 @@
 
 use windlass_core::Millis;
 
-use crate::error::{Meter, Problem, SessionError};
+use crate::delegate::{Delegation, check_left, check_within};
+use crate::engine::{Cut, Loaded};
+use crate::error::{Problem, SessionError};
+use crate::lent::Amounts;
 use crate::limits::{AMOUNT_MAX, CALLS_MAX, LOW_PERCENT, OPERATION_MS, RESERVATIONS_MAX};
-use crate::model::{Agent, Charge, Outcome, Settle, TopUp, Use, UseItem, check_range};
+use crate::model::{Agent, Charge, Funding, Outcome, Settle, TopUp, Use, UseItem, check_range};
 use crate::record::{Answer, Ended, EventRecord, Head, MeterRecord, Open, Spec};
 use crate::view::{Left, Receipt, What};
 
@@ -16,14 +19,26 @@ pub(crate) enum Change {
     Settle(Settle),
     TopUp(TopUp),
     Close,
+    /// Makes room for a session within this one.
+    Delegate(Box<Delegation>),
+    /// Ends a session at a given time, whatever is above it.
+    Cut(Millis),
     /// Marks a session whose time is over; changes nothing on any other.
     Expire,
 }
 
 impl Change {
+    /// Whether it takes a session that can be used, and so all above it.
+    pub(crate) const fn needs_all_above(&self) -> bool {
+        match self {
+            Self::Use(_) | Self::TopUp(_) | Self::Close | Self::Delegate(_) => true,
+            Self::Settle(_) | Self::Cut(_) | Self::Expire => false,
+        }
+    }
+
     /// About how many bytes its events take in their row.
     pub(crate) fn size(&self) -> usize {
-        let Self::Use(request) = self else { return 128 };
+        let Self::Use(request) = self else { return 256 };
         let item = |item: &UseItem| 128 + 3 * item.credentials.len() + item.names_bytes();
         request.items.iter().map(item).sum()
     }
@@ -41,21 +56,28 @@ pub(crate) struct Terms {
 pub(crate) struct Draft<'a> {
     pub(crate) spec: &'a Spec,
     pub(crate) head: Head,
+    /// The heads of those who pay, the parent's first.
+    pub(crate) payers: Vec<Head>,
     pub(crate) events: Vec<EventRecord>,
+    /// The session above that ended this one.
+    cut: Option<&'a Cut>,
     changed: bool,
     terms: Terms,
     now: Millis,
 }
 
 impl<'a> Draft<'a> {
-    /// A draft of `head` at `now`, or at its last change if that is later:
-    /// time never runs backwards for a session.
-    pub(crate) fn new(spec: &'a Spec, head: &Head, terms: Terms, now: Millis) -> Self {
-        let now = now.max(head.at);
+    /// A draft of what is `loaded` at `now`, or at its last change if that is
+    /// later: time never runs backwards for a session.
+    pub(crate) fn new(loaded: &'a Loaded, terms: Terms, now: Millis) -> Self {
+        let now = now.max(loaded.head.at);
+        let payers = loaded.payers.iter().map(|payer| payer.head.clone());
         Self {
-            spec,
-            head: head.clone(),
+            spec: &loaded.spec,
+            head: loaded.head.clone(),
+            payers: payers.collect(),
             events: Vec::new(),
+            cut: loaded.cut.as_ref(),
             changed: false,
             terms,
             now,
@@ -79,6 +101,8 @@ impl<'a> Draft<'a> {
             Change::Settle(request) => self.settle(request).map(Answer::Left),
             Change::TopUp(request) => self.top_up(request),
             Change::Close => self.close(),
+            Change::Delegate(request) => self.delegate(request),
+            Change::Cut(at) => Ok(self.cut(*at)),
             Change::Expire => Ok(self.expire()),
         }?;
         if let (Some(operation), Some(event)) = (
@@ -96,7 +120,8 @@ impl<'a> Draft<'a> {
         self.check_active()?;
         let calls = u64::try_from(request.items.len()).unwrap_or(u64::MAX);
         let charge = total(request);
-        self.check_budget(calls, charge)?;
+        let amounts = Amounts([calls, charge.tokens, charge.cost_micros]);
+        self.check_budget(amounts)?;
         self.check_reservations(request)?;
         self.check_allowed(request)?;
         // The last check: it changes the draft where it admits.
@@ -105,9 +130,10 @@ impl<'a> Draft<'a> {
         }
         self.lapse();
         self.record_uses(request);
-        self.head.calls.1 = self.head.calls.1.saturating_add(calls);
-        add(&mut self.head.tokens, charge.tokens);
-        add(&mut self.head.cost, charge.cost_micros);
+        self.spend(|head| {
+            add(&mut head.calls, calls);
+            charge_to(head, charge);
+        });
         let left = self.left();
         let first_call = self.head.made - calls + 1;
         Ok(Receipt {
@@ -126,23 +152,37 @@ impl<'a> Draft<'a> {
     }
 
     fn check_active(&self) -> Result<(), SessionError> {
-        match self.head.ended {
+        let at = self.spec.expires_at();
+        let cut = || self.cut.map(|cut| cut.ended);
+        match self.head.ended.or_else(cut) {
             Some(Ended::Closed(_)) => Err(SessionError::AlreadyClosed),
             Some(Ended::Removing(_)) => Err(SessionError::NotFound),
-            Some(Ended::Expired(_)) => Err(SessionError::Expired {
-                at: self.spec.expires_at(),
-            }),
-            None if self.spec.expires_at().has_passed(self.now) => Err(SessionError::Expired {
-                at: self.spec.expires_at(),
-            }),
+            Some(Ended::Expired(_)) => Err(SessionError::Expired { at }),
+            // Its parent has its rest: by the parent's clock it has expired.
+            None if self.head.told.is_some() => Err(SessionError::Expired { at }),
+            None if at.has_passed(self.now) => Err(SessionError::Expired { at }),
             None => Ok(()),
         }
     }
 
-    fn check_budget(&self, calls: u64, charge: Charge) -> Result<(), SessionError> {
-        check_meter(Meter::Calls, self.head.calls, calls)?;
-        check_meter(Meter::Tokens, self.head.tokens, charge.tokens)?;
-        check_meter(Meter::CostMicros, self.head.cost, charge.cost_micros)
+    /// Whoever pays must have it.
+    fn check_budget(&self, amounts: Amounts) -> Result<(), SessionError> {
+        self.spenders()
+            .try_for_each(|head| head.check_budget(amounts))
+    }
+
+    /// The heads that what is spent here is charged to.
+    fn spenders(&self) -> impl Iterator<Item = &Head> {
+        let payers: &[Head] = if self.spec.shared { &self.payers } else { &[] };
+        [&self.head].into_iter().chain(payers)
+    }
+
+    /// Charges or gives back, to all who pay for what is spent here.
+    fn spend(&mut self, change: impl Fn(&mut Head)) {
+        change(&mut self.head);
+        if self.spec.shared {
+            self.payers.iter_mut().for_each(change);
+        }
     }
 
     fn check_reservations(&self, request: &Use) -> Result<(), SessionError> {
@@ -226,16 +266,14 @@ impl<'a> Draft<'a> {
         self.lapse();
         self.head.open.retain(|open| open.0 != call);
         let estimate = Charge::of(open);
-        subtract(&mut self.head.tokens, estimate.tokens);
-        subtract(&mut self.head.cost, estimate.cost_micros);
+        self.spend(|head| give_back(head, estimate));
         match request.outcome {
             Outcome::Cost(charge) => {
-                add(&mut self.head.tokens, charge.tokens);
-                add(&mut self.head.cost, charge.cost_micros);
+                self.spend(|head| charge_to(head, charge));
                 self.record(What::Settle { call, charge });
             }
             Outcome::Refund => {
-                subtract(&mut self.head.calls, 1);
+                self.spend(|head| subtract(&mut head.calls, 1));
                 self.record(What::Refund { call });
             }
         }
@@ -252,6 +290,13 @@ impl<'a> Draft<'a> {
             request.cost_micros,
             AMOUNT_MAX,
         )?;
+        if !self.spec.shared {
+            let amounts = Amounts::from(request);
+            self.payers
+                .iter()
+                .try_for_each(|payer| payer.check_budget(amounts))?;
+            self.payers.iter_mut().for_each(|payer| payer.lend(amounts));
+        }
         self.lapse();
         self.head.calls.0 = calls;
         self.head.tokens.0 = tokens;
@@ -267,7 +312,8 @@ impl<'a> Draft<'a> {
 
     /// An expired session can be closed, a closed one cannot.
     fn close(&mut self) -> Result<Answer, SessionError> {
-        match self.head.ended {
+        let cut = || self.cut.map(|cut| cut.ended);
+        match self.head.ended.or_else(cut) {
             Some(Ended::Closed(_)) => return Err(SessionError::AlreadyClosed),
             Some(Ended::Removing(_)) => return Err(SessionError::NotFound),
             Some(Ended::Expired(_)) | None => {}
@@ -275,6 +321,46 @@ impl<'a> Draft<'a> {
         self.lapse();
         self.head.ended = Some(Ended::Closed(self.now));
         self.record(What::Close);
+        Ok(Answer::Session(self.head.figures(self.now)))
+    }
+
+    /// Ends with a session above that ended at `at`, unless its own time was
+    /// over before.
+    fn cut(&mut self, at: Millis) -> Answer {
+        if self.head.ended.is_none() {
+            let expired = self.spec.expires_at().has_passed(at);
+            self.lapse();
+            self.head.ended = Some(if expired {
+                Ended::Expired(self.spec.expires_at())
+            } else {
+                Ended::Closed(at)
+            });
+            self.record(What::Close);
+        }
+        Answer::Session(self.head.figures(self.now))
+    }
+
+    fn delegate(&mut self, delegation: &Delegation) -> Result<Answer, SessionError> {
+        let request = &delegation.request;
+        self.check_agent(&request.by)?;
+        self.check_active()?;
+        check_within(self.spec, &self.head, request, self.now)?;
+        let budget = request.child.budget;
+        if request.funding == Funding::Reserved {
+            let amounts = Amounts::from(budget);
+            self.spenders()
+                .try_for_each(|head| check_left(head, amounts))?;
+            self.spend(|head| head.lend(amounts));
+        }
+        self.lapse();
+        self.head.delegated += 1;
+        self.record(What::Delegate {
+            session: delegation.child.clone(),
+            calls: budget.calls,
+            tokens: budget.tokens,
+            cost_micros: budget.cost_micros,
+            shared: request.funding == Funding::Shared,
+        });
         Ok(Answer::Session(self.head.figures(self.now)))
     }
 
@@ -317,11 +403,17 @@ impl<'a> Draft<'a> {
     }
 
     fn left(&self) -> Left {
-        let readings = self.head.readings();
+        let mut left = self.head.left();
+        for head in self.spenders().skip(1) {
+            for (left, theirs) in left.iter_mut().zip(head.left()) {
+                *left = (*left).into_iter().chain(theirs).min();
+            }
+        }
+        let [calls, tokens, cost_micros] = left;
         Left {
-            calls: readings.calls.left().unwrap_or(0),
-            tokens: readings.tokens.left(),
-            cost_micros: readings.cost_micros.left(),
+            calls: calls.unwrap_or(0),
+            tokens,
+            cost_micros,
             time_ms: self.spec.expires_at().since(self.now),
         }
     }
@@ -343,9 +435,19 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// When maintenance next has something to do for a session that ended: first
-/// to drop its operation records, then to remove it.
-pub(crate) fn due_after_end(head: &Head, ended_at: Millis, terms: Terms) -> Millis {
+/// Whether upkeep still has to end what is below a session that ended, and
+/// to see to it that its rest is with its parent.
+pub(crate) const fn needs_winding_up(spec: &Spec, head: &Head) -> bool {
+    !head.wound_up && (spec.parent.is_some() || head.delegated > 0)
+}
+
+/// When maintenance next has something to do for a session that ended: at
+/// once if it is part of a tree, then to drop its operation records, then to
+/// remove it.
+pub(crate) fn due_after_end(spec: &Spec, head: &Head, ended_at: Millis, terms: Terms) -> Millis {
+    if needs_winding_up(spec, head) {
+        return ended_at;
+    }
     let removal = ended_at.plus_ms(terms.retention_ms);
     let operations = ended_at.plus_ms(OPERATION_MS);
     if head.ops {
@@ -365,17 +467,14 @@ fn total(request: &Use) -> Charge {
         })
 }
 
-fn check_meter(
-    meter: Meter,
-    MeterRecord(limit, used): MeterRecord,
-    more: u64,
-) -> Result<(), SessionError> {
-    match limit {
-        Some(limit) if used.saturating_add(more) > limit => {
-            Err(SessionError::BudgetExceeded { meter, limit, used })
-        }
-        Some(_) | None => Ok(()),
-    }
+const fn charge_to(head: &mut Head, charge: Charge) {
+    add(&mut head.tokens, charge.tokens);
+    add(&mut head.cost, charge.cost_micros);
+}
+
+const fn give_back(head: &mut Head, charge: Charge) {
+    subtract(&mut head.tokens, charge.tokens);
+    subtract(&mut head.cost, charge.cost_micros);
 }
 
 const fn add(meter: &mut MeterRecord, amount: u64) {

@@ -10,16 +10,18 @@ use crate::birth::{Birth, Nursery};
 use crate::cell::{Cell, Reply};
 use crate::close::CloseAgentError;
 use crate::config::Config;
+use crate::delegate::Delegation;
 use crate::engine::{Engine, view};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::list::{HistoryPage, ListQuery, SessionPage};
-use crate::model::{Caller, Create, Settle, TopUp, Use};
+use crate::model::{Caller, Create, Delegate, Settle, TopUp, Use};
 use crate::operation::{Fingerprint, Operation};
 use crate::plan::Request;
 use crate::record::Answer;
 use crate::rules::Change;
 use crate::sweep::SweepReport;
+use crate::tree::{TreePage, TreeQuery};
 use crate::view::{Left, Receipt, Session};
 
 /// Agents whose creations are combined at a time.
@@ -103,21 +105,107 @@ impl Sessions {
         cap: Option<u64>,
     ) -> Result<Session, SessionError> {
         request.check()?;
-        let id = match &request.id {
-            Some(id) => id.clone(),
-            None => SessionId::unique(self.inner.engine.env.as_ref())?,
-        };
         let operation = request.operation.as_ref().map(|operation| {
             Operation::new(caller, operation, &Fingerprint::create(&request, cap))
         });
-        let keys = AgentKeys::new(&caller.tenant, &request.agent);
         let birth = Birth {
             caller: caller.clone(),
-            id,
+            id: self.id_for(&request)?,
             request,
             cap,
             operation,
+            parent: None,
         };
+        self.deliver(birth).await
+    }
+
+    /// Creates a session within another one, whatever the number of its
+    /// agent's others.
+    ///
+    /// The child may do nothing that the parent may not, and closing the
+    /// parent ends it. A reserved budget is set aside in the same commit; its
+    /// unused rest is the parent's again when the child has ended, at the
+    /// latest when the parent would be refused without it. At most 5 levels
+    /// hang below a root. The parent's rate limit does not hold for the child,
+    /// which has its own.
+    ///
+    /// Three reads at most and one commit, of its own. Many delegations by one
+    /// parent, or for one agent, take turns.
+    ///
+    /// # Errors
+    ///
+    /// `DelegationRefused` for what would be wider than the parent, its budget
+    /// included; of the parent `NotFound`, `AgentMismatch`, `AlreadyClosed`,
+    /// `Expired`; otherwise as [`Sessions::create`].
+    pub async fn delegate(
+        &self,
+        caller: &Caller,
+        parent: &SessionId,
+        request: Delegate,
+    ) -> Result<Session, SessionError> {
+        self.give_birth_below(caller, parent, request, None).await
+    }
+
+    /// Creates a session within another one if its agent has fewer active
+    /// ones than `cap` (the configured cap if `None`).
+    ///
+    /// # Errors
+    ///
+    /// `TooManySessions`; otherwise as [`Sessions::delegate`].
+    pub async fn delegate_under_cap(
+        &self,
+        caller: &Caller,
+        parent: &SessionId,
+        request: Delegate,
+        cap: Option<u64>,
+    ) -> Result<Session, SessionError> {
+        let cap = cap.unwrap_or(self.inner.engine.config.cap);
+        self.give_birth_below(caller, parent, request, Some(cap))
+            .await
+    }
+
+    async fn give_birth_below(
+        &self,
+        caller: &Caller,
+        parent: &SessionId,
+        request: Delegate,
+        cap: Option<u64>,
+    ) -> Result<Session, SessionError> {
+        request.child.check()?;
+        let operation = request.child.operation.as_ref().map(|operation| {
+            let asked = Fingerprint::delegate(parent, &request, cap);
+            Operation::new(caller, operation, &asked)
+        });
+        let id = self.id_for(&request.child)?;
+        let child = request.child.clone();
+        let delegation = Delegation {
+            child: id.clone(),
+            request,
+        };
+        let asked = Request {
+            change: Change::Delegate(Box::new(delegation)),
+            operation: None,
+        };
+        let birth = Birth {
+            caller: caller.clone(),
+            id,
+            request: child,
+            cap,
+            operation,
+            parent: Some((SessionKeys::new(&caller.tenant, parent), asked)),
+        };
+        self.deliver(birth).await
+    }
+
+    fn id_for(&self, request: &Create) -> Result<SessionId, SessionError> {
+        match &request.id {
+            Some(id) => Ok(id.clone()),
+            None => Ok(SessionId::unique(self.inner.engine.env.as_ref())?),
+        }
+    }
+
+    async fn deliver(&self, birth: Birth) -> Result<Session, SessionError> {
+        let keys = AgentKeys::new(&birth.caller.tenant, &birth.request.agent);
         self.nursery(&keys)?.submit(birth).await?
     }
 
@@ -279,6 +367,25 @@ impl Sessions {
         self.inner.engine.list(caller, query).await
     }
 
+    /// A session and all that hangs below it, a page at a time, each session
+    /// before its children; `None` if there is no such session. Two reads a
+    /// session, and one for each hundred children.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a limit outside 1 to 1,000 or a cursor of another tree,
+    /// and the store's failures. A session that cannot be read is named on the
+    /// page and left out.
+    pub async fn tree(
+        &self,
+        caller: &Caller,
+        root: &SessionId,
+        query: &TreeQuery,
+    ) -> Result<Option<TreePage>, SessionError> {
+        let root = SessionKeys::new(&caller.tenant, root);
+        self.inner.engine.tree(&root, query).await
+    }
+
     /// How many of the agent's sessions are active now. One read for each
     /// thousand.
     ///
@@ -328,10 +435,11 @@ impl Sessions {
     ///
     /// The store's failures; what was done before stays done.
     pub async fn sweep(&self, limit: usize) -> Result<SweepReport, SessionError> {
-        let expire = |keys: SessionKeys| -> windlass_core::BoxFuture<'_, Result<(), SessionError>> {
+        type Done<'a> = windlass_core::BoxFuture<'a, Result<(), SessionError>>;
+        let end = |keys: SessionKeys, change: Change| -> Done<'_> {
             Box::pin(async move {
                 let request = Request {
-                    change: Change::Expire,
+                    change,
                     operation: None,
                 };
                 self.cell(&keys)?.submit(request).await??;
@@ -341,7 +449,7 @@ impl Sessions {
         let forget = |keys: &SessionKeys| {
             self.inner.cells.remove(keys);
         };
-        self.inner.engine.sweep(limit, &expire, &forget).await
+        self.inner.engine.sweep(limit, &end, &forget).await
     }
 
     async fn show_after(

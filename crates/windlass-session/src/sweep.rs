@@ -20,7 +20,7 @@ use crate::limits::{COMMIT_DELETES_MAX, OPERATION_MS};
 use crate::list::Unreadable;
 use crate::operation::key_of_label;
 use crate::record::{AgentHead, Ended, EventRow, Head, Spec, decode, encode};
-use crate::rules::due_after_end;
+use crate::rules::{Change, due_after_end, needs_winding_up};
 use crate::writers::WriterId;
 
 /// What one sweep did.
@@ -31,6 +31,8 @@ pub struct SweepReport {
     pub scanned: usize,
     /// Sessions marked expired.
     pub expired: u64,
+    /// Sessions marked ended because one above them was.
+    pub closed: u64,
     /// Sessions removed with everything that belonged to them.
     pub removed: u64,
     /// Operation records dropped.
@@ -42,11 +44,11 @@ pub struct SweepReport {
 }
 
 /// A due session with its records.
-struct Subject {
-    keys: SessionKeys,
-    head: Head,
-    version: Version,
-    spec: Arc<Spec>,
+pub(crate) struct Subject {
+    pub(crate) keys: SessionKeys,
+    pub(crate) head: Head,
+    pub(crate) version: Version,
+    pub(crate) spec: Arc<Spec>,
 }
 
 /// A row of the index of due work, and what its key says.
@@ -60,20 +62,21 @@ struct Due<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
     Expire,
+    WindUp,
     DropOperations,
     Remove,
 }
 
-/// Sessions to be marked expired go through their cells, like every change
-/// of an active session.
-pub(crate) type Expire<'a> =
-    &'a (dyn Fn(SessionKeys) -> BoxFuture<'a, Result<(), SessionError>> + Sync);
+/// Sessions to be marked ended go through their cells, like every change of
+/// an active session.
+pub(crate) type End<'a> =
+    &'a (dyn Fn(SessionKeys, Change) -> BoxFuture<'a, Result<(), SessionError>> + Sync);
 
 impl Engine {
     pub(crate) async fn sweep(
         &self,
         limit: usize,
-        expire: Expire<'_>,
+        end: End<'_>,
         forget: Forget<'_>,
     ) -> Result<SweepReport, SessionError> {
         let mut report = SweepReport::default();
@@ -91,7 +94,7 @@ impl Engine {
                     return Ok(report);
                 }
                 let due = Due { row, time, keys };
-                self.visit(&due, now, limit, expire, &mut report).await?;
+                self.visit(&due, now, limit, end, &mut report).await?;
                 forget(&due.keys);
             }
             match page.entries.last() {
@@ -107,12 +110,12 @@ impl Engine {
         due: &Due<'_>,
         now: Millis,
         limit: usize,
-        expire: Expire<'_>,
+        end: End<'_>,
         report: &mut SweepReport,
     ) -> Result<(), SessionError> {
         let done = match self.subject(&due.keys).await {
             Ok(Some(subject)) if subject.head.due == due.time => {
-                self.work(subject, now, limit, expire, report).await
+                self.work(subject, now, limit, end, report).await
             }
             // The session moved on, or is gone: only the index row is left.
             Ok(_) => self.drop_row(due.row).await,
@@ -130,7 +133,10 @@ impl Engine {
         }
     }
 
-    async fn subject(&self, keys: &SessionKeys) -> Result<Option<Subject>, SessionError> {
+    pub(crate) async fn subject(
+        &self,
+        keys: &SessionKeys,
+    ) -> Result<Option<Subject>, SessionError> {
         let found = self.load_any(keys).await?;
         Ok(found.map(|loaded| Subject {
             keys: keys.clone(),
@@ -154,11 +160,11 @@ impl Engine {
         mut subject: Subject,
         now: Millis,
         limit: usize,
-        expire: Expire<'_>,
+        end: End<'_>,
         report: &mut SweepReport,
     ) -> Result<(), SessionError> {
         if self.task(&subject, now) == Task::Expire {
-            expire(subject.keys.clone()).await?;
+            end(subject.keys.clone(), Change::Expire).await?;
             report.expired += 1;
             match self.due_again(&subject, now).await? {
                 Some(again) if !step_over(report, limit) => subject = again,
@@ -168,6 +174,7 @@ impl Engine {
         loop {
             let more = match self.task(&subject, now) {
                 Task::Expire => false,
+                Task::WindUp => self.wind_up(&mut subject, now, limit, end, report).await?,
                 Task::DropOperations => self.drop_operations(&mut subject, report).await?,
                 Task::Remove => self.remove(&mut subject, report).await?,
             };
@@ -186,7 +193,7 @@ impl Engine {
     ) -> Result<Option<Subject>, SessionError> {
         let soonest = self.config.retention_ms.min(OPERATION_MS);
         let next = subject.spec.expires_at().plus_ms(soonest);
-        if !next.has_passed(now) {
+        if !next.has_passed(now) && !needs_winding_up(&subject.spec, &subject.head) {
             return Ok(None);
         }
         let found = self.subject(&subject.keys).await?;
@@ -197,6 +204,7 @@ impl Engine {
         match subject.head.ended {
             None => Task::Expire,
             Some(Ended::Removing(_)) => Task::Remove,
+            Some(_) if needs_winding_up(&subject.spec, &subject.head) => Task::WindUp,
             Some(ended) if ended.at().plus_ms(self.config.retention_ms).has_passed(now) => {
                 Task::Remove
             }
@@ -219,7 +227,7 @@ impl Engine {
         next.ops = bite.more;
         if !bite.more {
             let ended = next.ended.map_or(next.at, Ended::at);
-            next.due = due_after_end(&next, ended, self.terms());
+            next.due = due_after_end(&subject.spec, &next, ended, self.terms());
         }
         let mut batch = delete_all(bite.operations.iter().cloned());
         if next.due != subject.head.due {
@@ -243,6 +251,14 @@ impl Engine {
         subject: &mut Subject,
         report: &mut SweepReport,
     ) -> Result<bool, SessionError> {
+        if !self.is_leaf(subject).await? {
+            report.truncated = true;
+            return Ok(false);
+        }
+        let in_tree = subject.spec.parent.is_some() && !subject.spec.shared;
+        if in_tree && !subject.head.is_accounted_for() {
+            self.bring_home(subject).await?;
+        }
         let scan = Scan::new(subject.keys.events());
         let bite = self.bite(subject, &scan).await?;
         let mut batch = delete_all(bite.operations.iter().chain(&bite.rows).cloned());
@@ -307,7 +323,7 @@ impl Engine {
         Ok(bite)
     }
 
-    fn next_head(&self, subject: &Subject) -> Result<Head, SessionError> {
+    pub(crate) fn next_head(&self, subject: &Subject) -> Result<Head, SessionError> {
         let writer = WriterId::draw(self.env.as_ref())?;
         let mut next = subject.head.clone();
         next.rev += 1;
@@ -317,7 +333,7 @@ impl Engine {
 
     /// Commits `batch` together with the next head; `false` if somebody else
     /// changed the session meanwhile, which the next sweep will look at.
-    async fn rewrite(
+    pub(crate) async fn rewrite(
         &self,
         subject: &mut Subject,
         next: Head,
@@ -370,7 +386,14 @@ impl Engine {
             .delete(keys.due(subject.head.due))
             .delete(keys.created(created))
             .delete(agent.created(created, &keys.id));
-        Ok(Some(rows))
+        let Some(parent) = subject.spec.parent.as_ref().map(|id| keys.other(id)) else {
+            return Ok(Some(rows));
+        };
+        let expires = subject.spec.indexed_at();
+        Ok(Some(
+            rows.delete(parent.child(&keys.id))
+                .delete(parent.back(expires, &keys.id)),
+        ))
     }
 }
 
@@ -389,7 +412,7 @@ fn delete_all(keys: impl Iterator<Item = Bytes>) -> Batch {
 }
 
 /// Whether the sweep has used up its limit; otherwise counts one more commit.
-fn step_over(report: &mut SweepReport, limit: usize) -> bool {
+pub(crate) fn step_over(report: &mut SweepReport, limit: usize) -> bool {
     if report.scanned >= limit {
         report.truncated = true;
         return true;

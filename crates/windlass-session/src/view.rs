@@ -37,13 +37,19 @@ pub struct Reading {
     pub limit: Option<u64>,
     /// What is used. May exceed the limit after a settlement.
     pub used: u64,
+    /// What is set aside for delegated sessions, and not known to be used.
+    /// Includes the rests of ended ones until they are taken back, which
+    /// happens before anything is refused for want of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lent: u64,
 }
 
 impl Reading {
-    /// What is left; `None` if unlimited, 0 if overdrawn.
+    /// What is neither used nor lent; `None` if unlimited, 0 if overdrawn.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
-        self.limit.map(|limit| limit.saturating_sub(self.used))
+        let gone = self.used.saturating_add(self.lent);
+        self.limit.map(|limit| limit.saturating_sub(gone))
     }
 }
 
@@ -71,6 +77,12 @@ pub struct Session {
     pub agent: AgentId,
     /// The session that delegated to it.
     pub parent: Option<SessionId>,
+    /// The sessions above it, its parent first, the root last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<SessionId>,
+    /// Whether it spends its parent's budget instead of one set aside for it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shared: bool,
     /// The agents through which the task came.
     pub chain: Vec<AgentId>,
     /// What it is for.
@@ -91,6 +103,9 @@ pub struct Session {
     pub status: Status,
     /// When it was closed or expired.
     pub ended_at: Option<Millis>,
+    /// The session above it whose closing ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_through: Option<SessionId>,
     /// Its meters.
     pub budget: Readings,
     /// The number of its last call; refunded calls keep theirs.
@@ -197,8 +212,32 @@ pub enum What {
         #[serde(default)]
         cost_micros: u64,
     },
-    /// The session was closed.
+    /// The session was closed, or one above it.
     Close,
+    /// A session was created within this one.
+    Delegate {
+        /// Which.
+        session: SessionId,
+        /// Calls it may make.
+        calls: u64,
+        /// Tokens it may use, if limited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens: Option<u64>,
+        /// Micro-units it may spend, if limited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost_micros: Option<u64>,
+        /// Whether it spends this session's budget instead of one set aside.
+        #[serde(default, skip_serializing_if = "is_false")]
+        shared: bool,
+    },
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde calls"
+)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[expect(

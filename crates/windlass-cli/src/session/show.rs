@@ -154,6 +154,19 @@ fn what(what: &What) -> (&'static str, Option<u64>, String) {
             ("top_up", None, said.join(" "))
         }
         What::Close => ("close", None, String::new()),
+        What::Delegate {
+            session,
+            calls,
+            tokens,
+            cost_micros,
+            shared,
+        } => {
+            let mut said = vec![format!("session={session}"), format!("calls={calls}")];
+            said.extend(tokens.map(|tokens| format!("tokens={tokens}")));
+            said.extend(cost_micros.map(|cost| format!("cost_micros={cost}")));
+            said.extend(shared.then(|| "shared".to_owned()));
+            ("delegate", None, said.join(" "))
+        }
     }
 }
 
@@ -173,6 +186,7 @@ pub(crate) fn sweep(report: &SweepReport) -> String {
     fields([
         ("scanned", report.scanned.to_string()),
         ("expired", report.expired.to_string()),
+        ("closed", report.closed.to_string()),
         ("removed", report.removed.to_string()),
         ("operations_removed", report.operations_removed.to_string()),
         ("unreadable", report.unreadable.len().to_string()),

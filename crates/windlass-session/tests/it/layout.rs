@@ -237,6 +237,7 @@ async fn the_history_of_layout_1_is_read() {
             What::Lapse { .. } => "lapse",
             What::TopUp { .. } => "top_up",
             What::Close => "close",
+            What::Delegate { .. } => "delegate",
         })
         .collect();
     let expected = [

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use windlass_core::{AgentId, Coded, ManualEnv, Millis, OperationId, SessionId};
 use windlass_session::{
-    Agent, Caller, Config, Create, Event, Receipt, Session, SessionError, Sessions, TopUp, Use,
+    Agent, Caller, Config, Create, Delegate, Event, Receipt, Session, SessionError, Sessions,
+    TopUp, Use,
 };
 use windlass_store::{Batch, Commit, Entry, KeyRange, Store, StoreExt};
 use windlass_store_memory::MemoryStore;
@@ -213,4 +214,51 @@ pub(crate) fn text(key: &Bytes) -> String {
 /// The code of the refusal.
 pub(crate) fn code<T: std::fmt::Debug>(answer: Result<T, SessionError>) -> &'static str {
     answer.expect_err("a refusal").code()
+}
+
+/// A delegation to a session that may call anything, twice, for a minute.
+pub(crate) fn delegation(child: &str, edit: impl FnOnce(&mut Delegate)) -> Delegate {
+    let child = request(|request| {
+        request.id = Some(session_id(child));
+        request.time_limit_ms = 60 * SECOND;
+        request.budget.calls = 2;
+    });
+    let mut delegation = Delegate::new(Agent::Unchecked, child);
+    edit(&mut delegation);
+    delegation
+}
+
+pub(crate) async fn delegate(
+    sessions: &Sessions,
+    parent: &str,
+    request: Delegate,
+) -> Result<Session, SessionError> {
+    let parent = session_id(parent);
+    sessions.delegate(&caller(), &parent, request).await
+}
+
+impl World {
+    /// Delegates from `parent`, which may.
+    pub(crate) async fn delegate(
+        &self,
+        parent: &str,
+        child: &str,
+        edit: impl FnOnce(&mut Delegate),
+    ) -> Session {
+        let made = delegate(&self.sessions, parent, delegation(child, edit)).await;
+        made.expect("a delegation within its parent")
+    }
+
+    /// A root of ten calls, `s1`, and a child under each, `s2` to `s<depth>`,
+    /// with one call less a level.
+    pub(crate) async fn line(&self, depth: u64) {
+        self.create(|_| {}).await;
+        for level in 2..=depth {
+            let (parent, child) = (format!("s{}", level - 1), format!("s{level}"));
+            self.delegate(&parent, &child, |request| {
+                request.child.budget.calls = 11 - level;
+            })
+            .await;
+        }
+    }
 }

@@ -415,7 +415,7 @@ impl State {
                         *limit = limit.map(|limit| limit + more);
                     }
                 }
-                What::Lapse { .. } | What::Close => {}
+                What::Lapse { .. } | What::Close | What::Delegate { .. } => {}
             }
         }
         let sum = |part: fn(&Charge) -> u64| used.values().map(part).sum::<u64>();
