@@ -39,3 +39,8 @@ pub use id::{AgentId, GroupId, IdError, OperationId, PrincipalId, SessionId, Ten
 pub use manual::ManualEnv;
 pub use time::Millis;
 pub use writers::{WriterId, Writers, Written};
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

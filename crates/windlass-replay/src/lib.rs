@@ -68,3 +68,8 @@ pub use report::{Report, RunReport};
 pub use restrict::{NotAPercentage, NotATool, Percent, Restrictions, Withhold};
 pub use times::Times;
 pub use verify::Difference;
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

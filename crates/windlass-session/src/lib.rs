@@ -81,3 +81,8 @@ pub use sessions::Sessions;
 pub use sweep::SweepReport;
 pub use tree::{TreeCursor, TreeNode, TreePage, TreeQuery};
 pub use view::{Event, Left, Reading, Readings, Receipt, Session, Status, What};
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

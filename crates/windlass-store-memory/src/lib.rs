@@ -33,3 +33,8 @@ pub use store::{EXPORTS_MAX, MemoryStore};
 
 #[cfg(doc)]
 use windlass_store::Store;
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

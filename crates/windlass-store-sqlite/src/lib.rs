@@ -58,3 +58,8 @@ mod writer;
 pub use health::Health;
 pub use options::{Options, Sharing, Synchronous};
 pub use store::SqliteStore;
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -49,3 +49,8 @@ pub use strict::{Strict, StrictOptions};
 pub use suite::{PROMISES, Promise};
 pub use verb::{Moment, Verb};
 pub use verdict::{Broken, Outcome};
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

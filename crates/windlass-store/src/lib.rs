@@ -125,3 +125,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// later call fails with `Closed`, except `close`, which succeeds again.
     async fn close(&self) -> Result<(), StoreError>;
 }
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -71,3 +71,8 @@ pub use options::Options;
 pub use windlass_core as core;
 pub use windlass_session as session;
 pub use windlass_store as store;
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
