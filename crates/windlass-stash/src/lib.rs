@@ -25,3 +25,8 @@ pub use request::{
     Answer, Condition, Increment, KeyPage, KeyQuery, Number, Operation, Put, Removed,
 };
 pub use value::Value;
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -115,21 +115,37 @@ fn examples(text: &str) -> Vec<(String, String)> {
     examples
 }
 
-#[test]
-fn every_example_of_the_command_prints_what_its_page_says() {
+/// Runs the examples of a page one after the other, and fails unless they
+/// print what the page says.
+fn assert_examples(page: &str, text: &str, examples_min: usize) {
     let bench = Bench::new();
     std::os::unix::fs::symlink(workspace().join("docs"), bench.path("docs")).unwrap();
-    let examples = examples(&document("cli.md"));
-    assert!(examples.len() > 20, "the page was not read: {examples:?}");
-    let mut page = String::new();
+    let examples = examples(text);
+    assert!(
+        examples.len() >= examples_min,
+        "the page was not read: {examples:?}"
+    );
+    let mut said = String::new();
     let mut printed = String::new();
     for (command, expected) in examples {
-        let said = bench.shell(&command);
-        page += &format!("$ {command}\n{}", settled(&expected));
-        printed += &format!("$ {command}\n{}", settled(&said));
+        let output = bench.shell(&command);
+        said += &format!("$ {command}\n{}", settled(&expected));
+        printed += &format!("$ {command}\n{}", settled(&output));
     }
     assert_eq!(
-        printed, page,
-        "docs/cli.md is out of date; this is what the examples print:\n{printed}"
+        printed, said,
+        "{page} is out of date; this is what the examples print:\n{printed}"
     );
+}
+
+#[test]
+fn every_example_of_the_command_prints_what_its_page_says() {
+    assert_examples("docs/cli.md", &document("cli.md"), 20);
+}
+
+#[test]
+fn every_example_of_the_crates_readme_prints_what_it_says() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = fs::read_to_string(own).unwrap();
+    assert_examples("README.md of this crate", &text, 3);
 }
