@@ -7,10 +7,16 @@ use cargo_metadata::{Metadata, Package, TargetKind};
 use crate::commands::{self, cargo};
 use crate::error::TaskError;
 use crate::steps::{self, Outcome, Step};
-use crate::{layers, suite, tidy, workspace};
+use crate::{layers, release, selective, suite, tidy, workspace};
 
 /// The crate whose features a user chooses from.
 const FACADE: &str = "windlass";
+
+/// What the examples are given that do nothing without.
+const ARGUMENTS: &[(&str, &[&str])] = &[(
+    "count_refusals",
+    &["most-used", "docs/examples/airline.json"],
+)];
 
 /// How to get the program that looks at licences and sources.
 const DENY_INSTALL: &str = "cargo install --locked cargo-deny";
@@ -23,6 +29,8 @@ pub(crate) fn run() -> Result<ExitCode, TaskError> {
         Step::new("fmt", 10, fmt),
         Step::new("layers", 40, layers::step),
         Step::new("tidy", 5, tidy::step),
+        Step::new("selective", 5, selective::step),
+        Step::new("manifests", 5, release::rules),
         Step::new("deny", 30, deny),
         Step::new("clippy", 210, clippy),
         Step::new("clippy, features", 60, move || clippy_features(&features)),
@@ -76,7 +84,7 @@ fn facade(metadata: &Metadata) -> impl Iterator<Item = &Package> {
     packages.filter(|package| package.name == FACADE)
 }
 
-/// Runs what the facade shows its users; each has to end by itself and well.
+/// Runs what the crates show their users; each has to end by itself and well.
 /// They are built together with all others, so that what the tests have built
 /// serves here too: cargo chooses other features for a crate alone.
 fn examples() -> Result<Outcome, TaskError> {
@@ -86,9 +94,10 @@ fn examples() -> Result<Outcome, TaskError> {
     }
     let metadata = workspace::members()?;
     let directory = metadata.target_directory.join("debug/examples");
-    let examples = examples_of_facade(&metadata);
+    let examples = examples_of(&metadata);
     for example in &examples {
         let mut command = Command::new(directory.join(example));
+        command.args(arguments_for(example));
         let outcome = finish(command.current_dir(workspace::root()))?;
         if outcome.is_failed() {
             return Ok(Outcome::Failed(format!("`{example}`")));
@@ -100,10 +109,16 @@ fn examples() -> Result<Outcome, TaskError> {
     })
 }
 
-fn examples_of_facade(metadata: &Metadata) -> Vec<String> {
-    let targets = facade(metadata).flat_map(|package| &package.targets);
+fn examples_of(metadata: &Metadata) -> Vec<String> {
+    let packages = metadata.workspace_packages();
+    let targets = packages.iter().flat_map(|package| &package.targets);
     let examples = targets.filter(|target| target.kind.contains(&TargetKind::Example));
     examples.map(|target| target.name.clone()).collect()
+}
+
+fn arguments_for(example: &str) -> &'static [&'static str] {
+    let found = ARGUMENTS.iter().find(|(name, _)| *name == example);
+    found.map_or(&[], |(_, arguments)| arguments)
 }
 
 /// Builds the documentation of the libraries; a broken link fails.
@@ -147,6 +162,17 @@ mod tests {
         let reason = "cargo-deny is not installed; `cargo install --locked cargo-deny`";
         assert_eq!(without_deny(true), Outcome::Failed(reason.to_owned()));
         assert_eq!(without_deny(false), Outcome::Skipped(reason.to_owned()));
+    }
+
+    #[test]
+    fn every_example_is_run_and_arguments_are_for_those_that_exist() {
+        let examples = examples_of(&workspace::members().unwrap());
+        assert!(examples.contains(&"agent_run".to_owned()), "{examples:?}");
+        for (example, arguments) in ARGUMENTS {
+            assert!(examples.contains(&(*example).to_owned()), "{examples:?}");
+            assert_eq!(arguments_for(example), *arguments);
+        }
+        assert_eq!(arguments_for("agent_run"), [""; 0]);
     }
 
     #[test]

@@ -28,6 +28,21 @@ pub(crate) fn answers(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
+/// Runs a program and answers the lines of its standard output; that it says
+/// no is an error, since there is then no answer.
+pub(crate) fn answer(command: &mut Command) -> Result<Vec<String>, TaskError> {
+    announce(command);
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|source| cannot_run(command, source))?;
+    if !output.status.success() {
+        let program = program(command);
+        let status = output.status;
+        return Err(TaskError::Refused { program, status });
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 /// Runs a program, passes its output on line by line, and keeps the lines.
 pub(crate) fn overhear(command: &mut Command) -> Result<(ExitStatus, Vec<String>), TaskError> {
     announce(command);
@@ -98,6 +113,17 @@ mod tests {
     fn a_program_that_does_not_exist_is_named_in_the_error() {
         let error = run(&mut Command::new("windlass-no-such-program")).unwrap_err();
         assert_eq!(error.to_string(), "cannot run `windlass-no-such-program`");
+    }
+
+    #[test]
+    fn the_answer_of_a_program_is_its_lines_and_a_refusal_is_an_error() {
+        let lines = answer(&mut cargo(&["--version"])).unwrap();
+        assert!(lines[0].starts_with("cargo "), "{lines:?}");
+        let refusal = answer(&mut cargo(&["no-such-subcommand"])).unwrap_err();
+        assert!(
+            refusal.to_string().starts_with("`cargo` failed"),
+            "{refusal}"
+        );
     }
 
     #[test]

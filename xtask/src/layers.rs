@@ -14,7 +14,8 @@ use crate::finding::{self, Finding};
 use crate::steps::Outcome;
 use crate::workspace;
 use graph::{Edge, Graph, Purpose};
-use table::{Family, Floor, Row, TABLE};
+pub(crate) use table::Family;
+use table::{Floor, Row, TABLE};
 
 /// Checks the workspace and prints the storeys, or what is wrong with them.
 pub(crate) fn run() -> Result<ExitCode, TaskError> {

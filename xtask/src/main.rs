@@ -22,6 +22,8 @@ mod layers;
 mod loops;
 mod nightly;
 mod quick;
+mod release;
+mod selective;
 mod steps;
 mod suite;
 mod tidy;
@@ -61,6 +63,12 @@ enum Task {
     Layers,
     /// Reads the sources for the habits of the house
     Tidy,
+    /// Packages what would be published, and checks it; publishes nothing
+    Release {
+        /// Without it, says only how a release is made
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Builds the benches in release and runs one of their tables
     Bench {
         /// The table, such as `sessions`
@@ -79,6 +87,7 @@ fn main() -> ExitCode {
         Task::Faults { only } => faults::run(only.as_deref()),
         Task::Layers => layers::run(),
         Task::Tidy => tidy::run(),
+        Task::Release { dry_run } => release::run(dry_run),
         Task::Bench { table, flags } => bench::run(&table, &flags),
     };
     outcome.unwrap_or_else(|error| {

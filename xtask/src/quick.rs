@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use crate::error::TaskError;
 use crate::steps::{self, Step};
-use crate::{ci, layers, suite, tidy, workspace};
+use crate::{ci, layers, release, selective, suite, tidy, workspace};
 
 /// What is tested when no crate has changed: the ground everything stands on.
 const GROUND: [&str; 4] = [
@@ -24,6 +24,8 @@ pub(crate) fn run() -> Result<ExitCode, TaskError> {
         Step::new("fmt", 3, ci::fmt),
         Step::new("layers", 3, layers::step),
         Step::new("tidy", 2, tidy::step),
+        Step::new("selective", 3, selective::step),
+        Step::new("manifests", 2, release::rules),
         Step::new("clippy", 20, ci::clippy),
         Step::new("tests", 35, move || suite::run(&packages, |one| one.quick)),
     ]))

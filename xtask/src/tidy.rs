@@ -11,7 +11,7 @@ mod mask;
 mod shape;
 mod testing;
 pub(crate) mod tree;
-mod words;
+pub(crate) mod words;
 
 use std::process::ExitCode;
 

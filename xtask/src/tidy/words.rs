@@ -45,6 +45,11 @@ pub(super) fn printing(file: &File, _: &Tree) -> Vec<Fault> {
     faults.collect()
 }
 
+/// The first word of a text that only one machine can make sense of.
+pub(crate) fn machine_path_in(text: &str) -> Option<&'static str> {
+    find(text, &MACHINE).first().map(|(_, word)| *word)
+}
+
 /// Paths that hold only on the machine of whoever wrote them. The text before
 /// one may not belong to it: `due/` in front makes a key, not a path.
 pub(super) fn machine_paths(file: &File, _: &Tree) -> Vec<Fault> {
