@@ -65,6 +65,7 @@ impl Names {
 /// run write the same. Fit for nothing else.
 #[derive(Debug)]
 pub(crate) struct RunEnv {
+    created: Millis,
     times: Times,
     step: AtomicUsize,
     seed: String,
@@ -72,8 +73,10 @@ pub(crate) struct RunEnv {
 }
 
 impl RunEnv {
-    pub(crate) fn new(run: &Run) -> Self {
+    /// The sessions of a tree are made together, when its `root` begins.
+    pub(crate) fn new(run: &Run, root: &Run) -> Self {
         Self {
+            created: root.times.began(),
             times: run.times.clone(),
             step: AtomicUsize::new(0),
             seed: run.id(),
@@ -81,7 +84,7 @@ impl RunEnv {
         }
     }
 
-    /// Moves time to step `number`; 0 is the run's beginning.
+    /// Moves time to step `number`; 0 is the creation of the run's session.
     pub(crate) fn enter(&self, number: usize) {
         self.step.store(number, Ordering::Relaxed);
     }
@@ -89,7 +92,10 @@ impl RunEnv {
 
 impl Env for RunEnv {
     fn now(&self) -> Millis {
-        self.times.at(self.step.load(Ordering::Relaxed))
+        match self.step.load(Ordering::Relaxed) {
+            0 => self.created,
+            number => self.times.at(number),
+        }
     }
 
     fn monotonic(&self) -> Duration {
@@ -161,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_longest_run_ends_before_its_session_expires() {
-        let env = RunEnv::new(&run("1"));
+        let env = RunEnv::new(&run("1"), &run("1"));
         let begun = env.now();
         env.enter(STEPS_MAX + 1);
         assert!(
@@ -175,7 +181,9 @@ mod tests {
     fn random_bytes_are_the_runs_own_and_the_same_each_time() {
         let drawn = |key: &str| {
             let mut bytes = [0; 40];
-            RunEnv::new(&run(key)).random(&mut bytes).unwrap();
+            RunEnv::new(&run(key), &run(key))
+                .random(&mut bytes)
+                .unwrap();
             bytes
         };
         assert_eq!(drawn("1"), drawn("1"));

@@ -4,30 +4,28 @@
 //! restrictions only:
 //!
 //! 1. Sessions are created in the recording's order, one after the other, and
-//!    closed likewise once all runs were played: the records of their agents
-//!    then change in one order. Between, runs may be played at a time,
-//!    because they share nothing.
+//!    closed in the opposite order once all runs were played: the records of
+//!    their agents then change in one order. Between, runs may be played at a
+//!    time, because they share nothing: what a delegated run may spend was set
+//!    aside when its session was made.
 //! 2. Every change has an operation id, so doing it again changes nothing.
-//! 3. Ids and times come from [`RunEnv`].
+//! 3. Ids and times come from [`RunEnv`](crate::names::RunEnv).
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use windlass::core::{Coded, Env, ErrorKind};
-use windlass::session::{Agent, Caller, Config, Create, SessionError, Sessions, Use, limits};
-use windlass::{Options, SystemEnv, Windlass};
+use windlass::Windlass;
+use windlass::session::Caller;
 
 use crate::entries::stored_bytes;
 use crate::failure::ReplayError;
+use crate::grant::Grant;
 use crate::limits::JOBS_DEFAULT;
-use crate::model::{Recording, Run};
-use crate::names::{Names, RunEnv};
-use crate::observe::{Observer, Outcome, StepDone};
+use crate::model::Recording;
+use crate::observe::Observer;
 use crate::report::{Report, RunReport, percentile_ms, refused};
 use crate::restrict::Restrictions;
-use crate::standing::Standing;
+use crate::stage::Stage;
 
 /// How a replay is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,35 +70,30 @@ impl Replay<'_> {
     ///
     /// [`ReplayError`]. A refusal that the record demands is none.
     pub async fn run(&self, observer: &dyn Observer) -> Result<Report, ReplayError> {
-        let runs = &self.recording.runs;
-        for run in runs {
-            self.stage(run)?.create().await?;
+        let grants = &self.options.restrictions.grants(self.recording);
+        let places = 0..grants.len();
+        for place in places.clone() {
+            self.stage(grants, place)?.create().await?;
         }
-        let played = stream::iter(runs).map(|run| async { self.stage(run)?.play(observer).await });
-        let played: Vec<_> = played
-            .buffered(self.options.jobs.max(1))
-            .try_collect()
-            .await?;
-        for run in runs {
-            self.stage(run)?.close().await?;
+        let played = stream::iter(places.clone())
+            .map(|place| async move { self.stage(grants, place)?.play(observer).await })
+            .buffered(self.options.jobs.max(1));
+        let played: Vec<_> = played.try_collect().await?;
+        // What was delegated ends before what delegated it.
+        for place in places.rev() {
+            self.stage(grants, place)?.close().await?;
         }
         self.report(played).await
     }
 
-    fn stage<'s>(&'s self, run: &'s Run) -> Result<Stage<'s>, ReplayError> {
-        let env = Arc::new(RunEnv::new(run));
-        let (store, shared) = (Arc::clone(self.windlass.store()), Arc::clone(&env));
-        let engine = Windlass::over(store, &one_session(), shared).map_err(ReplayError::Engine)?;
-        let restrictions = &self.options.restrictions;
-        let names = Names::new(run);
-        Ok(Stage {
-            caller: self.caller,
-            run,
-            restrictions,
-            names,
-            env,
-            engine,
-        })
+    fn stage<'s>(
+        &'s self,
+        grants: &'s [Grant<'s>],
+        place: usize,
+    ) -> Result<Stage<'s>, ReplayError> {
+        let (runs, grant) = (&self.recording.runs, &grants[place]);
+        let (run, root) = (&runs[place], &runs[grant.root]);
+        Stage::new(self.windlass, self.caller, run, root, grant)
     }
 
     async fn report(&self, played: Vec<(RunReport, Vec<Duration>)>) -> Result<Report, ReplayError> {
@@ -121,131 +114,5 @@ impl Replay<'_> {
             distinct_message_bytes: self.recording.distinct_message_bytes(),
             by_run,
         })
-    }
-}
-
-/// Settings of an engine that sees a single session.
-fn one_session() -> Options {
-    let sessions = Config {
-        cached_sessions: 1,
-        ..Config::default()
-    };
-    Options {
-        sessions,
-        ..Options::default()
-    }
-}
-
-/// One run and the engine that plays it, in the run's own time.
-struct Stage<'a> {
-    caller: &'a Caller,
-    run: &'a Run,
-    restrictions: &'a Restrictions,
-    names: Names,
-    env: Arc<RunEnv>,
-    engine: Windlass,
-}
-
-impl Stage<'_> {
-    fn sessions(&self) -> &Sessions {
-        self.engine.sessions()
-    }
-
-    fn failed(&self, verb: &'static str) -> impl FnOnce(SessionError) -> ReplayError {
-        let run = self.run.id();
-        move |source| ReplayError::Session { verb, run, source }
-    }
-
-    async fn create(&self) -> Result<(), ReplayError> {
-        let run = self.run;
-        let mut request = Create::new(run.agent.clone(), format!("replay of {}", run.id()));
-        request.id = Some(self.names.session.clone());
-        request.tools = self.restrictions.tools(run);
-        request.budget.calls = self.restrictions.calls(run);
-        request.time_limit_ms = limits::TIME_LIMIT_MS_MAX;
-        request.operation = Some(self.names.create());
-        self.env.enter(0);
-        match self.sessions().create(self.caller, request).await {
-            Ok(_) => Ok(()),
-            Err(SessionError::OperationConflict) => Err(ReplayError::Otherwise { run: run.id() }),
-            Err(error) => Err(self.failed("create")(error)),
-        }
-    }
-
-    async fn close(&self) -> Result<(), ReplayError> {
-        self.env.enter(self.run.steps.len() + 1);
-        let operation = Some(self.names.close());
-        let closed = self
-            .sessions()
-            .close(self.caller, &self.names.session, operation)
-            .await;
-        closed.map(|_| ()).map_err(self.failed("close"))
-    }
-
-    /// Plays the steps that were not done before, and counts all.
-    async fn play(
-        &self,
-        observer: &dyn Observer,
-    ) -> Result<(RunReport, Vec<Duration>), ReplayError> {
-        let standing = Standing::read(self.sessions(), self.caller, &self.names).await;
-        let found = standing
-            .map_err(self.failed("read"))?
-            .outcomes(self.run.steps.len());
-        let mut report = self.blank_report();
-        let mut times = Vec::with_capacity(self.run.steps.len() - found.len());
-        for number in 1..=self.run.steps.len() {
-            let known = found.get(number - 1).copied();
-            let outcome = match known {
-                Some(outcome) => outcome,
-                None => self.step(number, &mut times).await?,
-            };
-            report.count(outcome, known.is_some());
-            let done = StepDone {
-                run: self.run,
-                number,
-                outcome,
-                found: known.is_some(),
-            };
-            if let ControlFlow::Break(()) = observer.step(&done) {
-                return Err(ReplayError::Stopped);
-            }
-        }
-        Ok((report, times))
-    }
-
-    async fn step(&self, number: usize, times: &mut Vec<Duration>) -> Result<Outcome, ReplayError> {
-        self.env.enter(number);
-        let tool = self.run.steps[number - 1].tool.clone();
-        let mut request = Use::one(Agent::Is(self.run.agent.clone()), tool);
-        request.operation = Some(self.names.step(number));
-        let clock = SystemEnv::new();
-        let answer = self
-            .sessions()
-            .use_tools(self.caller, &self.names.session, request)
-            .await;
-        times.push(clock.monotonic());
-        match answer {
-            Ok(_) => Ok(Outcome::Allowed),
-            Err(error) if error.kind() == ErrorKind::Refused => Ok(Outcome::Refused(error.code())),
-            Err(error) => Err(self.failed("use")(error)),
-        }
-    }
-
-    fn blank_report(&self) -> RunReport {
-        RunReport {
-            source: self.run.source.name.clone(),
-            run: self.run.key.clone(),
-            session: self.names.session.clone(),
-            agent: self.run.agent.clone(),
-            budget: self.restrictions.calls(self.run),
-            withheld: self
-                .restrictions
-                .withheld(self.run)
-                .map(ToString::to_string),
-            steps: 0,
-            found: 0,
-            allowed: 0,
-            refused: Default::default(),
-        }
     }
 }

@@ -46,11 +46,15 @@ pub struct RunReport {
     pub source: String,
     /// Its key in the file.
     pub run: String,
+    /// The key of the run that delegated to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// The session that stands for it.
     pub session: SessionId,
     /// Its agent.
     pub agent: AgentId,
-    /// The calls its session may make.
+    /// The calls it may make; its session's budget has those of the runs it
+    /// delegated to besides.
     pub budget: u64,
     /// The tool withheld from it.
     pub withheld: Option<String>,

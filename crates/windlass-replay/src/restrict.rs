@@ -3,17 +3,18 @@
 
 use std::str::FromStr;
 
-use windlass::session::{Allow, Name, limits};
+use windlass::session::Name;
 
 use crate::model::Run;
 
 /// What sessions are denied that their run had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restrictions {
-    /// A tool that is not among those the session may call.
+    /// A tool that is not among those the session may call, nor the sessions
+    /// below it.
     pub withhold: Option<Withhold>,
-    /// A budget of so many percent of the calls that the run makes, instead
-    /// of the run's own.
+    /// A budget of so many percent of the calls that the run makes, rounded
+    /// down, but at least 1, instead of the run's own.
     pub calls_percent: Option<Percent>,
 }
 
@@ -24,31 +25,6 @@ impl Restrictions {
         match self.withhold.as_ref()? {
             Withhold::MostUsed => run.most_used_tool(),
             Withhold::Named(tool) => Some(tool),
-        }
-    }
-
-    /// The tools that a session for `run` may call: those the run calls, by
-    /// their exact names, without the one withheld.
-    #[must_use]
-    pub fn tools(&self, run: &Run) -> Allow {
-        let withheld = self.withheld(run);
-        let allowed = run
-            .tools()
-            .into_keys()
-            .filter(|tool| Some(*tool) != withheld);
-        Allow::Only(allowed.map(|tool| tool.clone().into()).collect())
-    }
-
-    /// The calls that a session for `run` may make: the given percentage of
-    /// the run's calls, rounded down, but at least 1; else what the run's
-    /// record says; else 1,000, or as many as the run makes if those are
-    /// more.
-    #[must_use]
-    pub fn calls(&self, run: &Run) -> u64 {
-        let made = u64::try_from(run.steps.len()).unwrap_or(u64::MAX);
-        match self.calls_percent {
-            Some(Percent(percent)) => (made.saturating_mul(percent) / 100).max(1),
-            None => run.calls_budget.unwrap_or(limits::CALLS_DEFAULT.max(made)),
         }
     }
 }
@@ -93,6 +69,11 @@ impl Percent {
     #[must_use]
     pub fn new(percent: u64) -> Option<Self> {
         (1..=100).contains(&percent).then_some(Self(percent))
+    }
+
+    /// So much of `whole`, rounded down.
+    pub(crate) fn of(self, whole: u64) -> u64 {
+        whole.saturating_mul(self.0) / 100
     }
 }
 

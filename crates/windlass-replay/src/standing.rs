@@ -18,30 +18,27 @@ pub(crate) struct Standing {
     allowed: BTreeSet<usize>,
     /// Whether the run was played to its end.
     ended: bool,
-    /// The calls the session may make.
+    /// The calls the run may make.
     budget: usize,
 }
 
 impl Standing {
     /// Reads the session's history; nothing but the session where it has none.
+    /// `budget` is what the run itself may spend of the session's.
     pub(crate) async fn read(
         sessions: &Sessions,
         caller: &Caller,
         names: &Names,
+        budget: usize,
     ) -> Result<Self, SessionError> {
         let session = sessions
             .get(caller, &names.session)
             .await?
             .ok_or(SessionError::NotFound)?;
-        let budget = session
-            .budget
-            .calls
-            .limit
-            .and_then(|limit| usize::try_from(limit).ok());
         let mut standing = Self {
             allowed: BTreeSet::new(),
             ended: false,
-            budget: budget.unwrap_or(usize::MAX),
+            budget,
         };
         let mut after = 0;
         let mut more = session.calls_made > 0 || session.ended_at.is_some();

@@ -26,6 +26,7 @@ use crate::conversation::Conversation;
 use crate::error::RunError;
 use crate::formats::{Content, checked_agent, checked_tool};
 use crate::json;
+use crate::limits::STEPS_MAX;
 use crate::model::{Parent, Step};
 use crate::times::{self, Times};
 
@@ -67,7 +68,7 @@ fn read_events(task: Content, events: &[&RawValue]) -> Result<Vec<Content>, RunE
             source: Box::new(source),
         })?;
     }
-    Ok(log.runs())
+    log.runs()
 }
 
 #[derive(Deserialize)]
@@ -280,18 +281,32 @@ impl Log {
         Ok(())
     }
 
-    /// All runs. Their times are recorded ones for all or for none: a
-    /// session cannot begin before the one that delegated to it.
-    fn runs(self) -> Vec<Content> {
-        let times: Option<Vec<_>> = self.runs.iter().map(Open::times).collect();
-        let mut times = times.map(Vec::into_iter);
+    /// All runs, if no session of theirs would outlive that of the task.
+    fn runs(self) -> Result<Vec<Content>, RunError> {
+        let steps = self.runs.iter().map(|run| run.content.steps.len()).sum();
+        if steps > STEPS_MAX {
+            return Err(RunError::TooManySteps { steps });
+        }
+        let mut times = self.times().map(Vec::into_iter);
         let runs = self.runs.into_iter();
-        runs.map(|run| Content {
-            messages: run.conversation.into_messages(),
-            times: times.as_mut().and_then(Iterator::next),
-            ..run.content
-        })
-        .collect()
+        Ok(runs
+            .map(|run| Content {
+                messages: run.conversation.into_messages(),
+                times: times.as_mut().and_then(Iterator::next),
+                ..run.content
+            })
+            .collect())
+    }
+
+    /// Recorded times for all runs, or for none.
+    fn times(&self) -> Option<Vec<Times>> {
+        let began = self.runs[0].began?;
+        let times = self.runs.iter().map(|run| {
+            // The sessions of a tree begin and expire together.
+            Times::recorded(began, run.taken.clone()?)?;
+            run.times()
+        });
+        times.collect()
     }
 }
 

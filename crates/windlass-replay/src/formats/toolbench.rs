@@ -9,8 +9,8 @@
 //! The budget is `max_query_count`: at most one call comes of a query.
 //!
 //! The messages are those of the tree: at the top what every attempt began
-//! with (system and user of the first of `train_messages`, or the query alone
-//! where there are none), then each thought, call and observation behind what
+//! with (the first of `train_messages` up to the user's query, or the query
+//! alone where there are none), then each thought, call and observation behind what
 //! led to it. So a call's conversation is its own branch, not what happened
 //! elsewhere. `train_messages` tells one branch a second time and is not used
 //! otherwise. There are no ids of calls, no times and no sub-agents: branches
@@ -108,10 +108,11 @@ impl Reader {
         let told = generation.train_messages.iter().flatten().next();
         for raw in told.into_iter().flatten() {
             let Role { role } = serde_json::from_str(raw.get())?;
-            if role != "system" && role != "user" {
+            texts.push(json::compact(raw)?);
+            // Behind the query comes what was said on the branch that won.
+            if role != "system" {
                 break;
             }
-            texts.push(json::compact(raw)?);
         }
         if texts.is_empty() {
             texts.extend(generation.query.iter().map(|query| message("user", query)));
@@ -257,7 +258,7 @@ mod tests {
     fn a_conversation_begins_with_what_the_training_messages_begin_with() {
         let generation = r#"{"query": "q", "train_messages": [[
             {"role": "system", "content": "be brief"}, {"role": "user", "content": "q"},
-            {"role": "assistant", "content": null}]]}"#;
+            {"role": "user", "content": "again"}, {"role": "assistant", "content": null}]]}"#;
         let content = run(
             &node("Action Input", "", "null", &[call("tides", "\"x\"", &[])]),
             generation,

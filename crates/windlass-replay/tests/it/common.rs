@@ -16,6 +16,39 @@ pub(crate) fn examples() -> PathBuf {
     workspace().join("docs/examples")
 }
 
+/// A published set of recordings, and what another program (Python's json
+/// module) counts in it.
+pub(crate) struct Set {
+    pub(crate) name: &'static str,
+    pub(crate) runs: u64,
+    pub(crate) steps: u64,
+    pub(crate) full_snapshot_bytes: u64,
+    pub(crate) distinct_message_bytes: u64,
+}
+
+const fn set(name: &'static str, counts: [u64; 4]) -> Set {
+    let [runs, steps, full_snapshot_bytes, distinct_message_bytes] = counts;
+    Set {
+        name,
+        runs,
+        steps,
+        full_snapshot_bytes,
+        distinct_message_bytes,
+    }
+}
+
+/// One set a format.
+pub(crate) const SETS: [Set; 8] = [
+    set("tau-bench", [200, 1_164, 16_921_710, 1_923_359]),
+    set("tau2-toolorchestra", [50, 581, 9_735_845, 1_140_072]),
+    set("intercode", [200, 1_176, 3_611_212, 311_416]),
+    set("swe-agent", [9, 100, 2_186_213, 229_177]),
+    set("openhands", [3, 105, 14_460_359, 628_713]),
+    set("reflexion-snapshots", [15, 15, 1_115_312, 481_474]),
+    set("toolbench", [10, 136, 560_004, 77_468]),
+    set("autogen-recorder", [21, 29, 99_453, 62_349]),
+];
+
 /// A published recording; says so where it is not at hand.
 pub(crate) fn published(name: &str) -> Option<PathBuf> {
     let path = workspace().join("../shared/data/trajectories").join(name);

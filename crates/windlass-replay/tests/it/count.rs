@@ -1,14 +1,17 @@
 //! Counts, straight from the recorded files, the refusals that a restriction
 //! demands. Shares no code with the crate it checks: it has its own idea of
-//! the formats and of the order of the rules (budget before tool), written
-//! down from their description.
+//! the order of the rules (budget before tool) and, in `count/calls.rs`, of
+//! the formats, written down from their description.
 
-use std::collections::BTreeMap;
+#[path = "count/calls.rs"]
+mod calls;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use serde_json::Value;
+use self::calls::{Counted, runs};
 
 /// Refusals of each run by code, under the run's key.
 pub(crate) type Refusals = BTreeMap<String, BTreeMap<String, u64>>;
@@ -24,100 +27,80 @@ pub(crate) struct Denied {
 
 /// The refusals of every run in a file.
 pub(crate) fn refusals(path: &Path, denied: Denied) -> io::Result<Refusals> {
-    let document: Value = serde_json::from_slice(&content(path)?)?;
-    let runs = match &document {
-        Value::Array(runs) => runs.iter().map(chat_run).collect(),
-        Value::Object(runs) => runs.iter().map(|(key, run)| shell_run(key, run)).collect(),
-        _ => Vec::new(),
-    };
+    let runs = runs(&content(path)?)?;
     Ok(runs
-        .into_iter()
-        .map(|run| (run.key.clone(), run.refusals(denied)))
+        .iter()
+        .map(|run| (run.key.clone(), refused(run, &runs, denied)))
         .collect())
 }
 
-fn content(path: &Path) -> io::Result<Vec<u8>> {
+fn content(path: &Path) -> io::Result<String> {
     let bytes = fs::read(path)?;
-    if path.extension().is_some_and(|extension| extension == "zst") {
-        return zstd::decode_all(bytes.as_slice());
-    }
-    Ok(bytes)
+    let bytes = if path.extension().is_some_and(|extension| extension == "zst") {
+        zstd::decode_all(bytes.as_slice())?
+    } else {
+        bytes
+    };
+    String::from_utf8(bytes).map_err(io::Error::other)
 }
 
-struct Counted {
-    key: String,
-    calls: Vec<String>,
-    budget: usize,
-}
-
-/// tau-bench: the function of every tool call of every message; no budget.
-fn chat_run(run: &Value) -> Counted {
-    let mut calls = Vec::new();
-    for message in run["traj"].as_array().into_iter().flatten() {
-        for call in message["tool_calls"].as_array().into_iter().flatten() {
-            calls.push(
-                call["function"]["name"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned(),
-            );
-        }
-    }
-    Counted {
-        key: format!("{}.{}", run["task_id"], run["trial"]),
-        calls,
-        budget: usize::MAX,
-    }
-}
-
-/// InterCode: one call of the environment for every action; `turns_max` of
-/// them are allowed.
-fn shell_run(key: &str, run: &Value) -> Counted {
-    let actions = run["turn_history"]["actions"]
-        .as_array()
-        .map_or(0, Vec::len);
-    let tool = run["environment"].as_str().unwrap_or_default().to_owned();
-    let budget = run["summary"]["turns_max"]
-        .as_u64()
-        .and_then(|turns| usize::try_from(turns).ok());
-    Counted {
-        key: key.to_owned(),
-        calls: vec![tool; actions],
-        budget: budget.unwrap_or(usize::MAX),
-    }
-}
-
-impl Counted {
-    fn refusals(&self, denied: Denied) -> BTreeMap<String, u64> {
-        let withheld = if denied.most_used_tool {
-            self.most_used()
+fn refused(run: &Counted, runs: &[Counted], denied: Denied) -> BTreeMap<String, u64> {
+    let withheld = if denied.most_used_tool {
+        withheld(run, runs)
+    } else {
+        BTreeSet::new()
+    };
+    let budget = budget(run, runs, denied);
+    let mut granted = 0;
+    let mut refused = BTreeMap::new();
+    for call in &run.calls {
+        if granted >= budget {
+            *refused.entry("budget_exceeded".to_owned()).or_default() += 1;
+        } else if withheld.contains(call) {
+            *refused.entry("tool_not_allowed".to_owned()).or_default() += 1;
         } else {
-            None
-        };
-        let budget = match denied.calls_percent {
-            Some(percent) => (self.calls.len() * percent / 100).max(1),
-            None => self.budget,
-        };
-        let mut granted = 0;
-        let mut refused = BTreeMap::new();
-        for call in &self.calls {
-            if granted >= budget {
-                *refused.entry("budget_exceeded".to_owned()).or_default() += 1;
-            } else if Some(call) == withheld.as_ref() {
-                *refused.entry("tool_not_allowed".to_owned()).or_default() += 1;
-            } else {
-                granted += 1;
-            }
+            granted += 1;
         }
-        refused
     }
+    refused
+}
 
-    fn most_used(&self) -> Option<String> {
-        let mut names = self.calls.clone();
-        names.sort();
-        names.dedup();
-        let uses = |name: &String| self.calls.iter().filter(|call| *call == name).count();
-        let most = names.iter().map(uses).max()?;
-        names.into_iter().find(|name| uses(name) == most)
+/// A delegated run is denied what is withheld from any run above it.
+fn withheld(run: &Counted, runs: &[Counted]) -> BTreeSet<String> {
+    let above = run
+        .parent
+        .as_ref()
+        .and_then(|parent| runs.iter().find(|run| run.key == *parent));
+    let mut tools = above.map_or_else(BTreeSet::new, |above| withheld(above, runs));
+    tools.extend(most_used(&run.calls));
+    tools
+}
+
+/// What delegated runs need is set aside from the budget of the run above.
+fn budget(run: &Counted, runs: &[Counted], denied: Denied) -> usize {
+    let made = run.calls.len();
+    if let Some(percent) = denied.calls_percent {
+        return (made * percent / 100).max(1);
     }
+    if run.parent.is_some() {
+        return made.max(1);
+    }
+    let below = |other: &&Counted| other.key.starts_with(&format!("{}.", run.key));
+    let set_aside: usize = runs
+        .iter()
+        .filter(|other| other.parent.is_some())
+        .filter(below)
+        .map(|other| other.calls.len().max(1))
+        .sum();
+    let budget = run.budget.map(|budget| budget.saturating_sub(set_aside));
+    budget.map_or(usize::MAX, |budget| budget.max(1))
+}
+
+fn most_used(calls: &[String]) -> Option<String> {
+    let mut names = calls.to_vec();
+    names.sort();
+    names.dedup();
+    let uses = |name: &String| calls.iter().filter(|call| *call == name).count();
+    let most = names.iter().map(uses).max()?;
+    names.into_iter().find(|name| uses(name) == most)
 }

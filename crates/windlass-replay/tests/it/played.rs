@@ -21,7 +21,7 @@ async fn every_run_becomes_a_closed_session_with_a_use_for_every_call() {
             report.uses_allowed,
             report.steps_found
         ),
-        (5, 21, 21, 0)
+        (9, 36, 36, 0)
     );
     for (run, told) in recording.runs.iter().zip(&report.by_run) {
         let session = windlass
@@ -70,15 +70,52 @@ async fn a_session_may_call_what_its_run_calls_and_as_often_as_its_record_says()
         found.push((session.tools, session.budget.calls.limit));
     }
     let chat = |tools: &[&str]| (Allow::only(tools.iter().copied()).unwrap(), Some(1_000));
-    let shell = (Allow::only(["island_shell"]).unwrap(), Some(4));
+    let limited =
+        |tools: &[&str], calls| (Allow::only(tools.iter().copied()).unwrap(), Some(calls));
+    let smith = ["finish", "forge"];
+    let diver = ["delegate_to_smith", "dive", "finish", "forge"];
+    let keeper = [
+        "delegate_to_diver",
+        "delegate_to_smith",
+        "dive",
+        "finish",
+        "forge",
+        "read_chart",
+        "write_report",
+    ];
     let expected = [
         chat(&["find_booking", "rebook", "search_flights"]),
         chat(&["find_booking", "read_policy", "search_flights"]),
         chat(&["find_booking", "rebook", "search_flights", "send_message"]),
-        shell.clone(),
-        shell,
+        // A session that delegates has what the sessions below it have.
+        limited(&keeper, 5),
+        limited(&diver, 5),
+        limited(&smith, 2),
+        limited(&["finish", "read_chart"], 6),
+        limited(&["island_shell"], 4),
+        limited(&["island_shell"], 4),
     ];
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn uses_happen_when_their_record_says_or_else_one_behind_the_other() {
+    let (windlass, recording) = (memory().await, read(&examples()));
+    let report = play(&windlass, &recording, &ReplayOptions::default()).await;
+    let (caller, mut times) = (caller(), Vec::new());
+    for told in [&report.by_run[1], &report.by_run[3], &report.by_run[5]] {
+        let history = windlass.sessions().history(&caller, &told.session, 0, 2);
+        let events = history.await.unwrap().unwrap().events;
+        times.push([events[0].at.get(), events[1].at.get()]);
+    }
+    let minute = 1_704_067_260_000;
+    // 2031-05-09T06:00:05 and 06:02:03.75, and the second events of each.
+    let expected = [
+        [minute + 50, minute + 100],
+        [1_936_072_805_000, 1_936_072_808_250],
+        [1_936_072_923_750, 1_936_073_226_500],
+    ];
+    assert_eq!(times, expected);
 }
 
 #[tokio::test]
@@ -128,7 +165,7 @@ async fn a_finished_replay_done_again_changes_nothing_and_reports_the_same() {
     let stored = contents(&windlass).await;
     let again = play(&windlass, &recording, &options).await;
     assert_eq!(contents(&windlass).await, stored);
-    assert_eq!((again.steps_found, again.step_ms_p50), (21, None));
+    assert_eq!((again.steps_found, again.step_ms_p50), (36, None));
     assert_eq!(timeless(&again), timeless(&first));
 }
 

@@ -38,13 +38,18 @@ fn the_examples_are_read_in_the_order_of_their_files() {
         ("airline.json", "0.0"),
         ("airline.json", "0.1"),
         ("airline.json", "1.0"),
+        ("salvage.jsonl", "wreck-12"),
+        ("salvage.jsonl", "wreck-12.2"),
+        ("salvage.jsonl", "wreck-12.2.3"),
+        ("salvage.jsonl", "wreck-13"),
         ("shell.json", "0"),
         ("shell.json", "1"),
     ];
     assert_eq!(found, expected);
-    assert_eq!(recording.steps(), 21);
-    assert_eq!(recording.runs[3].source.format, Format::InterCode);
-    assert_eq!(recording.runs[3].calls_budget, Some(4));
+    assert_eq!(recording.steps(), 36);
+    assert_eq!(recording.runs[3].source.format, Format::OpenHands);
+    assert_eq!(recording.runs[7].source.format, Format::InterCode);
+    assert_eq!(recording.runs[7].calls_budget, Some(4));
     assert_eq!(
         recording.runs[1].most_used_tool().unwrap().as_str(),
         "search_flights"

@@ -1,59 +1,83 @@
 //! Published recordings, where they are at hand.
 
-use std::path::Path;
-
 use windlass_replay::{Replay, ReplayOptions};
 
-use crate::common::{caller, contents, memory, play, published, read, sqlite, timeless};
+use crate::common::{SETS, Set, caller, contents, memory, play, published, read, sqlite, timeless};
 
-/// Plays on both stores and compares the outcomes.
-async fn replay_everywhere(path: &Path, steps: u64) {
-    let (recording, options, caller) = (read(path), ReplayOptions::default(), caller());
+/// Plays a set on both stores and compares the outcomes.
+async fn replay_everywhere(set: &Set) {
+    let Some(path) = published(set.name) else {
+        return;
+    };
+    let (recording, options, caller) = (read(&path), ReplayOptions::default(), caller());
     let directory = tempfile::tempdir().unwrap();
     let (volatile, durable) = (memory().await, sqlite(directory.path()).await);
     let in_memory = play(&volatile, &recording, &options).await;
     let on_disk = play(&durable, &recording, &options).await;
     assert_eq!(
         (in_memory.runs, in_memory.steps, in_memory.uses_allowed),
-        (200, steps, steps)
+        (set.runs, set.steps, set.steps),
+        "{}",
+        set.name
     );
-    assert_eq!(timeless(&on_disk), timeless(&in_memory));
-    assert_eq!(contents(&durable).await, contents(&volatile).await);
-    Replay {
+    assert_eq!(timeless(&on_disk), timeless(&in_memory), "{}", set.name);
+    assert_eq!(
+        contents(&durable).await,
+        contents(&volatile).await,
+        "{}",
+        set.name
+    );
+    let replay = Replay {
         windlass: &durable,
         caller: &caller,
         recording: &recording,
         options: &options,
-    }
-    .verify()
-    .await
-    .unwrap();
+    };
+    replay.verify().await.unwrap();
     durable.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn all_tau_bench_runs_leave_equal_stores_in_memory_and_on_disk() {
-    let Some(path) = published("tau-bench") else {
-        return;
-    };
-    replay_everywhere(&path, 1_164).await;
+    replay_everywhere(&SETS[0]).await;
 }
 
 #[tokio::test]
 async fn all_intercode_runs_leave_equal_stores_in_memory_and_on_disk() {
-    let Some(path) = published("intercode/bash/gpt-4") else {
-        return;
-    };
-    replay_everywhere(&path, 1_176).await;
+    replay_everywhere(&SETS[2]).await;
+}
+
+#[tokio::test]
+async fn the_runs_of_all_other_formats_leave_equal_stores_in_memory_and_on_disk() {
+    for place in [1, 3, 4, 5, 6, 7] {
+        replay_everywhere(&SETS[place]).await;
+    }
 }
 
 #[test]
-fn the_volumes_of_tau_bench_are_those_counted_by_another_program() {
-    // Counted with Python's json module over the same file.
-    let Some(path) = published("tau-bench") else {
-        return;
-    };
-    let recording = read(&path);
-    assert_eq!(recording.distinct_message_bytes(), 1_923_359);
-    assert_eq!(recording.full_snapshot_bytes(), 16_921_710);
+fn the_volumes_of_every_set_are_those_counted_by_another_program() {
+    for set in &SETS {
+        let Some(path) = published(set.name) else {
+            continue;
+        };
+        let recording = read(&path);
+        let volumes = (
+            recording.full_snapshot_bytes(),
+            recording.distinct_message_bytes(),
+        );
+        let counted = (set.full_snapshot_bytes, set.distinct_message_bytes);
+        assert_eq!(volumes, counted, "{}", set.name);
+    }
+}
+
+#[test]
+fn no_published_record_has_a_run_that_another_delegated_to() {
+    for set in &SETS {
+        let Some(path) = published(set.name) else {
+            continue;
+        };
+        let recording = read(&path);
+        let delegated = recording.runs.iter().filter(|run| run.parent.is_some());
+        assert_eq!(delegated.count(), 0, "{}", set.name);
+    }
 }

@@ -5,24 +5,36 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use windlass::session::Allow;
 use windlass_replay::{Percent, ReplayOptions, Report, Restrictions, Withhold};
 
-use crate::common::{examples, memory, play, published, read};
+use crate::common::{SETS, caller, examples, memory, play, published, read};
 use crate::count::{Denied, Refusals, refusals};
 
-fn files(directory: &Path) -> Vec<PathBuf> {
-    if directory.is_file() {
-        return vec![directory.to_owned()];
+/// The files of a recording by their names within it.
+fn files(path: &Path) -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![path.to_owned()];
+    while let Some(next) = waiting.pop() {
+        if next.is_dir() {
+            let entries = fs::read_dir(&next).unwrap();
+            waiting.extend(entries.map(|entry| entry.unwrap().path()));
+        } else {
+            let name = next
+                .strip_prefix(path)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
+            found.insert(name, next);
+        }
     }
-    let entries = fs::read_dir(directory).unwrap();
-    entries.map(|entry| entry.unwrap().path()).collect()
+    found
 }
 
 fn counted(path: &Path, denied: Denied) -> BTreeMap<String, Refusals> {
-    let name = |file: &Path| file.file_name().unwrap().to_string_lossy().into_owned();
-    files(path)
-        .iter()
-        .map(|file| (name(file), refusals(file, denied).unwrap()))
+    let files = files(path).into_iter();
+    files
+        .map(|(name, file)| (name, refusals(&file, denied).unwrap()))
         .collect()
 }
 
@@ -92,9 +104,9 @@ async fn refusals_of_the_examples_equal_the_separate_count() {
 async fn refusals_of_the_examples_are_those_counted_by_hand() {
     let table: [(Denied, &[(&str, u64)]); 4] = [
         (NOTHING, &[]),
-        (TOOL, &[("tool_not_allowed", 13)]),
-        (HALF, &[("budget_exceeded", 12)]),
-        (BOTH, &[("budget_exceeded", 5), ("tool_not_allowed", 10)]),
+        (TOOL, &[("tool_not_allowed", 21)]),
+        (HALF, &[("budget_exceeded", 21)]),
+        (BOTH, &[("budget_exceeded", 7), ("tool_not_allowed", 17)]),
     ];
     for (denied, expected) in table {
         let report = replayed(&examples(), denied).await;
@@ -124,7 +136,7 @@ async fn a_tool_withheld_by_name_is_refused_in_every_run_that_calls_it() {
         .iter()
         .map(|run| run.refused.values().sum())
         .collect();
-    assert_eq!(by_run, [1, 0, 2, 0, 0]);
+    assert_eq!(by_run, [1, 0, 2, 0, 0, 0, 0, 0, 0]);
     assert_eq!(
         report.uses_refused,
         BTreeMap::from([("tool_not_allowed", 3)])
@@ -133,18 +145,49 @@ async fn a_tool_withheld_by_name_is_refused_in_every_run_that_calls_it() {
 
 #[tokio::test]
 async fn refusals_of_published_runs_equal_the_separate_count() {
-    for name in ["tau-bench", "intercode/bash/gpt-4"] {
-        let Some(path) = published(name) else {
+    for set in SETS {
+        let Some(path) = published(set.name) else {
             continue;
         };
         for denied in [NOTHING, TOOL, HALF, BOTH] {
             let report = replayed(&path, denied).await;
-            assert_eq!(report.runs, 200, "{name}");
+            assert_eq!(report.runs, set.runs, "{}", set.name);
             assert_eq!(
                 reported(&report),
                 counted(&path, denied),
-                "{name} {denied:?}"
+                "{} {denied:?}",
+                set.name
             );
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_withheld_from_a_run_is_withheld_from_those_it_delegated_to() {
+    let withhold = Some(Withhold::MostUsed);
+    let restrictions = Restrictions {
+        withhold,
+        calls_percent: None,
+    };
+    let options = ReplayOptions {
+        restrictions,
+        ..ReplayOptions::default()
+    };
+    let (windlass, recording) = (memory().await, read(&examples().join("salvage.jsonl")));
+    let report = play(&windlass, &recording, &options).await;
+    let told: Vec<_> = report
+        .by_run
+        .iter()
+        .map(|run| (run.parent.as_deref(), run.withheld.as_deref(), run.allowed))
+        .collect();
+    let expected = [
+        (None, Some("read_chart"), 3),
+        (Some("wreck-12"), Some("dive"), 2),
+        (Some("wreck-12.2"), Some("finish"), 1),
+        (None, Some("read_chart"), 1),
+    ];
+    assert_eq!(told, expected);
+    let (caller, smith) = (caller(), &report.by_run[2].session);
+    let smith = windlass.sessions().get(&caller, smith).await.unwrap();
+    assert_eq!(smith.unwrap().tools, Allow::only(["forge"]).unwrap());
 }

@@ -1,0 +1,164 @@
+//! One run and the engine that plays it, in the run's own time.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass::core::{Coded, Env, ErrorKind};
+use windlass::session::{Agent, Caller, Config, Create, SessionError, Sessions, Use, limits};
+use windlass::{Options, SystemEnv, Windlass};
+
+use crate::failure::ReplayError;
+use crate::grant::Grant;
+use crate::model::Run;
+use crate::names::{Names, RunEnv};
+use crate::observe::{Observer, Outcome, StepDone};
+use crate::report::RunReport;
+use crate::standing::Standing;
+
+/// A run while it is played.
+pub(crate) struct Stage<'a> {
+    caller: &'a Caller,
+    run: &'a Run,
+    grant: &'a Grant<'a>,
+    names: Names,
+    env: Arc<RunEnv>,
+    engine: Windlass,
+}
+
+/// Settings of an engine that sees a single session.
+fn one_session() -> Options {
+    let sessions = Config {
+        cached_sessions: 1,
+        ..Config::default()
+    };
+    Options {
+        sessions,
+        ..Options::default()
+    }
+}
+
+impl<'a> Stage<'a> {
+    /// A stage over the store of `windlass`. `root` is the run at the top of
+    /// the run's tree: with it the session begins.
+    pub(crate) fn new(
+        windlass: &Windlass,
+        caller: &'a Caller,
+        run: &'a Run,
+        root: &Run,
+        grant: &'a Grant<'a>,
+    ) -> Result<Self, ReplayError> {
+        let env = Arc::new(RunEnv::new(run, root));
+        let (store, shared) = (Arc::clone(windlass.store()), Arc::clone(&env));
+        let engine = Windlass::over(store, &one_session(), shared).map_err(ReplayError::Engine)?;
+        Ok(Self {
+            caller,
+            run,
+            grant,
+            names: Names::new(run),
+            env,
+            engine,
+        })
+    }
+
+    fn sessions(&self) -> &Sessions {
+        self.engine.sessions()
+    }
+
+    fn failed(&self, verb: &'static str) -> impl FnOnce(SessionError) -> ReplayError {
+        let run = self.run.id();
+        move |source| ReplayError::Session { verb, run, source }
+    }
+
+    pub(crate) async fn create(&self) -> Result<(), ReplayError> {
+        let run = self.run;
+        let mut request = Create::new(run.agent.clone(), format!("replay of {}", run.id()));
+        request.id = Some(self.names.session.clone());
+        request.tools = self.grant.tools.clone();
+        request.budget.calls = self.grant.calls;
+        request.time_limit_ms = limits::TIME_LIMIT_MS_MAX;
+        request.operation = Some(self.names.create());
+        self.env.enter(0);
+        match self.sessions().create(self.caller, request).await {
+            Ok(_) => Ok(()),
+            Err(SessionError::OperationConflict) => Err(ReplayError::Otherwise { run: run.id() }),
+            Err(error) => Err(self.failed("create")(error)),
+        }
+    }
+
+    pub(crate) async fn close(&self) -> Result<(), ReplayError> {
+        self.env.enter(self.run.steps.len() + 1);
+        let operation = Some(self.names.close());
+        let closed = self
+            .sessions()
+            .close(self.caller, &self.names.session, operation)
+            .await;
+        closed.map(|_| ()).map_err(self.failed("close"))
+    }
+
+    /// Plays the steps that were not done before, and counts all.
+    pub(crate) async fn play(
+        &self,
+        observer: &dyn Observer,
+    ) -> Result<(RunReport, Vec<Duration>), ReplayError> {
+        let budget = usize::try_from(self.grant.calls).unwrap_or(usize::MAX);
+        let standing = Standing::read(self.sessions(), self.caller, &self.names, budget).await;
+        let found = standing
+            .map_err(self.failed("read"))?
+            .outcomes(self.run.steps.len());
+        let mut report = self.blank_report();
+        let mut times = Vec::with_capacity(self.run.steps.len() - found.len());
+        for number in 1..=self.run.steps.len() {
+            let known = found.get(number - 1).copied();
+            let outcome = match known {
+                Some(outcome) => outcome,
+                None => self.step(number, &mut times).await?,
+            };
+            report.count(outcome, known.is_some());
+            let done = StepDone {
+                run: self.run,
+                number,
+                outcome,
+                found: known.is_some(),
+            };
+            if let ControlFlow::Break(()) = observer.step(&done) {
+                return Err(ReplayError::Stopped);
+            }
+        }
+        Ok((report, times))
+    }
+
+    async fn step(&self, number: usize, times: &mut Vec<Duration>) -> Result<Outcome, ReplayError> {
+        self.env.enter(number);
+        let tool = self.run.steps[number - 1].tool.clone();
+        let mut request = Use::one(Agent::Is(self.run.agent.clone()), tool);
+        request.operation = Some(self.names.step(number));
+        let clock = SystemEnv::new();
+        let answer = self
+            .sessions()
+            .use_tools(self.caller, &self.names.session, request)
+            .await;
+        times.push(clock.monotonic());
+        match answer {
+            Ok(_) => Ok(Outcome::Allowed),
+            Err(error) if error.kind() == ErrorKind::Refused => Ok(Outcome::Refused(error.code())),
+            Err(error) => Err(self.failed("use")(error)),
+        }
+    }
+
+    fn blank_report(&self) -> RunReport {
+        RunReport {
+            source: self.run.source.name.clone(),
+            run: self.run.key.clone(),
+            parent: self.run.parent.as_ref().map(|parent| parent.key.clone()),
+            session: self.names.session.clone(),
+            agent: self.run.agent.clone(),
+            budget: self.grant.calls,
+            withheld: self.grant.withheld.map(ToString::to_string),
+            steps: 0,
+            found: 0,
+            allowed: 0,
+            refused: Default::default(),
+        }
+    }
+}
