@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use windlass_core::{Coded, Env, GroupId};
 
+use crate::error::StepError;
 use crate::key::Key;
 use crate::request::{Answer, Operation};
 
@@ -127,15 +128,38 @@ impl Ear {
         let Some(duration) = self.elapsed(env, started) else {
             return;
         };
-        let told = told();
-        self.tell(&Event {
-            verb: told.verb,
-            key: told.key,
-            group,
-            size: told.size,
-            duration,
-            outcome: told.outcome,
-        });
+        self.tell(&told().event(group, duration));
+    }
+
+    /// Tells of each operation of a step, or of its refusal. The time is read
+    /// once: what the listener takes is not the step's.
+    pub(crate) fn tell_of_step(
+        &self,
+        env: &dyn Env,
+        group: Option<&GroupId>,
+        started: Started,
+        operations: &[Operation],
+        answers: &Result<Vec<Answer>, StepError>,
+    ) {
+        let Some(duration) = self.elapsed(env, started) else {
+            return;
+        };
+        let told = match answers {
+            Ok(answers) => {
+                let each = operations.iter().zip(answers);
+                each.map(|(operation, answer)| Told::of(operation, answer))
+                    .collect()
+            }
+            Err(error) => vec![Told {
+                verb: Verb::Step,
+                key: operations.get(error.position).map(Operation::key),
+                size: None,
+                outcome: Outcome::Refused(error.code()),
+            }],
+        };
+        for told in &told {
+            self.tell(&told.event(group, duration));
+        }
     }
 
     /// Tells of an operation.
@@ -175,6 +199,17 @@ pub(crate) struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
+    fn event(&self, group: Option<&'a GroupId>, duration: Duration) -> Event<'a> {
+        Event {
+            verb: self.verb,
+            key: self.key,
+            group,
+            size: self.size,
+            duration,
+            outcome: self.outcome,
+        }
+    }
+
     /// One operation of a step that was granted.
     pub(crate) fn of(operation: &'a Operation, answer: &Answer) -> Self {
         let found = |found: bool| {

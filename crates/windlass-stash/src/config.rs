@@ -7,9 +7,8 @@ use windlass_core::GroupId;
 
 use crate::error::{Problem, StashError, check_range};
 use crate::limits::{
-    ENTRY_BYTES, GROUP_QUOTAS_MAX, KEY_CHARS_MAX, KEYS_DEFAULT, KEYS_MAX, TOTAL_BYTES_DEFAULT,
-    TOTAL_BYTES_MAX, TTL_MS_DEFAULT, TTL_MS_MAX, TTL_MS_MAX_DEFAULT, VALUE_BYTES_DEFAULT,
-    VALUE_BYTES_MAX,
+    GROUP_QUOTAS_MAX, KEYS_DEFAULT, KEYS_MAX, TOTAL_BYTES_DEFAULT, TOTAL_BYTES_MAX, TTL_MS_DEFAULT,
+    TTL_MS_MAX, TTL_MS_MAX_DEFAULT, VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX,
 };
 
 /// The most a group may have.
@@ -46,7 +45,7 @@ pub struct Config {
     /// Value bytes of all entries: at least those of one, at most 1 TiB.
     pub total_bytes_max: u64,
     /// Charged bytes, which is the memory the stash may take: 1 KiB to 1 TiB.
-    /// `None` for as much as the other limits can need.
+    /// `None` for as much as the limits of keys and values let it take.
     pub charged_bytes_max: Option<u64>,
     /// Time to live where none is given: 1 ms to a year. One above the
     /// longest counts as the longest.
@@ -127,12 +126,9 @@ impl Config {
         self.group_quotas.get(group).or(self.group_quota.as_ref())
     }
 
-    /// The charged bytes there may be.
+    /// The charged bytes there may be; the other limits bound them too.
     pub(crate) fn charged_max(&self) -> u64 {
-        let names = u64::try_from(KEY_CHARS_MAX + windlass_core::limits::ID_BYTES_MAX);
-        let entry = ENTRY_BYTES + names.unwrap_or(u64::MAX);
-        self.charged_bytes_max
-            .unwrap_or(self.total_bytes_max + self.keys_max * entry)
+        self.charged_bytes_max.unwrap_or(u64::MAX)
     }
 }
 

@@ -447,7 +447,7 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
         let (old, now) = (self.state.head.as_ref(), self.terms.now);
         let held = self.state.index.held();
         let (rev, version) = (self.rev(), self.state.index.last_version());
-        if overdue && held.keys == 0 && rev.max(version) < now.get() {
+        if overdue && held.keys == 0 && rev < now.get() && version <= now.get() {
             return None;
         }
         let mut by = old.map_or_else(Writers::default, |(head, _)| head.by.clone());

@@ -145,10 +145,12 @@ impl Execution {
     /// does not hold.
     pub fn store(&self, put: Put) -> Result<Metadata, StashError> {
         let started = self.start();
-        let key = put.key.clone();
+        let key = started.is_measured().then(|| put.key.clone());
         let counted = self.operations.count(1);
         let stored = counted.and_then(|()| self.decide(put));
-        self.tell_of_put(&key, started, &stored);
+        if let Some(key) = key {
+            self.tell_of_put(&key, started, &stored);
+        }
         stored
     }
 
@@ -156,7 +158,7 @@ impl Execution {
         let caller = self.group.as_ref();
         self.stash
             .change(self.now(), caller, |index, call, changes| {
-                index.put(call, &put, changes)
+                index.put(call, put, changes)
             })
     }
 
@@ -357,29 +359,10 @@ impl Execution {
                     index.step(call, operations, &|key, _| self.held(key), changes)
                 })
         });
-        self.tell_of_step(operations, started, &answers);
+        let inner = &self.stash.inner;
+        let ear = &inner.ear;
+        ear.tell_of_step(&*inner.env, caller, started, operations, &answers);
         answers
-    }
-
-    fn tell_of_step(
-        &self,
-        operations: &[Operation],
-        started: Started,
-        answers: &Result<Vec<Answer>, StepError>,
-    ) {
-        match answers {
-            Ok(answers) => {
-                for (operation, answer) in operations.iter().zip(answers) {
-                    self.tell(started, || Told::of(operation, answer));
-                }
-            }
-            Err(error) => self.tell(started, || Told {
-                verb: Verb::Step,
-                key: operations.get(error.position).map(Operation::key),
-                size: None,
-                outcome: Outcome::Refused(error.code()),
-            }),
-        }
     }
 
     /// Deletes all live entries of this execution's group, or all public ones

@@ -4,6 +4,8 @@
 //! of all parts they change before they change the first, so that whoever
 //! sees one change of a step sees all of them.
 
+use std::mem;
+
 use crate::key::{Key, KeyMap};
 use crate::metadata::Metadata;
 use crate::rules::Change;
@@ -101,13 +103,16 @@ fn apply_one(shard: &mut KeyMap<Stored>, change: Change) -> Option<Stored> {
         }
         return old;
     };
-    if let Some(value) = change.value {
-        return shard.insert(change.key, Stored { metadata, value });
-    }
-    if let Some(stored) = shard.get_mut(&change.key) {
+    let Some(value) = change.value else {
+        let stored = shard.get_mut(&change.key)?;
         stored.metadata = metadata;
+        return None;
+    };
+    let new = Stored { metadata, value };
+    match shard.get_mut(&change.key) {
+        Some(stored) => Some(mem::replace(stored, new)),
+        None => shard.insert(change.key, new),
     }
-    None
 }
 
 fn number_of(key: &Key) -> usize {

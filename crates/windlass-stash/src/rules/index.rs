@@ -17,6 +17,10 @@ use super::Change;
 /// The number of an entry's place; free ones are used again.
 pub(super) type Place = u32;
 
+/// When an entry's time is over. Of two with one deadline, that with the lower
+/// version comes first, so that every form takes back the same.
+type Due = (Millis, u64);
+
 /// One entry.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -24,9 +28,13 @@ pub(super) struct Held {
     pub(super) metadata: Metadata,
     /// Where it is in `order`: at its deadline or earlier. A put that moves
     /// the deadline on leaves it there; it moves when it is looked at.
-    bound: Millis,
+    bound: Due,
     /// Known to be expired: out of `order`, `live` and its group's figures.
     lapsed: bool,
+}
+
+fn due(metadata: &Metadata) -> Due {
+    (metadata.expires, metadata.version)
 }
 
 impl Held {
@@ -43,8 +51,8 @@ pub(crate) struct Index {
     free: Vec<Place>,
     by_key: KeyMap<Place>,
     by_name: BTreeMap<Key, Place>,
-    order: BTreeSet<(Millis, Place)>,
-    lapsed: BTreeSet<(Millis, Place)>,
+    order: BTreeSet<(Due, Place)>,
+    lapsed: BTreeSet<(Due, Place)>,
     held: Figures,
     live: Figures,
     groups: HashMap<GroupId, Figures>,
@@ -156,7 +164,7 @@ impl Index {
     }
 
     fn replace(&mut self, place: Place, metadata: Metadata) -> Metadata {
-        let expires = metadata.expires;
+        let next = due(&metadata);
         let held = self.held_at_mut(place);
         let (lapsed, bound, old) = (held.lapsed, held.bound, held.figures());
         let before = mem::replace(&mut held.metadata, metadata);
@@ -164,14 +172,14 @@ impl Index {
         let group = held.metadata.group.clone();
         held.lapsed = false;
         if lapsed {
-            self.lapsed.remove(&(before.expires, place));
-            self.place_in_order(place, expires);
+            self.lapsed.remove(&(due(&before), place));
+            self.place_in_order(place, next);
         } else {
             self.live = self.live.minus(old);
             self.leave_group(before.group.as_ref(), old);
-            if expires < bound {
+            if next < bound {
                 self.order.remove(&(bound, place));
-                self.place_in_order(place, expires);
+                self.place_in_order(place, next);
             }
         }
         self.held = self.held.minus(old).plus(new);
@@ -187,7 +195,7 @@ impl Index {
         });
         let held = Held {
             key: key.clone(),
-            bound: metadata.expires,
+            bound: due(&metadata),
             metadata,
             lapsed: false,
         };
@@ -211,7 +219,7 @@ impl Index {
         let old = held.figures();
         self.held = self.held.minus(old);
         if held.lapsed {
-            self.lapsed.remove(&(held.metadata.expires, place));
+            self.lapsed.remove(&(due(&held.metadata), place));
         } else {
             self.live = self.live.minus(old);
             self.leave_group(held.metadata.group.as_ref(), old);
@@ -220,7 +228,7 @@ impl Index {
         Some(held.metadata)
     }
 
-    fn place_in_order(&mut self, place: Place, bound: Millis) {
+    fn place_in_order(&mut self, place: Place, bound: Due) {
         self.held_at_mut(place).bound = bound;
         self.order.insert((bound, place));
     }
@@ -251,35 +259,38 @@ impl Index {
     /// was last looked at.
     pub(super) fn lapse_next(&mut self, now: Millis) -> bool {
         while let Some(&(bound, place)) = self.order.first() {
-            if !bound.has_passed(now) {
+            if !bound.0.has_passed(now) {
                 return false;
             }
             self.order.pop_first();
             let held = self.held_at_mut(place);
-            let expires = held.metadata.expires;
-            if !expires.has_passed(now) {
-                self.place_in_order(place, expires);
+            let due = due(&held.metadata);
+            if bound < due {
+                self.place_in_order(place, due);
                 continue;
             }
             held.lapsed = true;
             let (old, group) = (held.figures(), held.metadata.group.clone());
             self.live = self.live.minus(old);
             self.leave_group(group.as_ref(), old);
-            self.lapsed.insert((expires, place));
+            self.lapsed.insert((due, place));
             return true;
         }
         false
     }
 
-    /// The entry that expired first, other than that of `spared`, if any is
-    /// known to be expired. O(log n).
-    pub(super) fn first_lapsed(&self, spared: Option<&Key>) -> Option<Key> {
-        let keys = self
-            .lapsed
-            .iter()
-            .map(|(_, place)| &self.held_at(*place).key);
-        let mut others = keys.filter(|key| Some(*key) != spared);
-        others.next().cloned()
+    /// The entry that expired first, other than that of `spared`. O(log n).
+    pub(super) fn first_expired(&mut self, now: Millis, spared: Option<&Key>) -> Option<Key> {
+        loop {
+            let keys = self.lapsed.iter();
+            let mut keys = keys.map(|(_, place)| &self.held_at(*place).key);
+            if let Some(key) = keys.find(|key| Some(*key) != spared) {
+                return Some(key.clone());
+            }
+            if !self.lapse_next(now) {
+                return None;
+            }
+        }
     }
 
     /// Makes changes again that were taken back.
@@ -302,7 +313,7 @@ impl Index {
     #[cfg(feature = "durable")]
     pub(crate) fn next_deadline(&self) -> Option<Millis> {
         let first = self.lapsed.first().or(self.order.first());
-        first.map(|(at, _)| *at)
+        first.map(|((at, _), _)| *at)
     }
 
     /// Takes changes back, the last first. The versions they used stay used.

@@ -55,7 +55,7 @@ impl Index {
                 });
                 entry.map(Answer::Entry)
             }
-            Operation::Put(put) => self.put(call, put, changes).map(Answer::Stored),
+            Operation::Put(put) => self.put(call, put.clone(), changes).map(Answer::Stored),
             Operation::Delete(key) => self.delete(call, key, changes).map(Answer::Deleted),
             Operation::Touch { key, ttl_ms } => {
                 let touched = self.touch(call, key, *ttl_ms, changes);
@@ -147,7 +147,7 @@ impl Index {
         changes: &mut Vec<Change>,
     ) -> Removed {
         let mut report = Removed::default();
-        while let Some(key) = self.next_expired(now) {
+        while let Some(key) = self.first_expired(now, None) {
             if limit.is_some_and(|limit| report.removed >= limit) {
                 report.truncated = true;
                 break;
@@ -156,14 +156,6 @@ impl Index {
             report.bytes += self.take_out(&key, changes);
         }
         report
-    }
-
-    fn next_expired(&mut self, now: Millis) -> Option<Key> {
-        if let Some(key) = self.first_lapsed(None) {
-            return Some(key);
-        }
-        self.lapse_next(now);
-        self.first_lapsed(None)
     }
 }
 

@@ -50,7 +50,7 @@ impl Index {
     pub(crate) fn put(
         &mut self,
         call: &Call<'_>,
-        put: &Put,
+        put: Put,
         changes: &mut Vec<Change>,
     ) -> Result<Metadata, StashError> {
         check_size(call, put.value.size())?;
@@ -62,7 +62,7 @@ impl Index {
             Some(current) => plan.replacing(&put.key, current),
             None => plan,
         };
-        self.write(call, &put.key, put.value.clone(), plan, changes)
+        self.write(call, put.key, put.value, plan, changes)
     }
 
     /// Adds to the whole number a key has; an absent one counts as 0. An
@@ -90,7 +90,7 @@ impl Index {
         };
         let value = Value::from_compact(&number.to_string());
         check_size(call, value.size())?;
-        let metadata = self.write(call, key, value, plan, changes)?;
+        let metadata = self.write(call, key.clone(), value, plan, changes)?;
         Ok(Number {
             value: number,
             metadata,
@@ -109,16 +109,16 @@ impl Index {
     fn write(
         &mut self,
         call: &Call<'_>,
-        key: &Key,
+        key: Key,
         value: Value,
         plan: Plan,
         changes: &mut Vec<Change>,
     ) -> Result<Metadata, StashError> {
-        let new = Figures::of(key, plan.group.as_ref(), value.size());
+        let new = Figures::of(&key, plan.group.as_ref(), value.size());
         self.check_keys(call, &plan)?;
         self.check_quota(call, &plan, new)?;
         self.check_total(call, &plan, new)?;
-        self.take_back(call, key, new, changes);
+        self.take_back(call, &key, new, changes);
         let metadata = Metadata {
             group: plan.group,
             size: value.size(),
@@ -128,8 +128,8 @@ impl Index {
             version: self.next_version(),
         };
         changes.push(Change {
-            key: key.clone(),
-            before: self.store(key, metadata.clone()),
+            before: self.store(&key, metadata.clone()),
+            key,
             after: Some(metadata.clone()),
             value: Some(value),
         });
@@ -202,8 +202,8 @@ impl Index {
     }
 
     /// Takes back expired entries until what is held leaves room, the first
-    /// to expire first. The checks before have made sure that it will, and
-    /// have noticed enough of them.
+    /// to expire first. The checks before have made sure that it will,
+    /// except where a limit was lowered below what is live.
     fn take_back(&mut self, call: &Call<'_>, key: &Key, new: Figures, changes: &mut Vec<Change>) {
         let config = call.config;
         let roomy = |sum: Figures| {
@@ -219,7 +219,7 @@ impl Index {
             if roomy(self.held().minus(own).plus(new)) {
                 return;
             }
-            let Some(expired) = self.first_lapsed(Some(key)) else {
+            let Some(expired) = self.first_expired(call.now, Some(key)) else {
                 return;
             };
             self.take_out(&expired, changes);

@@ -105,10 +105,10 @@ fn recount(index: &Index) {
         assert_eq!((key, index.by_name.get(key)), (&held.key, Some(place)));
         all = all.plus(held.figures());
         if held.lapsed {
-            lapsed.insert((held.metadata.expires, *place));
+            lapsed.insert((due(&held.metadata), *place));
             continue;
         }
-        assert!(held.bound <= held.metadata.expires, "{held:?}");
+        assert!(held.bound <= due(&held.metadata), "{held:?}");
         order.insert((held.bound, *place));
         live = live.plus(held.figures());
         if let Some(group) = &held.metadata.group {
