@@ -1,6 +1,5 @@
 //! What the store's handle and its threads share.
 
-use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -18,6 +17,7 @@ use crate::limits::{WAITING_READS_MAX, WAITING_WRITES_KIB_MAX};
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::reader;
+use crate::turns::Tenure;
 
 /// Everything that lives until the last thread has ended.
 #[derive(Debug)]
@@ -55,8 +55,7 @@ pub(crate) struct Keep {
     /// thrown away never makes SQLite rebuild its index of the log, in which
     /// a commit that failed could turn up again.
     pub(crate) _anchor: Connection,
-    /// The claim to share the file, or to have it alone.
-    pub(crate) _claim: File,
+    pub(crate) _claim: Tenure,
 }
 
 impl Shared {

@@ -235,9 +235,22 @@ fn unlockable(cause: io::Error) -> Failure {
     Failure::system("a lock file cannot be locked", cause)
 }
 
-/// Claims the store for this one alone, or says that others are welcome. The
-/// claim lasts as long as the file is open.
-pub(crate) fn claim(files: &Files, sharing: Sharing) -> Result<File, Failure> {
+/// The claim to share the store, or to have it alone; given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Tenure(File);
+
+impl Drop for Tenure {
+    /// Closing the file would do, but for a process that is just being
+    /// started: until it runs its program it has a copy of every open file,
+    /// and with it the lock.
+    fn drop(&mut self) {
+        // Unlocking a file that is open and locked cannot fail.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Claims the store for this one alone, or says that others are welcome.
+pub(crate) fn claim(files: &Files, sharing: Sharing) -> Result<Tenure, Failure> {
     let file = lock_file(files, "-sharing")?;
     let (locked, context) = match sharing {
         Sharing::Shared => (
@@ -247,7 +260,7 @@ pub(crate) fn claim(files: &Files, sharing: Sharing) -> Result<File, Failure> {
         Sharing::Exclusive => (file.try_lock(), "another store has the file open"),
     };
     match locked {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Tenure(file)),
         Err(TryLockError::WouldBlock) => Err(Failure::unavailable(format!(
             "`{}`: {context}",
             files.display()
@@ -298,10 +311,12 @@ mod tests {
             }
         }
 
+        fn files(&self) -> Files {
+            Files::locate(&self.directory.path().join("store.db")).expect("the directory is there")
+        }
+
         fn turns(&self, patience: Duration) -> Turns {
-            let files = Files::locate(&self.directory.path().join("store.db"))
-                .expect("the directory is there");
-            Turns::open(&files, Sharing::Shared, patience).expect("the lock files open")
+            Turns::open(&self.files(), Sharing::Shared, patience).expect("the lock files open")
         }
     }
 
@@ -371,5 +386,20 @@ mod tests {
         for turns in [&third, &one, &third] {
             while turns.take().is_err() {}
         }
+    }
+
+    #[test]
+    fn a_claim_that_was_given_up_is_not_kept_by_a_copy_of_its_file() {
+        let two = Two::new();
+        let files = two.files();
+        let tenure = claim(&files, Sharing::Exclusive).expect("nobody else is there");
+        // What a process has of it that was forked and has not yet become
+        // another program.
+        let copy = tenure.0.try_clone().expect("a file can be copied");
+        assert!(claim(&files, Sharing::Shared).is_err(), "it is taken");
+        drop(tenure);
+        let again = claim(&files, Sharing::Exclusive).map(drop);
+        assert!(again.is_ok(), "{again:?}");
+        drop(copy);
     }
 }
