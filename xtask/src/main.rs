@@ -61,6 +61,8 @@ enum Task {
     },
     /// Compares the dependency graph with the table of layers
     Layers,
+    /// Counts what a fresh crate gets that takes one part alone
+    Selective,
     /// Reads the sources for the habits of the house
     Tidy,
     /// Packages what would be published, and checks it; publishes nothing
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         Task::Nightly => nightly::run(),
         Task::Faults { only } => faults::run(only.as_deref()),
         Task::Layers => layers::run(),
+        Task::Selective => selective::run(),
         Task::Tidy => tidy::run(),
         Task::Release { dry_run } => release::run(dry_run),
         Task::Bench { table, flags } => bench::run(&table, &flags),

@@ -1,12 +1,13 @@
 //! What a release would publish, packaged and looked at without publishing it.
 //!
-//! `cargo xtask release --dry-run` packages every publishable crate, lets cargo
-//! build each from its package alone, and reads what is in it. The rules that
+//! `cargo xtask release --dry-run` packages every publishable crate, builds
+//! each from packages alone, and reads what is in them. The rules that
 //! need no package (manifests, versions, READMEs, the changelog) are a step of
 //! `ci` as well: they take a moment and build nothing. Nothing here
 //! uploads anything: publishing is a maintainer's decision, and [`STEPS`] says
 //! how it is done.
 
+mod build;
 mod changelog;
 mod contents;
 mod crates;
@@ -17,7 +18,6 @@ mod versions;
 use std::fs;
 use std::process::ExitCode;
 
-use crate::commands::{self, cargo};
 use crate::error::TaskError;
 use crate::finding::{self, Finding};
 use crate::steps::Outcome;
@@ -56,15 +56,18 @@ pub(crate) fn run(dry_run: bool) -> Result<ExitCode, TaskError> {
 pub(crate) fn step() -> Result<Outcome, TaskError> {
     let release = Release::read()?;
     let mut findings = check(&release);
-    let status = commands::run(&mut package(&release))?;
-    if !status.success() {
+    let target = workspace::members()?.target_directory.into_std_path_buf();
+    let (made, place) = (target.join("package"), target.join("packages"));
+    if !build::package(&release, &made, &place)? {
         finding::report(&findings);
         return Ok(Outcome::Failed("a crate cannot be packaged".to_owned()));
     }
-    let place = workspace::members()?.target_directory.join("package");
     let mut packages = Vec::new();
     for krate in &release.crates {
-        packages.push(Package::read(place.as_std_path(), krate)?);
+        if !build::check(krate, &place, &target)? {
+            findings.push(Finding::new(&krate.name, "cannot be built from packages"));
+        }
+        packages.push(Package::read(&made, &place, krate)?);
     }
     findings.extend(contents_of(&release, &packages));
     print!("\n{}", table(&packages));
@@ -88,6 +91,7 @@ fn verdict(findings: &[Finding], crates: usize) -> Outcome {
 /// Everything that can be said without a package.
 fn check(release: &Release) -> Vec<Finding> {
     let mut findings = changelog::check(&release.changelog, &release.version);
+    findings.extend(readme::check_project(&release.readme, &release.crates));
     for krate in &release.crates {
         findings.extend(manifest::check(krate, release));
         findings.extend(versions::check(krate, release));
@@ -100,17 +104,6 @@ fn contents_of(release: &Release, packages: &[Package]) -> Vec<Finding> {
     let pairs = release.crates.iter().zip(packages);
     let findings = pairs.flat_map(|(krate, package)| contents::check(package, krate, release));
     findings.collect()
-}
-
-/// Cargo knows the order, stands in for the registry where one crate needs
-/// another, and builds each from its package. A work tree with changes is
-/// packaged as it is.
-fn package(release: &Release) -> std::process::Command {
-    let mut command = cargo(&["package", "--workspace", "--offline", "--allow-dirty"]);
-    for name in &release.unpublished {
-        command.args(["--exclude", name]);
-    }
-    command
 }
 
 /// A line a crate, in the order in which they are published.
@@ -151,22 +144,6 @@ mod tests {
         let findings = check(&Release::read().unwrap());
         let findings: Vec<_> = findings.iter().map(Finding::to_string).collect();
         assert_eq!(findings, [""; 0]);
-    }
-
-    #[test]
-    fn tools_are_left_out_of_what_is_packaged() {
-        let command = package(&Release::read().unwrap());
-        let words: Vec<_> = command
-            .get_args()
-            .map(|word| word.to_string_lossy())
-            .collect();
-        let excluded: Vec<_> = words.iter().filter(|word| *word == "--exclude").collect();
-        assert_eq!(excluded.len(), 2, "{words:?}");
-        assert!(words.iter().any(|word| word == "xtask"), "{words:?}");
-        assert!(
-            words.iter().any(|word| word == "windlass-benches"),
-            "{words:?}"
-        );
     }
 
     #[test]

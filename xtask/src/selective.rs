@@ -11,6 +11,7 @@ mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use crate::commands::{self, cargo};
 use crate::error::TaskError;
@@ -43,7 +44,18 @@ const BARS: &[Bar] = &[
     },
 ];
 
-/// The step of a longer run: each tree against its bar.
+/// Checks the trees and prints how they compare with their bars.
+pub(crate) fn run() -> Result<ExitCode, TaskError> {
+    let outcome = step()?;
+    println!("selective: {outcome}");
+    Ok(if outcome.is_failed() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The same as a step of a longer run.
 pub(crate) fn step() -> Result<Outcome, TaskError> {
     let metadata = workspace::members()?;
     let place = metadata.target_directory.join("selective");

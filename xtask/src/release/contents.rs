@@ -35,10 +35,11 @@ pub(super) struct Package {
 }
 
 impl Package {
-    /// Reads what `cargo package` left below `place`.
-    pub(super) fn read(place: &Path, krate: &Crate) -> Result<Self, TaskError> {
-        let stem = format!("{}-{}", krate.name, krate.version);
-        let packed = place.join(format!("{stem}.crate"));
+    /// Reads what cargo made of a crate, and what was unpacked of it below
+    /// `place`.
+    pub(super) fn read(made: &Path, place: &Path, krate: &Crate) -> Result<Self, TaskError> {
+        let stem = krate.stem();
+        let packed = made.join(format!("{stem}.crate"));
         let packed_bytes = fs::metadata(&packed).map_err(|source| unreadable(&packed, source))?;
         let mut package = Self {
             name: krate.name.clone(),
@@ -57,7 +58,7 @@ impl Package {
             let path = format!("{prefix}{}", name.to_string_lossy());
             if place.is_dir() {
                 self.add(&place, &format!("{path}/"))?;
-            } else if name != ".cargo-ok" {
+            } else {
                 let bytes = fs::read(&place).map_err(|source| unreadable(&place, source))?;
                 self.files.push((path, bytes));
             }

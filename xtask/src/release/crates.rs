@@ -19,6 +19,8 @@ pub(super) struct Release {
     pub(super) licence: String,
     pub(super) rust_version: String,
     pub(super) changelog: String,
+    /// The project's, not a crate's.
+    pub(super) readme: String,
     /// The root's licence texts, by file.
     pub(super) licences: BTreeMap<String, String>,
     /// Dependencies before those that depend on them.
@@ -59,6 +61,13 @@ pub(super) struct Dependency {
     pub(super) in_tests: bool,
 }
 
+impl Crate {
+    /// The name of its package, without an ending.
+    pub(super) fn stem(&self) -> String {
+        format!("{}-{}", self.name, self.version)
+    }
+}
+
 impl Release {
     /// Reads the workspace.
     pub(super) fn read() -> Result<Self, TaskError> {
@@ -81,6 +90,7 @@ impl Release {
             licence: common("license"),
             rust_version: common("rust-version"),
             changelog: text_of(&root.join("CHANGELOG.md"))?,
+            readme: text_of(&root.join("README.md"))?,
             licences,
             crates: ordered(crates),
             unpublished,

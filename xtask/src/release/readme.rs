@@ -8,6 +8,9 @@ use crate::finding::Finding;
 /// Under which heading the features are.
 const FEATURES: &str = "## Features";
 
+/// The crate whose features a user chooses from.
+const FACADE: &str = "windlass";
+
 /// Everything that is missing or wrong.
 pub(super) fn check(krate: &Crate) -> Vec<Finding> {
     let place = format!("{}/README.md", krate.name);
@@ -44,6 +47,23 @@ fn no_code(krate: &Crate) -> Option<String> {
     (!shown).then(|| format!("shows no example that is tried, in a block `{fence}`"))
 }
 
+/// The README of the whole project leads to every crate's, and has the feature
+/// table of the facade; its other tables have no code in their first column.
+pub(super) fn check_project(text: &str, crates: &[Crate]) -> Vec<Finding> {
+    let link = |name: &str| format!("(crates/{name}/README.md)");
+    let unnamed = crates.iter().filter(|of| !text.contains(&link(&of.name)));
+    let mut faults: Vec<_> = unnamed
+        .map(|of| format!("does not lead to `{}`", of.name))
+        .collect();
+    for facade in crates.iter().filter(|of| of.name == FACADE) {
+        faults.extend(wrong_table(text, &facade.features));
+    }
+    let findings = faults.into_iter();
+    findings
+        .map(|what| Finding::new("README.md", what))
+        .collect()
+}
+
 /// At least one of the examples is named; none is that does not exist.
 fn wrong_examples(krate: &Crate) -> Vec<String> {
     let words: Vec<_> = krate.readme.split_whitespace().collect();
@@ -60,15 +80,19 @@ fn wrong_examples(krate: &Crate) -> Vec<String> {
     faults
 }
 
-/// The table has a row for each feature and no other, with its default.
 fn wrong_features(krate: &Crate) -> Vec<String> {
     let Some((_, section)) = krate.readme.split_once(FEATURES) else {
         return vec![format!("has no `{FEATURES}`")];
     };
     let section = section.split("\n## ").next().unwrap_or_default();
+    wrong_table(section, &krate.features)
+}
+
+/// A table has a row for each feature and no other, with its default.
+fn wrong_table(section: &str, features: &BTreeMap<String, bool>) -> Vec<String> {
     let listed: BTreeMap<_, _> = section.lines().filter_map(row).collect();
     let mut faults = Vec::new();
-    for (name, is_default) in &krate.features {
+    for (name, is_default) in features {
         let expected = if *is_default { "yes" } else { "no" };
         match listed.get(name.as_str()) {
             None => faults.push(format!("does not list the feature `{name}`")),
@@ -78,9 +102,7 @@ fn wrong_features(krate: &Crate) -> Vec<String> {
             Some(_) => {}
         }
     }
-    let ghosts = listed
-        .keys()
-        .filter(|name| !krate.features.contains_key(**name));
+    let ghosts = listed.keys().filter(|name| !features.contains_key(**name));
     faults.extend(ghosts.map(|name| format!("lists a feature that is not there: `{name}`")));
     faults
 }
@@ -202,6 +224,33 @@ a();
         ] {
             assert_eq!(findings(&README.replacen(from, to, 1)), [expected]);
         }
+    }
+
+    #[test]
+    fn the_projects_readme_leads_to_every_crate_and_lists_the_facades_features() {
+        let facade = Crate {
+            name: FACADE.to_owned(),
+            features: BTreeMap::from([("memory".to_owned(), true)]),
+            ..Crate::default()
+        };
+        let part = Crate {
+            name: "windlass-a".to_owned(),
+            ..Crate::default()
+        };
+        let crates = [facade, part];
+        let text = "\
+[one](crates/windlass/README.md) [two](crates/windlass-a/README.md)
+| `memory` | yes | a store |
+";
+        let findings = |text: &str| {
+            let findings = check_project(text, &crates);
+            findings.iter().map(Finding::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(findings(text), [""; 0]);
+        let expected = ["README.md: does not lead to `windlass-a`"];
+        assert_eq!(findings(&text.replace("windlass-a", "b")), expected);
+        let expected = ["README.md: does not list the feature `memory`"];
+        assert_eq!(findings(&text.replace("`memory`", "memory")), expected);
     }
 
     #[test]
