@@ -6,9 +6,10 @@ use std::str::Utf8Error;
 
 use windlass::core::{Coded, ErrorKind, IdError};
 use windlass::session::Problem;
+use windlass::session::limits::DEPTH_MAX;
 
 use crate::Format;
-use crate::limits::{DEPTH_MAX, FILES_MAX, RUN_KEY_BYTES_MAX, STEPS_MAX};
+use crate::limits::{DIRECTORY_DEPTH_MAX, FILES_MAX, RUN_KEY_BYTES_MAX, STEPS_MAX};
 
 /// Why recorded runs could not be read. Nothing has been played then.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// Directories nested too deep.
-    #[error("`{}` is more than {DEPTH_MAX} directories down", path.display())]
+    #[error("`{}` is more than {DIRECTORY_DEPTH_MAX} directories down", path.display())]
     TooDeep {
         /// The directory that is too far down.
         path: PathBuf,
@@ -233,6 +234,9 @@ pub enum RunError {
         /// How many it makes.
         steps: usize,
     },
+    /// A chain of delegations that no tree of sessions may have.
+    #[error("more than {DEPTH_MAX} agents delegate one to the next")]
+    TooDeep,
     /// It says that it was allowed no call at all.
     #[error("its budget of tool calls is 0")]
     NoBudget,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::ReadError;
-use crate::limits::{DEPTH_MAX, FILES_MAX, INPUT_BYTES_MAX};
+use crate::limits::{DIRECTORY_DEPTH_MAX, FILES_MAX, INPUT_BYTES_MAX};
 use crate::model::{Recording, Run};
 use crate::reading::{File, ReadOptions};
 
@@ -135,7 +135,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let mut found = Vec::new();
     match kind(path)? {
         Kind::File => found.push(path.to_owned()),
-        Kind::Directory => walk(path, DEPTH_MAX, &mut found)?,
+        Kind::Directory => walk(path, DIRECTORY_DEPTH_MAX, &mut found)?,
         Kind::Other => {
             return Err(ReadError::Kind {
                 path: path.to_owned(),

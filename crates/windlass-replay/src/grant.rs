@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use windlass::core::Millis;
 use windlass::session::{Allow, Name, limits};
 
 use crate::model::{Recording, Run};
@@ -19,8 +20,11 @@ use crate::restrict::Restrictions;
 pub(crate) struct Grant<'a> {
     /// The place of the run that delegated, if one did.
     pub(crate) parent: Option<usize>,
-    /// The place of the run at the top of the tree, often its own.
-    pub(crate) root: usize,
+    /// When the first run of the tree begins: its sessions are created
+    /// together.
+    pub(crate) begins: Millis,
+    /// When the last run at or below this one ends.
+    pub(crate) ends: Millis,
     /// The tool withheld from the run itself.
     pub(crate) withheld: Option<&'a Name>,
     pub(crate) tools: Allow,
@@ -37,13 +41,11 @@ impl Restrictions {
         let parents = parents(runs);
         let below = self.calls_below(runs, &parents);
         let tools = self.tools(runs, &parents);
-        let mut roots: Vec<usize> = Vec::with_capacity(runs.len());
-        for (place, parent) in parents.iter().enumerate() {
-            roots.push(parent.map_or(place, |parent| roots[parent]));
-        }
+        let (begins, ends) = times(runs, &parents);
         let grant = |(place, tools): (usize, Allow)| Grant {
             parent: parents[place],
-            root: roots[place],
+            begins: begins[place],
+            ends: ends[place],
             withheld: self.withheld(&runs[place]),
             tools,
             calls: self.calls(&runs[place], below[place]),
@@ -105,6 +107,22 @@ impl Restrictions {
             .map(|tools| Allow::Only(tools.map(|tool| (*tool).clone().into()).collect()))
             .collect()
     }
+}
+
+/// When the tree of each run begins, and when all at or below it has ended.
+fn times(runs: &[Run], parents: &[Option<usize>]) -> (Vec<Millis>, Vec<Millis>) {
+    let mut begins: Vec<Millis> = Vec::with_capacity(runs.len());
+    for (run, parent) in runs.iter().zip(parents) {
+        begins.push(parent.map_or_else(|| run.times.began(), |parent| begins[parent]));
+    }
+    let ends = runs.iter().map(|run| run.times.at(run.steps.len() + 1));
+    let mut ends: Vec<Millis> = ends.collect();
+    for place in (0..runs.len()).rev() {
+        if let Some(parent) = parents[place] {
+            ends[parent] = ends[parent].max(ends[place]);
+        }
+    }
+    (begins, ends)
 }
 
 /// The place of each run's parent.

@@ -9,7 +9,7 @@ pub const INPUT_BYTES_MAX: u64 = 1 << 30;
 pub const FILES_MAX: usize = 10_000;
 
 /// How deep directories of a recording may nest.
-pub const DEPTH_MAX: usize = 16;
+pub const DIRECTORY_DEPTH_MAX: usize = 16;
 
 /// Most tool calls of one run. At [`STEP_MS`] a call, a run of this length
 /// takes 14 hours of the replay's own time, so its session does not expire.

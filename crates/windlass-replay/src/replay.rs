@@ -1,13 +1,14 @@
-//! The driver: a session for every run, a durable use for every tool call.
+//! The driver: a session for every run, delegated where the run was, and a
+//! durable use for every tool call.
 //!
 //! What is stored at the end depends on the recording, the caller and the
 //! restrictions only:
 //!
 //! 1. Sessions are created in the recording's order, one after the other, and
-//!    closed in the opposite order once all runs were played: the records of
-//!    their agents then change in one order. Between, runs may be played at a
-//!    time, because they share nothing: what a delegated run may spend was set
-//!    aside when its session was made.
+//!    closed likewise once all runs were played, each with all that was
+//!    delegated from it: the records of their agents then change in one order.
+//!    Between, runs may be played at a time, because they share nothing: what
+//!    a delegated run may spend was set aside when its session was made.
 //! 2. Every change has an operation id, so doing it again changes nothing.
 //! 3. Ids and times come from [`RunEnv`](crate::names::RunEnv).
 
@@ -73,14 +74,18 @@ impl Replay<'_> {
         let grants = &self.options.restrictions.grants(self.recording);
         let places = 0..grants.len();
         for place in places.clone() {
-            self.stage(grants, place)?.create().await?;
+            let parent = grants[place]
+                .parent
+                .map(|parent| &self.recording.runs[parent]);
+            self.stage(grants, place)?.create(parent).await?;
         }
         let played = stream::iter(places.clone())
             .map(|place| async move { self.stage(grants, place)?.play(observer).await })
             .buffered(self.options.jobs.max(1));
         let played: Vec<_> = played.try_collect().await?;
-        // What was delegated ends before what delegated it.
-        for place in places.rev() {
+        // Closing a session closes all below it, so that a tree is over at
+        // once: no run can come to use what another one left.
+        for place in places.filter(|place| grants[*place].parent.is_none()) {
             self.stage(grants, place)?.close().await?;
         }
         self.report(played).await
@@ -91,9 +96,8 @@ impl Replay<'_> {
         grants: &'s [Grant<'s>],
         place: usize,
     ) -> Result<Stage<'s>, ReplayError> {
-        let (runs, grant) = (&self.recording.runs, &grants[place]);
-        let (run, root) = (&runs[place], &runs[grant.root]);
-        Stage::new(self.windlass, self.caller, run, root, grant)
+        let run = &self.recording.runs[place];
+        Stage::new(self.windlass, self.caller, run, &grants[place])
     }
 
     async fn report(&self, played: Vec<(RunReport, Vec<Duration>)>) -> Result<Report, ReplayError> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::core::{Coded, Env, ErrorKind};
-use windlass::session::{Agent, Caller, Config, Create, SessionError, Sessions, Use, limits};
+use windlass::session::{
+    Agent, Caller, Config, Create, Delegate, SessionError, Sessions, Use, limits,
+};
 use windlass::{Options, SystemEnv, Windlass};
 
 use crate::failure::ReplayError;
@@ -39,16 +41,14 @@ fn one_session() -> Options {
 }
 
 impl<'a> Stage<'a> {
-    /// A stage over the store of `windlass`. `root` is the run at the top of
-    /// the run's tree: with it the session begins.
+    /// A stage over the store of `windlass`.
     pub(crate) fn new(
         windlass: &Windlass,
         caller: &'a Caller,
         run: &'a Run,
-        root: &Run,
         grant: &'a Grant<'a>,
     ) -> Result<Self, ReplayError> {
-        let env = Arc::new(RunEnv::new(run, root));
+        let env = Arc::new(RunEnv::new(run, grant.begins, grant.ends));
         let (store, shared) = (Arc::clone(windlass.store()), Arc::clone(&env));
         let engine = Windlass::over(store, &one_session(), shared).map_err(ReplayError::Engine)?;
         Ok(Self {
@@ -70,22 +70,42 @@ impl<'a> Stage<'a> {
         move |source| ReplayError::Session { verb, run, source }
     }
 
-    pub(crate) async fn create(&self) -> Result<(), ReplayError> {
-        let run = self.run;
-        let mut request = Create::new(run.agent.clone(), format!("replay of {}", run.id()));
-        request.id = Some(self.names.session.clone());
-        request.tools = self.grant.tools.clone();
-        request.budget.calls = self.grant.calls;
-        request.time_limit_ms = limits::TIME_LIMIT_MS_MAX;
-        request.operation = Some(self.names.create());
+    /// Makes the run's session: within that of `parent`, if another run
+    /// delegated to it. All of a tree begin together, so that none makes time
+    /// go on for the one above it.
+    pub(crate) async fn create(&self, parent: Option<&Run>) -> Result<(), ReplayError> {
         self.env.enter(0);
-        match self.sessions().create(self.caller, request).await {
+        let (sessions, request) = (self.sessions(), self.request());
+        let created = match parent {
+            None => sessions.create(self.caller, request).await,
+            Some(parent) => {
+                let above = Names::new(parent).session;
+                let mut delegation = Delegate::new(Agent::Is(parent.agent.clone()), request);
+                delegation.ends_with_parent = true;
+                sessions.delegate(self.caller, &above, delegation).await
+            }
+        };
+        match created {
             Ok(_) => Ok(()),
-            Err(SessionError::OperationConflict) => Err(ReplayError::Otherwise { run: run.id() }),
+            Err(SessionError::OperationConflict) => {
+                Err(ReplayError::Otherwise { run: self.run.id() })
+            }
             Err(error) => Err(self.failed("create")(error)),
         }
     }
 
+    fn request(&self) -> Create {
+        let run = self.run;
+        let mut request = Create::new(run.agent.clone(), format!("replay of {}", run.id()));
+        request.id = Some(self.names.session.clone());
+        request.tools = self.grant.tools.clone();
+        request.budget.calls = self.grant.calls + self.grant.calls_below;
+        request.time_limit_ms = limits::TIME_LIMIT_MS_MAX;
+        request.operation = Some(self.names.create());
+        request
+    }
+
+    /// Closes the run's session and all below it.
     pub(crate) async fn close(&self) -> Result<(), ReplayError> {
         self.env.enter(self.run.steps.len() + 1);
         let operation = Some(self.names.close());

@@ -37,7 +37,7 @@ impl Standing {
             .ok_or(SessionError::NotFound)?;
         let mut standing = Self {
             allowed: BTreeSet::new(),
-            ended: false,
+            ended: session.ended_through.is_some(),
             budget,
         };
         let mut after = 0;

@@ -166,6 +166,7 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::STEPS_MAX;
 
     fn ms(text: &str) -> Option<u64> {
         parse(text).map(Millis::get)
@@ -213,6 +214,13 @@ mod tests {
         assert_eq!([at(0), at(1), at(2)], [began, first, second]);
         assert_eq!(at(3), second.plus_ms(STEP_MS));
         assert_eq!(times.within(2).at(0), second);
+    }
+
+    #[test]
+    fn the_longest_run_ends_before_its_session_expires() {
+        let times = Times::derived(7);
+        let lasts_ms = times.at(STEPS_MAX + 1).since(times.began());
+        assert!(lasts_ms < TIME_LIMIT_MS_MAX, "{lasts_ms} ms");
     }
 
     #[test]

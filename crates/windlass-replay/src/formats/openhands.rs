@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use windlass::core::Millis;
+use windlass::session::limits::DEPTH_MAX;
 
 use crate::conversation::Conversation;
 use crate::error::RunError;
@@ -261,6 +262,9 @@ impl Log {
     }
 
     fn delegate(&mut self, event: &Event<'_>, at: Option<Millis>) -> Result<(), RunError> {
+        if self.open.len() > DEPTH_MAX {
+            return Err(RunError::TooDeep);
+        }
         let parent = &self.runs[self.current()].content;
         let step = parent.steps.len();
         let task = event
@@ -412,6 +416,22 @@ mod tests {
         assert_eq!(told(&runs[1])[1], ("delegate", None, Some("a hook"), 3));
         assert_eq!(runs[2].agent.as_ref().unwrap().as_str(), "Smith");
         assert_eq!(runs[2].messages.len(), 1);
+    }
+
+    #[test]
+    fn delegation_goes_as_deep_as_sessions_do_and_no_deeper() {
+        let down = |levels: usize| {
+            let event = |level| action(level, "delegate", "{\"agent\": \"Diver\"}");
+            let events: Vec<String> = (0..).take(levels).map(event).collect();
+            run(&events).map(|runs| runs.len())
+        };
+        assert_eq!(down(DEPTH_MAX).unwrap(), DEPTH_MAX + 1);
+        let error = down(DEPTH_MAX + 1).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(
+            source.to_string(),
+            "more than 5 agents delegate one to the next"
+        );
     }
 
     #[test]

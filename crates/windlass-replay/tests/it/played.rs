@@ -21,7 +21,7 @@ async fn every_run_becomes_a_closed_session_with_a_use_for_every_call() {
             report.uses_allowed,
             report.steps_found
         ),
-        (9, 36, 36, 0)
+        (9, 37, 37, 0)
     );
     for (run, told) in recording.runs.iter().zip(&report.by_run) {
         let session = windlass
@@ -88,12 +88,36 @@ async fn a_session_may_call_what_its_run_calls_and_as_often_as_its_record_says()
         chat(&["find_booking", "read_policy", "search_flights"]),
         chat(&["find_booking", "rebook", "search_flights", "send_message"]),
         // A session that delegates has what the sessions below it have.
-        limited(&keeper, 5),
-        limited(&diver, 5),
+        limited(&keeper, 13),
+        limited(&diver, 8),
         limited(&smith, 2),
         limited(&["finish", "read_chart"], 6),
         limited(&["island_shell"], 4),
         limited(&["island_shell"], 4),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn what_was_delegated_is_a_session_within_the_one_that_delegated() {
+    let windlass = memory().await;
+    let recording = read(&examples().join("salvage.jsonl"));
+    let report = play(&windlass, &recording, &ReplayOptions::default()).await;
+    let (caller, mut found) = (caller(), Vec::new());
+    for told in &report.by_run {
+        let session = windlass.sessions().get(&caller, &told.session);
+        let session = session.await.unwrap().unwrap();
+        let chain: Vec<_> = session.chain.iter().map(ToString::to_string).collect();
+        let above = [session.parent, session.ended_through].map(|id| id.map(|id| id.to_string()));
+        found.push((above, chain.join(" "), session.status, session.calls_made));
+    }
+    let id = |place: usize| Some(report.by_run[place].session.to_string());
+    let row = |above, chain: &str, calls| (above, chain.to_owned(), Status::Closed, calls);
+    let expected = [
+        row([None, None], "", 5),
+        row([id(0), id(0)], "HarbourKeeper", 6),
+        row([id(1), id(0)], "HarbourKeeper Diver", 2),
+        row([None, None], "", 3),
     ];
     assert_eq!(found, expected);
 }
@@ -104,9 +128,13 @@ async fn uses_happen_when_their_record_says_or_else_one_behind_the_other() {
     let report = play(&windlass, &recording, &ReplayOptions::default()).await;
     let (caller, mut times) = (caller(), Vec::new());
     for told in [&report.by_run[1], &report.by_run[3], &report.by_run[5]] {
-        let history = windlass.sessions().history(&caller, &told.session, 0, 2);
-        let events = history.await.unwrap().unwrap().events;
-        times.push([events[0].at.get(), events[1].at.get()]);
+        let history = windlass.sessions().history(&caller, &told.session, 0, 9);
+        let history = history.await.unwrap().unwrap();
+        let uses = history
+            .events
+            .iter()
+            .filter(|event| matches!(event.what, What::Use { .. }));
+        times.push(uses.take(2).map(|event| event.at.get()).collect::<Vec<_>>());
     }
     let minute = 1_704_067_260_000;
     // 2031-05-09T06:00:05 and 06:02:03.75, and the second events of each.
@@ -165,7 +193,7 @@ async fn a_finished_replay_done_again_changes_nothing_and_reports_the_same() {
     let stored = contents(&windlass).await;
     let again = play(&windlass, &recording, &options).await;
     assert_eq!(contents(&windlass).await, stored);
-    assert_eq!((again.steps_found, again.step_ms_p50), (36, None));
+    assert_eq!((again.steps_found, again.step_ms_p50), (37, None));
     assert_eq!(timeless(&again), timeless(&first));
 }
 

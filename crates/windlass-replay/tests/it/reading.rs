@@ -46,7 +46,7 @@ fn the_examples_are_read_in_the_order_of_their_files() {
         ("shell.json", "1"),
     ];
     assert_eq!(found, expected);
-    assert_eq!(recording.steps(), 36);
+    assert_eq!(recording.steps(), 37);
     assert_eq!(recording.runs[3].source.format, Format::OpenHands);
     assert_eq!(recording.runs[7].source.format, Format::InterCode);
     assert_eq!(recording.runs[7].calls_budget, Some(4));

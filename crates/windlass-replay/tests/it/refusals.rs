@@ -104,9 +104,9 @@ async fn refusals_of_the_examples_equal_the_separate_count() {
 async fn refusals_of_the_examples_are_those_counted_by_hand() {
     let table: [(Denied, &[(&str, u64)]); 4] = [
         (NOTHING, &[]),
-        (TOOL, &[("tool_not_allowed", 21)]),
+        (TOOL, &[("tool_not_allowed", 22)]),
         (HALF, &[("budget_exceeded", 21)]),
-        (BOTH, &[("budget_exceeded", 7), ("tool_not_allowed", 17)]),
+        (BOTH, &[("budget_exceeded", 7), ("tool_not_allowed", 18)]),
     ];
     for (denied, expected) in table {
         let report = replayed(&examples(), denied).await;
