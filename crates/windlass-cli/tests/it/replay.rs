@@ -12,10 +12,22 @@ use serde_json::{Value, json};
 use windlass::store::KeyRange;
 use windlass::{Options, StoreLocation, Windlass};
 
-/// Kills of one replay.
-const KILLS: usize = 20;
-/// Most acknowledged steps that one life of a replay has.
-const STEPS_MAX: u64 = 45;
+/// How a replay is killed.
+#[derive(Clone, Copy)]
+struct Kills {
+    /// How often.
+    count: usize,
+    /// Most acknowledged steps that one life of it has. All lives together
+    /// must leave some for the last, which is not killed.
+    steps_max: u64,
+    seed: u64,
+}
+
+const TWENTY: Kills = Kills {
+    count: 20,
+    steps_max: 45,
+    seed: 0x5eed_0001,
+};
 const SIGKILL: i32 = 9;
 
 fn workspace() -> PathBuf {
@@ -250,32 +262,84 @@ fn twenty_kills_with_refusals_leave_what_an_uninterrupted_replay_leaves() {
     let recording = directory.path().join("invented.json");
     fs::write(&recording, invented(40, 40).to_string()).unwrap();
     let restricted = ["--withhold-tool", "most-used", "--calls-percent", "60"];
-    killed_often(directory.path(), &recording, &restricted, 0x5eed_0001);
+    let killed = killed_often(directory.path(), &recording, &restricted, TWENTY);
+    assert_eq!(killed, TWENTY.count);
 }
 
 #[test]
 fn twenty_kills_leave_all_tau_bench_runs_as_an_uninterrupted_replay_leaves_them() {
-    let name = "../shared/data/trajectories/tau-bench/gpt-4o-airline.json.zst";
-    let recording = workspace().join(name);
-    if !recording.exists() {
-        #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
-        {
-            eprintln!("skipped: {} is not there", recording.display());
-        }
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    killed_often(directory.path(), &recording, &[], 0x5eed_0002);
+    let seed = 0x5eed_0002;
+    let killed = published_set_killed_often("tau-bench", Kills { seed, ..TWENTY });
+    assert!(
+        killed.is_none_or(|killed| killed == TWENTY.count),
+        "{killed:?}"
+    );
 }
 
-/// Kills a replay 20 times, lets it end, and compares it with one that was
-/// left in peace.
-fn killed_often(directory: &Path, recording: &Path, arguments: &[&str], seed: u64) {
+#[test]
+fn kills_leave_runs_of_every_other_format_as_an_uninterrupted_replay_leaves_them() {
+    // How often and how far, by how many steps there are.
+    let table = [
+        ("tau2-toolorchestra", 3, 150),
+        ("intercode", 3, 300),
+        ("swe-agent", 4, 20),
+        ("openhands", 4, 20),
+        ("reflexion-snapshots", 3, 3),
+        ("toolbench", 4, 25),
+        ("autogen-recorder", 3, 6),
+    ];
+    for (seed, (name, count, steps_max)) in (0x5eed_0010..).zip(table) {
+        let kills = Kills {
+            count,
+            steps_max,
+            seed,
+        };
+        published_set_killed_often(name, kills);
+    }
+}
+
+#[test]
+fn kills_leave_runs_that_were_delegated_to_as_an_uninterrupted_replay_leaves_them() {
+    let restricted = ["--withhold-tool", "most-used", "--calls-percent", "80"];
+    let kills = Kills {
+        count: 5,
+        steps_max: 2,
+        seed: 0x5eed_0003,
+    };
+    let directory = tempfile::tempdir().unwrap();
+    killed_often(
+        directory.path(),
+        &example("salvage.jsonl"),
+        &restricted,
+        kills,
+    );
+}
+
+/// Plays a published set with kills; says so where it is not at hand.
+fn published_set_killed_often(name: &str, kills: Kills) -> Option<usize> {
+    let recording = workspace().join("../shared/data/trajectories").join(name);
+    if recording.exists() {
+        let directory = tempfile::tempdir().unwrap();
+        return Some(killed_often(directory.path(), &recording, &[], kills));
+    }
+    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+    {
+        eprintln!("skipped: {} is not there", recording.display());
+    }
+    None
+}
+
+/// Kills a replay often, lets it end, and compares it with one that was left
+/// in peace. Answers how often: less than asked for if there was too little
+/// left to do.
+fn killed_often(directory: &Path, recording: &Path, arguments: &[&str], kills: Kills) -> usize {
     let arguments = [arguments, &["--json", "--runs"]].concat();
     let broken = [&arguments[..], &["--store", "sqlite:broken.db", "--trace"]].concat();
+    let seed = kills.seed;
     let (mut random, mut acknowledged) = (Random(seed), Acknowledged::default());
-    for kill in 0..KILLS {
-        let steps = 1 + random.next() % STEPS_MAX;
+    let mut killed = 0;
+    for kill in 0..kills.count {
+        let steps = 1 + random.next() % kills.steps_max;
         #[expect(clippy::print_stderr, reason = "shown only when the test fails")]
         {
             eprintln!("seed {seed:#x}, kill {kill}: after {steps} steps");
@@ -284,8 +348,12 @@ fn killed_often(directory: &Path, recording: &Path, arguments: &[&str], seed: u6
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        acknowledged.follow(child, steps);
+        if !acknowledged.follow(child, steps) {
+            break;
+        }
+        killed += 1;
     }
+    assert!(killed > 0, "it ended before it was killed");
     let verify = [&arguments[..], &["--store", "sqlite:broken.db", "--verify"]].concat();
     let whole = [&arguments[..], &["--store", "sqlite:whole.db"]].concat();
     let ended = outcome(&mut replay(directory, recording, &verify));
@@ -301,6 +369,7 @@ fn killed_often(directory: &Path, recording: &Path, arguments: &[&str], seed: u6
         contents(&directory.join("broken.db")),
         contents(&directory.join("whole.db"))
     );
+    killed
 }
 
 /// A report and its runs without what the interruptions may change.
@@ -325,12 +394,13 @@ fn timeless(output: &Output) -> Vec<Value> {
 /// What killed replays had acknowledged: the outcome of each step of each
 /// run.
 #[derive(Default)]
-struct Acknowledged(BTreeMap<(String, u64), String>);
+struct Acknowledged(BTreeMap<(String, String, u64), String>);
 
 impl Acknowledged {
     /// Lets a replay do so many steps that none did before, kills it, and
-    /// checks what it said against what was said before.
-    fn follow(&mut self, mut child: Child, steps: u64) {
+    /// checks what it said against what was said before. `false` if it was
+    /// so near its end that it came there first.
+    fn follow(&mut self, mut child: Child, steps: u64) -> bool {
         let mut lines = BufReader::new(child.stdout.take().unwrap())
             .lines()
             .map(Result::unwrap);
@@ -349,18 +419,22 @@ impl Acknowledged {
             }
         }
         let status = child.wait().unwrap();
-        assert_eq!(
-            (status.signal(), left),
-            (Some(SIGKILL), 0),
-            "it ended before it was killed"
-        );
+        if status.success() {
+            return false;
+        }
+        assert_eq!((status.signal(), left), (Some(SIGKILL), 0));
+        true
     }
 
-    /// Whether nobody had acknowledged the step before.
+    /// Whether the line is of a step that nobody had acknowledged before;
+    /// the lines at the end of a replay are of none.
     fn note(&mut self, line: &Value) -> bool {
+        let Some(number) = line["step"].as_u64() else {
+            return false;
+        };
         let text = |name: &str| line[name].as_str().unwrap().to_owned();
         let (found, outcome) = (line["found"].as_bool().unwrap(), text("outcome"));
-        let step = (text("run"), line["step"].as_u64().unwrap());
+        let step = (text("source"), text("run"), number);
         let Some(before) = self.0.insert(step, outcome.clone()) else {
             return true;
         };
