@@ -2,15 +2,15 @@
 
 use std::process::{Command, ExitCode};
 
-use cargo_metadata::{Metadata, Package, TargetKind};
+use cargo_metadata::{Metadata, TargetKind};
 
 use crate::commands::{self, cargo};
 use crate::error::TaskError;
 use crate::steps::{self, Outcome, Step};
 use crate::{layers, release, selective, suite, tidy, workspace};
 
-/// The crate whose features a user chooses from.
-const FACADE: &str = "windlass";
+/// A crate and its features but the default set.
+type Choice = (String, Vec<String>);
 
 /// What the examples are given that do nothing without.
 const ARGUMENTS: &[(&str, &[&str])] = &[(
@@ -24,20 +24,20 @@ const DENY_INSTALL: &str = "cargo install --locked cargo-deny";
 /// Runs all the steps, cheap ones first. Their budgets add up to 20 minutes
 /// for a cold run on two cores.
 pub(crate) fn run() -> Result<ExitCode, TaskError> {
-    let features = features_of_facade(&workspace::members()?);
+    let choices = choices(&workspace::members()?);
     Ok(steps::run(vec![
         Step::new("fmt", 10, fmt),
-        Step::new("layers", 40, layers::step),
+        Step::new("layers", 30, layers::step),
         Step::new("tidy", 5, tidy::step),
         Step::new("selective", 5, selective::step),
         Step::new("manifests", 5, release::rules),
         Step::new("deny", 30, deny),
-        Step::new("clippy", 210, clippy),
-        Step::new("clippy, features", 60, move || clippy_features(&features)),
+        Step::new("clippy", 190, clippy),
+        Step::new("clippy, features", 90, move || clippy_features(&choices)),
         Step::new("tests", 630, || suite::run(&[], |one| one.ci)),
         Step::new("doctests", 90, suite::documentation),
         Step::new("examples", 45, examples),
-        Step::new("docs", 80, docs),
+        Step::new("docs", 70, docs),
     ]))
 }
 
@@ -51,20 +51,24 @@ pub(crate) fn clippy() -> Result<Outcome, TaskError> {
     lint(&["--workspace"])
 }
 
-/// Lints the facade without features, and with each of them alone.
-fn clippy_features(features: &[String]) -> Result<Outcome, TaskError> {
-    let bare = ["-p", FACADE, "--no-default-features"];
-    let outcome = lint(&bare)?;
-    if outcome.is_failed() {
-        return Ok(outcome);
-    }
-    for feature in features {
-        let outcome = lint(&[&bare[..], &["--features", feature]].concat())?;
+/// Lints each crate that has features without them, and with each alone.
+fn clippy_features(choices: &[Choice]) -> Result<Outcome, TaskError> {
+    let mut linted = Vec::new();
+    for (package, features) in choices {
+        let bare = ["-p", package, "--no-default-features"];
+        let outcome = lint(&bare)?;
         if outcome.is_failed() {
             return Ok(outcome);
         }
+        for feature in features {
+            let outcome = lint(&[&bare[..], &["--features", feature]].concat())?;
+            if outcome.is_failed() {
+                return Ok(outcome);
+            }
+        }
+        linted.push(format!("{package}: none, {}", features.join(", ")));
     }
-    Ok(Outcome::Passed(format!("none, {}", features.join(", "))))
+    Ok(Outcome::Passed(linted.join("; ")))
 }
 
 fn lint(selection: &[&str]) -> Result<Outcome, TaskError> {
@@ -73,15 +77,16 @@ fn lint(selection: &[&str]) -> Result<Outcome, TaskError> {
     finish(&mut command)
 }
 
-fn features_of_facade(metadata: &Metadata) -> Vec<String> {
-    let features = facade(metadata).flat_map(|package| package.features.keys());
-    let chosen = features.filter(|feature| *feature != "default");
-    chosen.cloned().collect()
-}
-
-fn facade(metadata: &Metadata) -> impl Iterator<Item = &Package> {
-    let packages = metadata.workspace_packages().into_iter();
-    packages.filter(|package| package.name == FACADE)
+/// The crates of which a user can choose features, with those features.
+fn choices(metadata: &Metadata) -> Vec<Choice> {
+    let packages = metadata.workspace_packages();
+    let choices = packages.iter().map(|package| {
+        let chosen = package.features.keys().filter(|name| *name != "default");
+        (package.name.to_string(), chosen.cloned().collect())
+    });
+    choices
+        .filter(|(_, features): &Choice| !features.is_empty())
+        .collect()
 }
 
 /// Runs what the crates show their users; each has to end by itself and well.
@@ -176,9 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn every_feature_of_the_facade_but_the_default_set_is_linted_alone() {
-        let features = features_of_facade(&workspace::members().unwrap());
+    fn every_feature_but_the_default_set_is_linted_alone() {
+        let choices = choices(&workspace::members().unwrap());
+        let facade = choices.iter().find(|(package, _)| package == "windlass");
+        let (_, features) = facade.expect("the facade has features");
         assert!(features.contains(&"memory".to_owned()), "{features:?}");
         assert!(!features.contains(&"default".to_owned()), "{features:?}");
+        assert!(
+            choices.iter().all(|(_, features)| !features.is_empty()),
+            "{choices:?}"
+        );
     }
 }
