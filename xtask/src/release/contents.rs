@@ -47,6 +47,7 @@ impl Package {
             files: Vec::new(),
         };
         package.add(&place.join(stem), "")?;
+        package.files.sort();
         Ok(package)
     }
 

@@ -125,3 +125,14 @@ windlass-stash = { path = \"root/crates/windlass-stash\" }
 ";
     assert_eq!(text, expected);
 }
+
+#[test]
+fn the_pages_of_the_parts_say_what_their_bars_are() {
+    for bar in BARS {
+        let page = workspace::root().join("crates").join(bar.parts[0]);
+        let page = fs::read_to_string(page.join("README.md")).unwrap();
+        let words: Vec<_> = page.split_whitespace().collect();
+        let said = format!("at most {} crates in its tree", bar.crates_max);
+        assert!(words.join(" ").contains(&said), "{}: {said}", bar.parts[0]);
+    }
+}
