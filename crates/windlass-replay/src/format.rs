@@ -126,7 +126,7 @@ impl Format {
 
     /// Whether a file of the format can be one object with the format's own
     /// fields.
-    const fn is_record(self) -> bool {
+    pub(crate) const fn is_record(self) -> bool {
         matches!(
             self,
             Self::Tau2 | Self::SweAgent | Self::OpenHands | Self::ToolBench

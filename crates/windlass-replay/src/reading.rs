@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use windlass::core::{AgentId, SessionId};
 
 use crate::Format;
-use crate::document::Document;
+use crate::document::{Document, Object};
 use crate::error::{ReadError, RunError};
 use crate::formats::{
     Content, autogen, intercode, openhands, reflexion, swe_agent, tau_bench, tau2, toolbench,
@@ -95,40 +95,53 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&self, document: &Document<'_>) -> Result<Vec<Run>, ReadError> {
-        let contents = match (self.source.format, document) {
-            (Format::TauBench, Document::Array(runs)) => self.each(runs, tau_bench::read)?,
-            (Format::InterCode, Document::Object(object)) => {
-                let members = numbered(&object.members);
-                let read = members.map(|(place, (key, raw))| {
+        let records = document.records();
+        let format = self.source.format;
+        if !records.is_empty() && format.is_record() && format != Format::Tau2 {
+            return self.runs(self.records(format, records)?);
+        }
+        let contents = match document {
+            Document::Array(elements) => self.array(format, elements)?,
+            Document::Object(object) => self.object(format, object)?,
+            Document::Lines(_) => return Err(self.misshapen()),
+        };
+        let contents = (0..)
+            .zip(contents)
+            .map(|(index, content)| checked(content).map_err(|source| self.wrong(index, source)));
+        self.runs(contents.collect::<Result<_, _>>()?)
+    }
+
+    fn array(&self, format: Format, elements: &[&RawValue]) -> Result<Vec<Content>, ReadError> {
+        match format {
+            Format::TauBench => self.each(elements, tau_bench::read),
+            Format::OpenHands => {
+                openhands::read_array(elements).map_err(|source| self.wrong(0, source))
+            }
+            Format::Reflexion => {
+                let environments = self.each(elements, reflexion::environment)?;
+                let run = reflexion::run(environments);
+                Ok(vec![run.map_err(|source| self.wrong(0, source))?])
+            }
+            Format::AutoGen => {
+                let mut recorder = autogen::Recorder::default();
+                self.each(elements, |raw| recorder.take(raw))?;
+                Ok(recorder.runs())
+            }
+            _ => Err(self.misshapen()),
+        }
+    }
+
+    fn object(&self, format: Format, object: &Object<'_>) -> Result<Vec<Content>, ReadError> {
+        match format {
+            Format::Tau2 => self.evaluation(object.whole),
+            Format::InterCode => numbered(&object.members)
+                .map(|(place, (key, raw))| {
                     let read = intercode::read(key, raw);
                     read.map_err(|source| self.failed(place, raw, source))
-                });
-                read.collect::<Result<_, _>>()?
-            }
-            (Format::Tau2, Document::Object(object)) => self.evaluation(object.whole)?,
-            (Format::Reflexion, Document::Array(parts)) => {
-                let environments = self.each(parts, reflexion::environment)?;
-                vec![reflexion::run(environments).map_err(|source| self.wrong(0, source))?]
-            }
-            (Format::AutoGen, Document::Array(calls)) => {
-                let mut recorder = autogen::Recorder::default();
-                self.each(calls, |raw| recorder.take(raw))?;
-                recorder.runs()
-            }
-            (Format::OpenHands, Document::Array(events)) => {
-                openhands::read_array(events).map_err(|source| self.wrong(0, source))?
-            }
-            (format @ (Format::SweAgent | Format::OpenHands | Format::ToolBench), document)
-                if !document.records().is_empty() =>
-            {
-                self.records(format, document.records())?
-            }
-            (format, _) => {
-                let path = self.path.to_owned();
-                return Err(ReadError::WrongShape { path, format });
-            }
-        };
-        self.runs(contents)
+                })
+                .collect(),
+            _ => Err(self.misshapen()),
+        }
     }
 
     /// Reads every part of the file for itself.
@@ -161,7 +174,9 @@ impl Reader<'_> {
                 Format::SweAgent => swe_agent::read(place.to_string(), raw).map(|run| vec![run]),
                 _ => toolbench::read(place.to_string(), raw).map(|run| vec![run]),
             };
-            contents.extend(read.map_err(|source| self.failed(place, raw, source))?);
+            let read = read.and_then(|runs| runs.into_iter().map(checked).collect());
+            let read: Vec<_> = read.map_err(|source| self.failed(place, raw, source))?;
+            contents.extend(read);
         }
         Ok(contents)
     }
@@ -173,7 +188,6 @@ impl Reader<'_> {
         }
         let mut runs: Vec<Run> = Vec::with_capacity(contents.len());
         for (index, content) in (0..).zip(contents) {
-            let content = checked(content).map_err(|source| self.wrong(index, source))?;
             let times = times(index, &content, &runs);
             runs.push(self.run(index, content, times));
         }
@@ -194,6 +208,13 @@ impl Reader<'_> {
             times,
             messages: content.messages,
             steps: content.steps,
+        }
+    }
+
+    fn misshapen(&self) -> ReadError {
+        ReadError::WrongShape {
+            path: self.path.to_owned(),
+            format: self.source.format,
         }
     }
 

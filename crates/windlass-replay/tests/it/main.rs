@@ -7,6 +7,7 @@ mod common;
 mod count;
 mod cut;
 mod interrupted;
+mod invented;
 mod played;
 mod reading;
 mod recorded;
