@@ -157,12 +157,7 @@ impl Run {
         let asked = std::slice::from_ref(request);
         let mut plan = Plan::decide(&parent, engine.terms(), now, asked.iter().enumerate());
         if plan.lacks_budget() && !self.gathered {
-            for payer in [keys]
-                .into_iter()
-                .chain(parent.payers.iter().map(|it| &it.keys))
-            {
-                engine.gather(payer).await?;
-            }
+            engine.gather_for(keys, &parent).await?;
             self.gathered = true;
             return Ok(());
         }

@@ -167,14 +167,12 @@ impl Run {
         }
         self.gathered = true;
         let engine = Arc::clone(&self.cell.engine);
-        let mut may_have = loaded.head.delegated > 0;
-        if may_have {
-            engine.gather(&self.cell.keys).await?;
-        }
-        let asked = self.asks_payers(loaded);
-        for payer in loaded.payers.iter().filter(|_| asked) {
-            engine.gather(&payer.keys).await?;
-            may_have = true;
+        let mut may_have = engine.gather_for(&self.cell.keys, loaded).await?;
+        if !loaded.spec.shared && self.asks_payers(loaded) {
+            for payer in &loaded.payers {
+                engine.gather(&payer.keys).await?;
+                may_have = true;
+            }
         }
         Ok(may_have)
     }

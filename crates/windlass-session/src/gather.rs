@@ -37,6 +37,24 @@ impl Engine {
         self.gather_all(keys, false).await
     }
 
+    /// Takes back for a session, and for those whose budget it spends, what
+    /// their ended children left; `false` if there can be nothing.
+    pub(crate) async fn gather_for(
+        &self,
+        keys: &SessionKeys,
+        loaded: &Loaded,
+    ) -> Result<bool, SessionError> {
+        let mut may_have = loaded.head.delegated > 0;
+        if may_have {
+            self.gather(keys).await?;
+        }
+        for payer in loaded.payers.iter().filter(|_| loaded.spec.shared) {
+            self.gather(&payer.keys).await?;
+            may_have = true;
+        }
+        Ok(may_have)
+    }
+
     /// As [`Engine::gather`]; all children are over if this session is.
     fn gather_all<'a>(
         &'a self,

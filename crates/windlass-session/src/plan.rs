@@ -171,14 +171,17 @@ impl Plan {
                 was_told |= next.told.is_some();
             }
         }
-        if self.needs_all_above {
+        // Below one that has expired, all have, and can still be closed.
+        if self.needs_all_above && loaded.cut.is_none() {
             for above in &spec.above {
                 batch = batch.check(keys.other(above).alive(), Expect::Present);
             }
         }
         if let (true, Some(parent)) = (self.ends(loaded), &spec.parent) {
             let parent = keys.other(parent);
-            batch = batch.delete(parent.back(spec.indexed_at(), &keys.id));
+            if self.head.due != spec.indexed_at() {
+                batch = batch.delete(parent.back(spec.indexed_at(), &keys.id));
+            }
             batch = batch.put(parent.back(self.head.due, &keys.id), Bytes::new());
         } else if was_told {
             batch = up_the_tree(batch, keys, spec, self.head.at);

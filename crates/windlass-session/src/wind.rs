@@ -37,9 +37,12 @@ impl Engine {
         next.wound_up = true;
         let ended = next.ended.map_or(next.at, Ended::at);
         next.due = due_after_end(&subject.spec, &next, ended, self.terms());
-        let batch = Batch::new()
-            .delete(subject.keys.due(subject.head.due))
-            .put(subject.keys.due(next.due), Bytes::new());
+        let mut batch = Batch::new();
+        if next.due != subject.head.due {
+            batch = batch
+                .delete(subject.keys.due(subject.head.due))
+                .put(subject.keys.due(next.due), Bytes::new());
+        }
         let applied = self.rewrite(subject, next, batch).await?;
         report.truncated |= !applied;
         Ok(applied && subject.head.due.has_passed(now))

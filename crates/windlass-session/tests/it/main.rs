@@ -9,6 +9,7 @@ mod creating;
 mod delegating;
 mod drops;
 mod errors;
+mod forest;
 mod groups;
 mod late;
 mod layout;

@@ -1,0 +1,292 @@
+//! One history of a tree: processes, deaths, time, upkeep, and the comparison.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use windlass_core::{Coded, Env, ErrorKind, ManualEnv, OperationId};
+use windlass_session::{Agent, Config, Funding, Outcome, SessionError, Sessions, Settle, TopUp};
+use windlass_store::{KeyRange, Store, StoreExt};
+use windlass_store_memory::MemoryStore;
+use windlass_store_testing::{Random, Strict, StrictOptions};
+
+use super::audit::audit;
+use super::state::{Deed, Model};
+use crate::slow::Slow;
+use crate::support::{
+    DAY, HOUR, SECOND, START, call, caller, delegation, get, operation, over, request, session_id,
+};
+
+const STEPS: usize = 60;
+const ROOT_CALLS: u64 = 30;
+
+struct Play {
+    seed: u64,
+    step: usize,
+    random: Random,
+    ground: Arc<MemoryStore>,
+    env: Arc<ManualEnv>,
+    config: Config,
+    processes: Vec<Sessions>,
+    model: Model,
+}
+
+pub(super) async fn play(seed: u64) {
+    let mut play = Play::new(seed).await;
+    for step in 0..STEPS {
+        play.step = step;
+        play.go().await;
+        play.audit().await;
+    }
+    play.compare().await;
+    play.forget_all().await;
+}
+
+fn name(place: usize) -> String {
+    format!("s{place}")
+}
+
+impl Play {
+    async fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let config = Config {
+            reservation_ms: *random.pick(&[5 * SECOND, HOUR]),
+            cached_sessions: *random.pick(&[1, 100]),
+            ..Config::default()
+        };
+        let ground = Arc::new(MemoryStore::new().expect("an incarnation"));
+        let env = Arc::new(ManualEnv::new(seed, START));
+        let model = Model::new(ROOT_CALLS, START.plus_ms(DAY), config.reservation_ms);
+        let mut play = Self {
+            seed,
+            step: 0,
+            random,
+            ground,
+            env,
+            config,
+            processes: Vec::new(),
+            model,
+        };
+        let root = request(|it| {
+            it.id = Some(session_id("s0"));
+            it.time_limit_ms = DAY;
+            it.budget.calls = ROOT_CALLS;
+        });
+        let eye = play.eye();
+        eye.create(&caller(), root).await.expect("a root");
+        play.processes = (0..2).map(|_| play.open()).collect();
+        play
+    }
+
+    /// A process over a wrapper that fails whenever it may.
+    fn open(&self) -> Sessions {
+        let strict = Strict::new(Arc::clone(&self.ground), StrictOptions::ALL);
+        over(Arc::new(strict), &self.env, &self.config)
+    }
+
+    /// A process whose store does what it is asked.
+    fn eye(&self) -> Sessions {
+        over(
+            Arc::clone(&self.ground) as Arc<dyn Store>,
+            &self.env,
+            &self.config,
+        )
+    }
+
+    fn at(&self) -> String {
+        format!("tree of seed {:#x}, step {}", self.seed, self.step)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        let end = usize::try_from(end).expect("small");
+        u64::try_from(self.random.below(end)).expect("small")
+    }
+
+    /// About one of these. Waiting after lost races moves the clock too, by a
+    /// little: what is exactly as late as something else would be undecided.
+    fn odd_ms(&mut self, about: &[u64]) -> u64 {
+        *self.random.pick(about) + self.below(900)
+    }
+
+    async fn go(&mut self) {
+        match self.random.below(20) {
+            0..=14 => self.ask().await,
+            15..=16 => {
+                let ms = self.odd_ms(&[1, SECOND, 5 * SECOND, 20 * SECOND, HOUR]);
+                self.env.advance_ms(ms);
+            }
+            17 => {
+                let place = self.random.below(2);
+                self.processes[place] = self.open();
+            }
+            18 => self.sweep().await,
+            _ => self.compare().await,
+        }
+    }
+
+    fn draw(&mut self) -> (usize, Deed) {
+        let place = self.random.below(self.model.nodes.len());
+        let deed = match self.random.below(12) {
+            0..=3 => Deed::Delegate {
+                child: self.model.nodes.len(),
+                calls: 1 + self.below(10),
+                time_ms: self.odd_ms(&[SECOND, 20 * SECOND, HOUR, 20 * HOUR]),
+                shared: self.random.one_in(3),
+            },
+            4..=7 => Deed::Use {
+                reserve: self.random.one_in(2),
+            },
+            8..=9 => Deed::Refund(1 + self.below(4)),
+            10 => Deed::TopUp(1 + self.below(4)),
+            _ => Deed::Close,
+        };
+        (place, deed)
+    }
+
+    /// Asks one thing until it is answered, by processes that may die while
+    /// they are at it.
+    async fn ask(&mut self) {
+        let (place, deed) = self.draw();
+        let operation = operation(&format!("o{}", self.step));
+        if self.random.one_in(3) {
+            self.die_asking(place, &deed, &operation);
+            self.audit().await;
+        }
+        let expected = self.model.answer(place, &deed, self.env.now());
+        for attempt in 0.. {
+            // Some deeds take more calls than the store lets pass in a row.
+            let process = match attempt {
+                0..4 => self.random.pick(&self.processes).clone(),
+                _ => self.eye(),
+            };
+            let answer = asked(&process, place, &deed, &operation).await;
+            let told = match &answer {
+                Ok(()) => Ok(()),
+                Err(error) => match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Indeterminate => {
+                        self.audit().await;
+                        continue;
+                    }
+                    _ => Err(error.code()),
+                },
+            };
+            assert_eq!(told, expected, "{}: {deed:?} of s{place}", self.at());
+            return;
+        }
+    }
+
+    /// A process begins and dies between two calls of its store.
+    fn die_asking(&mut self, place: usize, deed: &Deed, operation: &OperationId) {
+        let seed = self.seed ^ self.below(1 << 30);
+        let store = Slow::over(&self.ground, seed);
+        let process = over(store, &self.env, &self.config);
+        let polls = self.random.below(40);
+        let mut asking = pin!(asked(&process, place, deed, operation));
+        for _ in 0..polls {
+            let poll = asking
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+            if poll.is_ready() {
+                return;
+            }
+        }
+    }
+
+    async fn sweep(&mut self) {
+        let process = self.random.pick(&self.processes).clone();
+        let limit = *self.random.pick(&[1, 5, 1_000]);
+        match process.sweep(limit).await {
+            Ok(report) => assert_eq!(report.unreadable, [], "{}", self.at()),
+            Err(error) => {
+                let kind = error.kind();
+                let passing = [ErrorKind::Unavailable, ErrorKind::Indeterminate].contains(&kind);
+                assert!(passing, "{}: {error:?}", self.at());
+            }
+        }
+    }
+
+    async fn audit(&self) {
+        let rows = self.ground.scan_all(KeyRange::all()).await;
+        let rows = rows.expect("a store that works");
+        audit(&rows, ROOT_CALLS, self.env.now(), &self.at());
+    }
+
+    async fn compare(&self) {
+        let eye = self.eye();
+        for place in 0..self.model.nodes.len() {
+            let shown = get(&eye, &name(place)).await.expect("readable");
+            let shown = shown.expect("kept").status;
+            let expected = self.model.status(place, self.env.now());
+            assert_eq!(shown, expected, "{}: s{place}", self.at());
+        }
+    }
+
+    /// When all is over and swept, nothing is left.
+    async fn forget_all(&mut self) {
+        self.env.advance_ms(30 * DAY);
+        let eye = self.eye();
+        for _ in 0..20 {
+            eye.sweep(10_000).await.expect("swept");
+            self.audit().await;
+        }
+        let rows = self.ground.scan_all(KeyRange::all()).await;
+        let rows = rows.expect("a store that works");
+        let keys: Vec<String> = rows
+            .iter()
+            .map(|row| crate::support::text(&row.key))
+            .collect();
+        assert_eq!(keys, Vec::<String>::new(), "{}", self.at());
+    }
+}
+
+async fn asked(
+    sessions: &Sessions,
+    place: usize,
+    deed: &Deed,
+    operation: &OperationId,
+) -> Result<(), SessionError> {
+    let (caller, id) = (caller(), session_id(&name(place)));
+    let operation = Some(operation.clone());
+    match deed {
+        Deed::Delegate {
+            child,
+            calls,
+            time_ms,
+            shared,
+        } => {
+            let mut asked = delegation(&name(*child), |it| it.child.budget.calls = *calls);
+            asked.child.time_limit_ms = *time_ms;
+            asked.child.operation = operation;
+            if *shared {
+                asked.funding = Funding::Shared;
+            }
+            sessions.delegate(&caller, &id, asked).await.map(drop)
+        }
+        Deed::Use { reserve } => {
+            let mut asked = call("search");
+            asked.items[0].reserve = *reserve;
+            asked.operation = operation;
+            sessions.use_tools(&caller, &id, asked).await.map(drop)
+        }
+        Deed::Refund(call) => {
+            let (agent, outcome) = (Agent::Unchecked, Outcome::Refund);
+            let asked = Settle {
+                agent,
+                call: *call,
+                outcome,
+                operation,
+            };
+            sessions.settle(&caller, &id, asked).await.map(drop)
+        }
+        Deed::TopUp(calls) => {
+            let asked = TopUp {
+                calls: *calls,
+                operation,
+                ..TopUp::default()
+            };
+            sessions.top_up(&caller, &id, asked).await.map(drop)
+        }
+        Deed::Close => sessions.close(&caller, &id, operation).await.map(drop),
+    }
+}
