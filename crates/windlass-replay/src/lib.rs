@@ -1,8 +1,9 @@
 //! Recorded agent runs: readers of the formats they come in, and the driver
 //! that plays them into Windlass.
 //!
-//! Every run becomes a session with the run's agent, tools and budget; every
-//! tool call a durable use under the tool's own name. A replay that was
+//! Every run becomes a session with the run's agent, tools and budget, within
+//! that of another one where the run was delegated; every tool call becomes a
+//! durable use under the tool's own name. A replay that was
 //! killed is simply started again: it goes on where it was, and what it
 //! leaves is the same, byte for byte, as if nothing had happened.
 //!
