@@ -3,9 +3,9 @@
 //!
 //! Every run becomes a session with the run's agent, tools and budget, within
 //! that of another one where the run was delegated; every tool call becomes a
-//! durable use under the tool's own name. A replay that was
-//! killed is simply started again: it goes on where it was, and what it
-//! leaves is the same, byte for byte, as if nothing had happened.
+//! durable use under the tool's own name. A replay that was killed is simply
+//! started again: it goes on where it was, and what it leaves is the same,
+//! byte for byte, as if nothing had happened.
 //!
 //! This crate calls no model and no tool, knows no terminal, and looks at
 //! nothing a run said beyond counting it. All it does to the store goes
