@@ -281,6 +281,8 @@ impl Index {
 
     /// The entry that expired first, other than that of `spared`. O(log n).
     pub(super) fn first_expired(&mut self, now: Millis, spared: Option<&Key>) -> Option<Key> {
+        // What an undo put back may have expired before those that are known.
+        while self.has_earlier() && self.lapse_next(now) {}
         loop {
             let keys = self.lapsed.iter();
             let mut keys = keys.map(|(_, place)| &self.held_at(*place).key);
@@ -291,6 +293,13 @@ impl Index {
                 return None;
             }
         }
+    }
+
+    /// Whether an entry not known to be expired may have a deadline before
+    /// those that are.
+    fn has_earlier(&self) -> bool {
+        let (order, lapsed) = (self.order.first(), self.lapsed.first());
+        matches!((order, lapsed), (Some((bound, _)), Some((first, _))) if bound < first)
     }
 
     /// Makes changes again that were taken back.

@@ -1,6 +1,8 @@
 //! Tests of the stash in memory, and of the rules that both forms share.
 
 mod auditing;
+#[cfg(feature = "durable")]
+mod durable;
 mod errors;
 mod expiring;
 mod groups;

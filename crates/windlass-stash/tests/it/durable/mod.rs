@@ -1,0 +1,11 @@
+//! The durable form: the same answers as the form in memory, from a store that
+//! several processes share and that fails at every step.
+
+mod crashes;
+mod damage;
+mod large;
+mod same;
+mod sharing;
+mod space;
+mod upkeep;
+mod world;
