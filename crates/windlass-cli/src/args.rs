@@ -9,6 +9,7 @@ use crate::config::ConfigCommand;
 use crate::man::ManArgs;
 use crate::replay::ReplayArgs;
 use crate::session::SessionCommand;
+use crate::stash::StashCommand;
 use crate::store::StoreCommand;
 
 /// What each exit code means, under a heading.
@@ -98,6 +99,9 @@ pub(crate) enum Command {
     /// Authorised, budgeted task sessions
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Scratch data that the calls of one session share
+    #[command(subcommand)]
+    Stash(StashCommand),
     /// The store itself
     #[command(subcommand)]
     Store(StoreCommand),

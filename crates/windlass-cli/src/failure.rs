@@ -136,6 +136,9 @@ pub(crate) enum CommandError {
     /// Some of an agent's sessions could not be closed.
     #[error(transparent)]
     CloseAgent(CloseAgentError),
+    /// There is no such entry, as far as the caller may know.
+    #[error("no such entry")]
+    NoEntry,
     /// Something irrevocable was asked for without saying so.
     #[error("{what}; repeat with `--yes` to do it, or with `--dry-run` to see how much it is")]
     Unconfirmed { what: &'static str },
@@ -156,6 +159,7 @@ impl Coded for CommandError {
             Self::Usage(_) => "usage",
             Self::Id(_) => "invalid_id",
             Self::CloseAgent(error) => error.cause.code(),
+            Self::NoEntry => "not_found",
             Self::Unconfirmed { .. } => "confirmation_required",
             Self::Output(_) => "output_failed",
             Self::Page { .. } => "page_failed",
@@ -166,6 +170,7 @@ impl Coded for CommandError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Usage(_) | Self::Id(_) | Self::Unconfirmed { .. } => ErrorKind::Invalid,
+            Self::NoEntry => ErrorKind::NotFound,
             Self::CloseAgent(error) => error.cause.kind(),
             Self::Output(_) => ErrorKind::Indeterminate,
             Self::Page { .. } | Self::Runtime(_) => ErrorKind::Environment,

@@ -5,6 +5,7 @@ use std::error::Error;
 use serde_json::{Value, json};
 use windlass::core::{Coded, ErrorKind};
 use windlass::session::{Problem, SessionError};
+use windlass::stash::{Problem as StashProblem, StashError};
 
 use crate::failure::CommandError;
 use crate::usage::UsageError;
@@ -38,6 +39,9 @@ pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
         }
         if let Some(error) = error.downcast_ref::<SessionError>() {
             return session(error);
+        }
+        if let Some(error) = error.downcast_ref::<StashError>() {
+            return stash(error);
         }
         next = error.source();
     }
@@ -78,6 +82,39 @@ fn invalid(field: &str, problem: &Problem) -> Value {
         Problem::TooLong { length, max } => json!({ "field": field, "length": length, "max": max }),
         Problem::TooMany { count, max } => json!({ "field": field, "count": count, "max": max }),
         Problem::Range { value, min, max } => {
+            json!({ "field": field, "value": value, "min": min, "max": max })
+        }
+        _ => json!({ "field": field }),
+    }
+}
+
+fn stash(error: &StashError) -> Value {
+    match error {
+        StashError::KeyTooLong { length } => json!({ "length": length }),
+        StashError::ValueTooLarge { size, max } => json!({ "size": size, "max": max }),
+        StashError::TtlTooLong {
+            requested_ms,
+            max_ms,
+        } => json!({ "requested_ms": requested_ms, "max_ms": max_ms }),
+        StashError::CrossGroupAccess { group } => json!({ "group": group }),
+        StashError::VersionMismatch { expected, actual } => {
+            json!({ "expected": expected, "actual": actual })
+        }
+        StashError::KeyLimitExceeded { max } => json!({ "max": max }),
+        StashError::GroupQuotaExceeded { meter, total, max } => {
+            json!({ "meter": meter, "total": total, "max": max })
+        }
+        StashError::TotalSizeExceeded { total, max } => json!({ "total": total, "max": max }),
+        StashError::OperationLimit { max } => json!({ "max": max }),
+        StashError::Invalid { field, problem } => invalid_setting(field, problem),
+        StashError::Corrupt { record, .. } => json!({ "record": record }),
+        _ => Value::Null,
+    }
+}
+
+fn invalid_setting(field: &str, problem: &StashProblem) -> Value {
+    match problem {
+        StashProblem::Range { value, min, max } => {
             json!({ "field": field, "value": value, "min": min, "max": max })
         }
         _ => json!({ "field": field }),

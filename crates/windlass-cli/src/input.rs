@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use windlass::core::{Coded, ErrorKind};
 
-use crate::failure::CommandError;
+use crate::failure::{CommandError, Failure};
 
 /// Most bytes of one input.
 const INPUT_BYTES_MAX: u64 = 1_024 * 1_024;
@@ -19,8 +19,8 @@ const INPUT_BYTES_MAX: u64 = 1_024 * 1_024;
 pub(crate) enum InputError {
     #[error("cannot read the input")]
     Unreadable(#[source] io::Error),
-    #[error("the input has more than {INPUT_BYTES_MAX} bytes")]
-    TooLarge,
+    #[error("the input has more than {max} bytes")]
+    TooLarge { max: u64 },
     #[error("the input is not acceptable JSON: line {line}, column {column}: {problem}")]
     Json {
         line: usize,
@@ -50,7 +50,7 @@ impl Coded for InputError {
     fn code(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "unreadable_input",
-            Self::TooLarge => "input_too_large",
+            Self::TooLarge { .. } => "input_too_large",
             Self::Json { .. } => "invalid_json",
         }
     }
@@ -62,7 +62,7 @@ impl Coded for InputError {
                 io::ErrorKind::PermissionDenied => ErrorKind::Environment,
                 _ => ErrorKind::Invalid,
             },
-            Self::TooLarge | Self::Json { .. } => ErrorKind::Invalid,
+            Self::TooLarge { .. } | Self::Json { .. } => ErrorKind::Invalid,
         }
     }
 }
@@ -77,28 +77,43 @@ impl Coded for InputError {
 pub(crate) async fn json<T: DeserializeOwned>(
     source: PathBuf,
     known: &'static [&'static str],
-) -> Result<T, crate::failure::Failure> {
-    let read = tokio::task::spawn_blocking(move || read_bounded(&source)).await;
-    let bytes = read.map_err(|cause| CommandError::Runtime(io::Error::other(cause)))?;
-    let bytes = bytes.map_err(InputError::Unreadable)?;
-    if u64::try_from(bytes.len()).map_or(true, |length| length > INPUT_BYTES_MAX) {
-        return Err(InputError::TooLarge.into());
-    }
+) -> Result<T, Failure> {
+    let bytes = bytes(source, INPUT_BYTES_MAX).await?;
     Ok(serde_json::from_slice(&bytes).map_err(|error| describe(&error, known))?)
 }
 
+/// Reads a file, or standard input for `-`, of at most `max` bytes of text.
+///
+/// # Errors
+///
+/// As [`json`]; what is no text in UTF-8 is no JSON either.
+pub(crate) async fn text(source: PathBuf, max: u64) -> Result<String, Failure> {
+    let bytes = bytes(source, max).await?;
+    let text = String::from_utf8(bytes).map_err(|_| InputError::Json {
+        line: 1,
+        column: 0,
+        problem: JsonProblem::Syntax,
+    });
+    Ok(text?)
+}
+
+async fn bytes(source: PathBuf, max: u64) -> Result<Vec<u8>, Failure> {
+    let read = tokio::task::spawn_blocking(move || read_bounded(&source, max)).await;
+    let bytes = read.map_err(|cause| CommandError::Runtime(io::Error::other(cause)))?;
+    let bytes = bytes.map_err(InputError::Unreadable)?;
+    if u64::try_from(bytes.len()).map_or(true, |length| length > max) {
+        return Err(InputError::TooLarge { max }.into());
+    }
+    Ok(bytes)
+}
+
 /// At most one byte more than allowed, so that more is noticed.
-fn read_bounded(source: &Path) -> io::Result<Vec<u8>> {
+fn read_bounded(source: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if source == Path::new("-") {
-        io::stdin()
-            .lock()
-            .take(INPUT_BYTES_MAX + 1)
-            .read_to_end(&mut bytes)?;
+        io::stdin().lock().take(max + 1).read_to_end(&mut bytes)?;
     } else {
-        File::open(source)?
-            .take(INPUT_BYTES_MAX + 1)
-            .read_to_end(&mut bytes)?;
+        File::open(source)?.take(max + 1).read_to_end(&mut bytes)?;
     }
     Ok(bytes)
 }

@@ -12,6 +12,7 @@
 mod args;
 mod completions;
 mod config;
+mod consent;
 mod context;
 mod failure;
 mod figures;
@@ -21,6 +22,7 @@ mod output;
 mod replay;
 mod session;
 mod signals;
+mod stash;
 mod store;
 mod table;
 mod usage;
@@ -101,6 +103,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
     let unsettled = || Output::unsettled(&global, &environment);
     match command {
         Command::Session(command) => session::run(command, &context()?).await,
+        Command::Stash(command) => stash::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,
         Command::Replay(args) => replay::run(args, &context()?).await,
         Command::Completions(args) => completions::run(&args, &unsettled()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use windlass_core::Env;
 use windlass_session::{Config, Sessions, SweepReport};
+use windlass_stash::durable::{self, ReapReport, Stashes};
 use windlass_store::key::Key;
 use windlass_store::limits::READ_ENTRIES_MAX;
 use windlass_store::{Export, KeyRange, Page, Scan, Store};
@@ -27,6 +28,7 @@ pub struct Windlass {
     probe: Option<Arc<dyn Probe>>,
     env: Arc<dyn Env>,
     sessions: Sessions,
+    stashes: Stashes,
 }
 
 impl Windlass {
@@ -52,9 +54,9 @@ impl Windlass {
         options: Options,
         env: Arc<dyn Env>,
     ) -> Result<Self, OpenError> {
-        let sessions = options.checked_sessions()?;
+        let (sessions, stashes) = (options.checked_sessions()?, options.checked_stashes()?);
         let opened = open_store(location, options.sharing).await?;
-        let mut windlass = Self::compose(opened.store, env, sessions)?;
+        let mut windlass = Self::compose(opened.store, env, sessions, stashes)?;
         windlass.probe = Some(opened.probe);
         Ok(windlass)
     }
@@ -73,21 +75,26 @@ impl Windlass {
         options: &Options,
         env: Arc<dyn Env>,
     ) -> Result<Self, OpenError> {
-        Self::compose(store, env, options.checked_sessions()?)
+        let (sessions, stashes) = (options.checked_sessions()?, options.checked_stashes()?);
+        Self::compose(store, env, sessions, stashes)
     }
 
     fn compose(
         store: Arc<dyn Store>,
         env: Arc<dyn Env>,
         sessions: Config,
+        stashes: durable::Options,
     ) -> Result<Self, OpenError> {
         let sessions = Sessions::new(Arc::clone(&store), Arc::clone(&env), sessions)
             .map_err(OpenError::Sessions)?;
+        let stashes = Stashes::new(Arc::clone(&store), Arc::clone(&env), stashes)
+            .map_err(OpenError::Stashes)?;
         Ok(Self {
             store,
             probe: None,
             env,
             sessions,
+            stashes,
         })
     }
 
@@ -95,6 +102,13 @@ impl Windlass {
     #[must_use]
     pub const fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// Scratch data that the calls of one session share. Whether the session
+    /// exists, and who may use its stash, is for the caller to decide.
+    #[must_use]
+    pub const fn stashes(&self) -> &Stashes {
+        &self.stashes
     }
 
     /// The store below the parts. Writing to it behind their backs can break
@@ -123,9 +137,9 @@ impl Windlass {
     }
 
     /// Does a bounded amount of every part's upkeep: marks sessions that
-    /// expired, and removes those whose retention has ended, looking at no
-    /// more than `limit` of them. Safe to run at any time, in any number of
-    /// processes.
+    /// expired, removes those whose retention has ended, and takes back the
+    /// space of expired stash entries; in no more than `limit` steps for each
+    /// part. Safe to run at any time, in any number of processes.
     ///
     /// # Errors
     ///
@@ -137,7 +151,9 @@ impl Windlass {
             .sweep(limit)
             .await
             .map_err(MaintainError::Sessions)?;
-        Ok(Maintained { sessions })
+        let stashes = self.stashes.reap_due(limit).await;
+        let stashes = stashes.map_err(MaintainError::Stashes)?;
+        Ok(Maintained { sessions, stashes })
     }
 
     /// Counts the entries in the index of upkeep that have come due, up to
@@ -208,4 +224,6 @@ pub struct Due {
 pub struct Maintained {
     /// Sessions that expired or whose retention ended.
     pub sessions: SweepReport,
+    /// Stash entries that expired, and what interrupted puts left behind.
+    pub stashes: ReapReport,
 }

@@ -77,8 +77,13 @@ fn clock_ms() -> u64 {
 
 /// Raises `latest` to `reading` and gives the later of the two. The order of
 /// all changes of one atomic is the same for every thread, so no thread sees
-/// it fall.
+/// it fall. Writes at most once a millisecond: threads that all read the clock
+/// would otherwise wait for each other here.
 fn never_earlier(latest: &AtomicU64, reading: u64) -> Millis {
+    let before = latest.load(Ordering::Relaxed);
+    if reading <= before {
+        return Millis::new(before);
+    }
     let before = latest.fetch_max(reading, Ordering::Relaxed);
     Millis::new(before.max(reading))
 }

@@ -3,6 +3,7 @@
 
 use windlass_core::{Coded, ErrorKind};
 use windlass_session::SessionError;
+use windlass_stash::StashError;
 use windlass_store::{StoreError, StoreErrorKind};
 
 use crate::StoreLocation;
@@ -19,8 +20,11 @@ pub enum OpenError {
         scheme: &'static str,
     },
     /// The settings contradict themselves.
-    #[error("sessions are set to exclusive, but the store to shared")]
-    Sharing,
+    #[error("{part} are set to exclusive, but the store to shared")]
+    Sharing {
+        /// The part whose own setting it is.
+        part: &'static str,
+    },
     /// The store refused.
     #[error("cannot open the store `{location}`")]
     Store {
@@ -32,23 +36,28 @@ pub enum OpenError {
     /// The settings of sessions were refused.
     #[error("cannot set up sessions")]
     Sessions(#[source] SessionError),
+    /// The settings of stashes were refused.
+    #[error("cannot set up stashes")]
+    Stashes(#[source] StashError),
 }
 
 impl Coded for OpenError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotBuilt { .. } => "store_not_built",
-            Self::Sharing => "contradicting_settings",
+            Self::Sharing { .. } => "contradicting_settings",
             Self::Store { source, .. } => source.kind().code(),
             Self::Sessions(source) => source.code(),
+            Self::Stashes(source) => source.code(),
         }
     }
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotBuilt { .. } | Self::Sharing => ErrorKind::Invalid,
+            Self::NotBuilt { .. } | Self::Sharing { .. } => ErrorKind::Invalid,
             Self::Store { source, .. } => kind_of(source.kind()),
             Self::Sessions(source) => source.kind(),
+            Self::Stashes(source) => source.kind(),
         }
     }
 }
@@ -90,18 +99,23 @@ pub enum MaintainError {
     /// That of sessions.
     #[error("cannot sweep sessions")]
     Sessions(#[source] SessionError),
+    /// That of stashes.
+    #[error("cannot reap stashes")]
+    Stashes(#[source] StashError),
 }
 
 impl Coded for MaintainError {
     fn code(&self) -> &'static str {
         match self {
             Self::Sessions(source) => source.code(),
+            Self::Stashes(source) => source.code(),
         }
     }
 
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Sessions(source) => source.kind(),
+            Self::Stashes(source) => source.kind(),
         }
     }
 }

@@ -8,8 +8,9 @@
 //! It does not know HTTP or a terminal, starts no thread of its own and
 //! prints nothing.
 //!
-//! Read first: [`Windlass`] (the engine), [`session::Sessions`] (what it does
-//! for agents), [`StoreLocation`] (where it keeps it).
+//! Read first: [`Windlass`] (the engine), [`session::Sessions`] and
+//! [`stash::durable::Stashes`] (what it does for agents), [`StoreLocation`]
+//! (where it keeps it).
 //!
 //! ```
 //! use windlass::core::{AgentId, Coded};
@@ -49,9 +50,9 @@
 //!
 //! # Other crates of the engine
 //!
-//! [`core`], [`session`] and [`store`] are the whole of `windlass-core`,
-//! `windlass-session` and `windlass-store`; nobody who uses the engine needs
-//! to name those crates.
+//! [`core`], [`session`], [`stash`] and [`store`] are the whole of the crates
+//! `windlass-core`, `windlass-session`, `windlass-stash` and `windlass-store`;
+//! nobody who uses the engine needs to name those.
 
 mod engine;
 mod env;
@@ -70,6 +71,7 @@ pub use options::Options;
 
 pub use windlass_core as core;
 pub use windlass_session as session;
+pub use windlass_stash as stash;
 pub use windlass_store as store;
 
 /// Compiles and runs the example that README.md shows.

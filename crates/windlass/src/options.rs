@@ -2,6 +2,7 @@
 
 use windlass_core::Sharing;
 use windlass_session::Config;
+use windlass_stash::durable;
 
 use crate::OpenError;
 
@@ -16,6 +17,8 @@ pub struct Options {
     /// Settings of sessions. Their own `sharing` is set from the one above
     /// and may be left as it is.
     pub sessions: Config,
+    /// Settings of stashes, with the same rule for their `sharing`.
+    pub stashes: durable::Options,
 }
 
 impl Options {
@@ -39,12 +42,28 @@ impl Options {
     /// out of range.
     pub(crate) fn checked_sessions(&self) -> Result<Config, OpenError> {
         if self.sharing == Sharing::Shared && self.sessions.sharing == Sharing::Exclusive {
-            return Err(OpenError::Sharing);
+            return Err(OpenError::Sharing { part: "sessions" });
         }
         self.sessions.check().map_err(OpenError::Sessions)?;
         Ok(Config {
             sharing: self.sharing,
             ..self.sessions.clone()
+        })
+    }
+
+    /// The stash settings with the sharing that holds for all.
+    ///
+    /// # Errors
+    ///
+    /// As for the sessions, with [`OpenError::Stashes`].
+    pub(crate) fn checked_stashes(&self) -> Result<durable::Options, OpenError> {
+        if self.sharing == Sharing::Shared && self.stashes.sharing == Sharing::Exclusive {
+            return Err(OpenError::Sharing { part: "stashes" });
+        }
+        self.stashes.check().map_err(OpenError::Stashes)?;
+        Ok(durable::Options {
+            sharing: self.sharing,
+            ..self.stashes.clone()
         })
     }
 }

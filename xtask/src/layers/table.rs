@@ -175,7 +175,12 @@ pub(crate) const TABLE: &[Row] = &[
     Row {
         name: "windlass",
         floor: Floor::Facade,
-        imports: &["windlass-core", "windlass-store", "windlass-session"],
+        imports: &[
+            "windlass-core",
+            "windlass-store",
+            "windlass-session",
+            "windlass-stash",
+        ],
         optional: &["windlass-store-memory", "windlass-store-sqlite"],
         in_tests: &["windlass-store-testing"],
         blind_to: &[Http, Terminal],

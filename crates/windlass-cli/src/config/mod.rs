@@ -99,6 +99,7 @@ impl Settings {
         Options {
             sharing: self.sharing,
             sessions: self.sessions.clone(),
+            ..Options::default()
         }
     }
 }

@@ -1,10 +1,10 @@
 //! `windlass session`: authorised, budgeted task sessions.
 
-mod arguments;
+pub(crate) mod arguments;
 mod change;
 mod create;
 mod read;
-mod show;
+pub(crate) mod show;
 mod upkeep;
 
 use clap::Subcommand;

@@ -6,34 +6,12 @@ use serde_json::json;
 
 use super::arguments::id;
 use super::show;
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::failure::{CommandError, Failure};
 
 /// Entries that one sweep looks at where nothing else is said.
 const SWEEP_ENTRIES_DEFAULT: usize = 1_000;
-
-/// Whether it is meant.
-#[derive(Args, Debug)]
-#[group(multiple = false)]
-struct Consent {
-    /// Do it
-    #[arg(long)]
-    yes: bool,
-    /// Only say how much it would be
-    #[arg(long)]
-    dry_run: bool,
-}
-
-impl Consent {
-    /// Refuses what was neither confirmed nor asked for as a rehearsal.
-    fn check(&self, what: &'static str) -> Result<(), Failure> {
-        if self.yes || self.dry_run {
-            Ok(())
-        } else {
-            Err(CommandError::Unconfirmed { what }.into())
-        }
-    }
-}
 
 #[derive(Args, Debug)]
 pub(crate) struct CloseAgentArgs {
@@ -59,7 +37,7 @@ pub(crate) async fn close_agent(args: &CloseAgentArgs, context: &Context) -> Res
     args.consent
         .check("this closes every active session of the agent")?;
     let caller = context.caller();
-    if args.consent.dry_run {
+    if args.consent.is_rehearsal() {
         let active = context
             .with_engine(async |windlass| {
                 Ok(windlass.sessions().count_active(caller, &agent).await?)
@@ -87,7 +65,7 @@ pub(crate) async fn sweep(args: &SweepArgs, context: &Context) -> Result<(), Fai
     args.consent
         .check("this removes sessions whose retention has ended")?;
     let output = context.output();
-    if args.consent.dry_run {
+    if args.consent.is_rehearsal() {
         let due = context
             .with_engine(async |windlass| Ok(windlass.due(args.limit).await?))
             .await?;
@@ -96,7 +74,7 @@ pub(crate) async fn sweep(args: &SweepArgs, context: &Context) -> Result<(), Fai
         });
     }
     let done = context
-        .with_engine(async |windlass| Ok(windlass.maintain(args.limit).await?))
+        .with_engine(async |windlass| Ok(windlass.sessions().sweep(args.limit).await?))
         .await?;
-    output.answer(&done.sessions, || show::sweep(&done.sessions))
+    output.answer(&done, || show::sweep(&done))
 }

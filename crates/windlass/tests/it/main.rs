@@ -14,3 +14,5 @@ mod processes;
 mod refusals;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod requests;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
+mod stash;
