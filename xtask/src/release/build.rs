@@ -30,9 +30,7 @@ pub(super) fn package(release: &Release, made: &Path, place: &Path) -> Result<bo
     written(place, fs::create_dir_all(place))?;
     for krate in &release.crates {
         let packed = made.join(format!("{}.crate", krate.stem()));
-        let mut command = Command::new("tar");
-        command.arg("-xzf").arg(&packed).arg("-C").arg(place);
-        if !commands::run(&mut command)?.success() {
+        if !commands::run(&mut unpacking(&packed, place))?.success() {
             return Ok(false);
         }
     }
@@ -47,6 +45,14 @@ fn packaging(release: &Release) -> Command {
     for name in &release.unpublished {
         command.args(["--exclude", name]);
     }
+    command
+}
+
+/// The files are dated now (`m`): in every package they have one and the same
+/// date, by which cargo would take them for what it built before.
+fn unpacking(packed: &Path, place: &Path) -> Command {
+    let mut command = Command::new("tar");
+    command.arg("-xzmf").arg(packed).arg("-C").arg(place);
     command
 }
 
@@ -120,6 +126,31 @@ mod tests {
             .map(|pair| pair[1].as_ref())
             .collect();
         assert_eq!(excluded, ["windlass-benches", "xtask"]);
+    }
+
+    #[test]
+    fn what_is_unpacked_is_newer_than_what_was_built_before() {
+        let place = workspace::members()
+            .unwrap()
+            .target_directory
+            .join("unpacking");
+        let (source, packed) = (place.join("a.txt"), place.join("a.crate"));
+        fs::create_dir_all(&place).unwrap();
+        fs::write(&source, "a").unwrap();
+        let mut pack = Command::new("tar");
+        pack.args([
+            "--mtime=2006-07-24",
+            "-czf",
+            packed.as_str(),
+            "-C",
+            place.as_str(),
+        ]);
+        assert!(pack.arg("a.txt").status().unwrap().success(), "{pack:?}");
+        fs::remove_file(&source).unwrap();
+        let mut unpack = unpacking(packed.as_std_path(), place.as_std_path());
+        assert!(unpack.status().unwrap().success(), "{unpack:?}");
+        let date = |path| fs::metadata(path).and_then(|of| of.modified()).unwrap();
+        assert!(date(&source) >= date(&packed), "{:?}", date(&source));
     }
 
     #[test]
