@@ -4,6 +4,7 @@ use std::io;
 
 use windlass::session::SessionError;
 use windlass::store::StoreError;
+use windlass_stash::StashError;
 
 /// A bench failed before it could say anything about speed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum BenchError {
     /// A session refused what the bench asked.
     #[error("a session refused")]
     Session(#[from] SessionError),
+    /// A stash refused what the bench asked.
+    #[error("a stash refused")]
+    Stash(#[from] StashError),
     /// Something that must hold for a fair comparison does not.
     #[error("{0}")]
     Unfair(String),

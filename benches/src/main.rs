@@ -13,6 +13,7 @@ use windlass_benches::error::BenchError;
 use windlass_benches::harness::contest::Effort;
 use windlass_benches::harness::report::Report;
 use windlass_benches::sessions::{self, Bench, Say, worker};
+use windlass_benches::stash;
 
 /// Where databases are made if there is such a directory: `/tmp` may be
 /// memory.
@@ -34,7 +35,21 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measures the table of sessions.
-    Sessions(Table),
+    Sessions {
+        /// Measures one part only, after the anchors.
+        #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(sessions::part_names()))]
+        only: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Measures the table of the stash.
+    Stash {
+        /// Measures one part only.
+        #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(stash::part_names()))]
+        only: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
     /// Uses sessions beside another process.
     #[command(hide = true)]
     Worker(worker::Orders),
@@ -44,6 +59,9 @@ enum Command {
         /// The database.
         path: PathBuf,
     },
+    /// Holds many numbers in a stash.
+    #[command(hide = true)]
+    Hold,
 }
 
 #[derive(Debug, Args)]
@@ -54,9 +72,6 @@ struct Table {
     /// Shows that everything runs; too short for figures.
     #[arg(long)]
     quick: bool,
-    /// Measures one part only, after the anchors.
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(sessions::part_names()))]
-    only: Option<String>,
     /// Makes databases here; must not be in memory.
     #[arg(long, value_name = "PATH")]
     directory: Option<PathBuf>,
@@ -75,7 +90,13 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<u8, BenchError> {
     match command {
-        Command::Sessions(table) => measure(&table),
+        Command::Sessions { only, table } => {
+            measure(&table, |bench| sessions::run(bench, only.as_deref()))
+        }
+        Command::Stash { only, table } => {
+            measure(&table, |bench| stash::run(bench, only.as_deref()))
+        }
+        Command::Hold => stash::heap::hold(&mut io::stdout().lock()).map(|()| 0),
         Command::Worker(orders) => {
             let (input, output) = (io::stdin(), io::stdout());
             worker::work(&orders, &mut input.lock(), &mut output.lock()).map(|()| 0)
@@ -84,7 +105,10 @@ fn run(command: Command) -> Result<u8, BenchError> {
     }
 }
 
-fn measure(table: &Table) -> Result<u8, BenchError> {
+fn measure(
+    table: &Table,
+    run: impl FnOnce(&Bench<'_>) -> Result<Report, BenchError>,
+) -> Result<u8, BenchError> {
     let directory = tempfile::Builder::new()
         .prefix("windlass-bench-")
         .tempdir_in(parent(table.directory.as_deref()))
@@ -104,7 +128,7 @@ fn measure(table: &Table) -> Result<u8, BenchError> {
         quick: table.quick,
         say: &Progress,
     };
-    let report = sessions::run(&bench, table.only.as_deref())?;
+    let report = run(&bench)?;
     print(&report, table.json).map_err(BenchError::io("print the table"))?;
     Ok(report.exit_code())
 }

@@ -16,6 +16,8 @@ pub enum Durability {
     PowerLoss,
     /// Nothing was changed.
     Reads,
+    /// Nothing: it is kept in memory alone.
+    Memory,
 }
 
 impl Durability {
@@ -25,6 +27,7 @@ impl Durability {
         match self {
             Self::PowerLoss => "power loss",
             Self::Reads => "read only",
+            Self::Memory => "memory",
         }
     }
 }

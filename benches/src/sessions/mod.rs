@@ -144,7 +144,8 @@ fn add(report: &mut Report, measured: Measured) {
     report.notes.extend(measured.notes);
 }
 
-fn machine_note(bench: &Bench<'_>) -> Result<String, BenchError> {
+/// A line about the machine and the effort.
+pub(crate) fn machine_note(bench: &Bench<'_>) -> Result<String, BenchError> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let kind = machine::file_system(bench.directory)?;
     let load = machine::load()?;
@@ -180,7 +181,7 @@ fn throughput_figures(samples: &[&Throughput], durability: Durability) -> Figure
 
 /// A line about rounds that do not count, if there are any: each kind of
 /// disturbance with how often it came.
-fn dropped_note(what: &str, dropped: &[Disturbance]) -> Option<String> {
+pub(crate) fn dropped_note(what: &str, dropped: &[Disturbance]) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for disturbance in dropped {
         *counts.entry(disturbance.as_str()).or_default() += 1;
