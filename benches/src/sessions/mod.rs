@@ -9,10 +9,11 @@
 //! | [`naive`] | one mutex, one transaction a call |
 //! | [`bare`] | a thread that commits whatever waits, and nothing else |
 //! | [`anchors`] | what a machine fit for this table reaches at least |
-//! | [`durable`], [`refusals`], [`opening`], [`processes`] | the rows |
+//! | [`durable`], [`deep`], [`refusals`], [`opening`], [`processes`] | the rows |
 
 pub mod anchors;
 pub mod bare;
+pub mod deep;
 pub mod durable;
 pub mod fixture;
 pub mod many;
@@ -75,7 +76,7 @@ pub struct Measured {
     pub notes: Vec<String>,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part {
         name: "use",
         run: durable::uses,
@@ -99,6 +100,10 @@ const PARTS: [Part; 7] = [
     Part {
         name: "open",
         run: opening::opening,
+    },
+    Part {
+        name: "deep",
+        run: deep::deep,
     },
     Part {
         name: "processes",

@@ -61,6 +61,7 @@ fn session(error: &SessionError) -> Value {
         SessionError::BudgetExceeded { meter, limit, used } => {
             json!({ "meter": meter, "limit": limit, "used": used })
         }
+        SessionError::DelegationRefused { why } => json!({ "why": why.to_string() }),
         SessionError::SensitivityExceeded { ceiling } => json!({ "ceiling": ceiling }),
         SessionError::RateLimited {
             limit,

@@ -54,7 +54,7 @@ pub(crate) struct CreateArgs {
 }
 
 #[derive(Args, Debug)]
-struct Described {
+pub(super) struct Described {
     /// On whose behalf it runs
     #[arg(long, value_name = "ID", required_unless_present = "spec")]
     agent: Option<String>,
@@ -245,6 +245,18 @@ impl RateSpec {
     }
 }
 
+/// The session that a file describes, or flags do.
+pub(super) async fn specified(
+    spec: Option<PathBuf>,
+    described: Described,
+) -> Result<Create, Failure> {
+    let spec = match spec {
+        Some(source) => input::json(source, FIELDS).await?,
+        None => Spec::from(described),
+    };
+    spec.request()
+}
+
 /// Creates a session and shows it.
 pub(crate) async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
     let CreateArgs {
@@ -254,11 +266,7 @@ pub(crate) async fn create(args: CreateArgs, context: &Context) -> Result<(), Fa
         uncapped,
         retry,
     } = args;
-    let spec = match spec {
-        Some(source) => input::json(source, FIELDS).await?,
-        None => Spec::from(described),
-    };
-    let mut request = spec.request()?;
+    let mut request = specified(spec, described).await?;
     request.operation = retry.operation()?;
     let caller = context.caller();
     let session = context

@@ -3,6 +3,7 @@
 pub(crate) mod arguments;
 mod change;
 mod create;
+mod delegate;
 mod read;
 pub(crate) mod show;
 mod upkeep;
@@ -17,6 +18,8 @@ use crate::failure::Failure;
 pub(crate) enum SessionCommand {
     /// Create a session
     Create(Box<create::CreateArgs>),
+    /// Create a session within another one, with a part of what that may do
+    Delegate(Box<delegate::DelegateArgs>),
     /// Authorise and record one or more tool calls: all of them or none
     Use(change::UseArgs),
     /// Give a reserved call its true cost
@@ -29,6 +32,8 @@ pub(crate) enum SessionCommand {
     List(read::ListArgs),
     /// Show a session as it is stored now
     Show(read::ShowArgs),
+    /// Show a session and all that hangs below it
+    Tree(delegate::TreeArgs),
     /// Show what happened in a session, oldest first
     History(read::HistoryArgs),
     /// Count an agent's active sessions
@@ -46,6 +51,8 @@ pub(crate) enum SessionCommand {
 pub(crate) async fn run(command: SessionCommand, context: &Context) -> Result<(), Failure> {
     match command {
         SessionCommand::Create(args) => create::create(*args, context).await,
+        SessionCommand::Delegate(args) => delegate::delegate(*args, context).await,
+        SessionCommand::Tree(args) => delegate::tree(args, context).await,
         SessionCommand::Use(args) => change::use_tools(args, context).await,
         SessionCommand::Settle(args) => change::settle(args, context).await,
         SessionCommand::Refund(args) => change::refund(args, context).await,

@@ -4,7 +4,7 @@ use windlass::Due;
 use windlass::core::AgentId;
 use windlass::session::{
     Allow, Charge, Event, Left, Pattern, RateKind, RateLimit, Reading, Receipt, Session,
-    SweepReport, What,
+    SweepReport, TreeNode, What,
 };
 
 use crate::table::{fields, plain, rows, time};
@@ -36,6 +36,15 @@ pub(crate) fn session(session: &Session) -> String {
     if let Some(parent) = &session.parent {
         shown.push(("parent", parent.to_string()));
     }
+    if session.shared {
+        shown.push(("budget", "shared with the parent".to_owned()));
+    }
+    if session.budget.calls.lent > 0 {
+        shown.push(("calls_lent", session.budget.calls.lent.to_string()));
+    }
+    if let Some(through) = &session.ended_through {
+        shown.push(("ended_through", through.to_string()));
+    }
     if !chain.is_empty() {
         shown.push(("chain", chain.join(" > ")));
     }
@@ -43,6 +52,28 @@ pub(crate) fn session(session: &Session) -> String {
         shown.push(("clamped", session.clamped.join(", ")));
     }
     fields(shown)
+}
+
+/// A tree, one session a row, marked with its depth.
+pub(crate) fn tree(nodes: &[TreeNode]) -> String {
+    let shown = nodes.iter().map(|TreeNode { depth, session }| {
+        let budget = if session.shared { "shared" } else { "own" };
+        [
+            format!("{}{}", "- ".repeat(*depth), session.id),
+            session.agent.to_string(),
+            session.status.as_str().to_owned(),
+            budget.to_owned(),
+            reading(session.budget.calls),
+            session.budget.calls.lent.to_string(),
+            time(session.expires_at),
+        ]
+    });
+    rows(
+        [
+            "ID", "AGENT", "STATUS", "BUDGET", "CALLS", "LENT", "EXPIRES",
+        ],
+        shown,
+    )
 }
 
 /// Many sessions, one a row.

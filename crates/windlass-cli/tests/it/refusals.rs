@@ -12,7 +12,7 @@ type Case = (&'static str, &'static str, i32);
 
 /// On a store with the session `s1` of agent `scout`, which may call `search`
 /// and `read_*`.
-const REFUSED: [Case; 42] = [
+const REFUSED: [Case; 48] = [
     // What cannot be an identifier.
     ("session show .", "invalid_id", 2),
     ("session show ..", "invalid_id", 2),
@@ -36,6 +36,24 @@ const REFUSED: [Case; 42] = [
         2,
     ),
     ("session count a/b", "invalid_id", 2),
+    ("session tree a/b", "invalid_id", 2),
+    ("session tree s2", "not_found", 4),
+    ("session tree s1 --limit 0", "invalid_request", 2),
+    (
+        "session delegate s1 --by a/b --agent helper --intent x",
+        "invalid_id",
+        2,
+    ),
+    (
+        "session delegate s1 --by helper --agent helper --intent x --calls 1 --ends-with-parent",
+        "agent_mismatch",
+        5,
+    ),
+    (
+        "session delegate s1 --by scout --agent helper --intent x --calls 1 --ends-with-parent --all-tools",
+        "delegation_refused",
+        5,
+    ),
     ("session close-agent a/b --yes", "invalid_id", 2),
     ("session list --agent a/b", "invalid_id", 2),
     ("session list --tenant a/b", "invalid_setting", 2),

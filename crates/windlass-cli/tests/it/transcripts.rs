@@ -36,6 +36,30 @@ fn sessions_are_created_used_and_closed_in_words() {
     insta::assert_snapshot!(transcript(&bench, &lines));
 }
 
+/// A tree of three, whose middle is closed.
+const DELEGATED: [&str; 8] = [
+    "session create --id s1 --agent scout --intent errands --tool search --tool read_* --calls 10",
+    "session delegate s1 --by scout --id s2 --agent helper --intent reading --tool read_mail --calls 4 --ends-with-parent",
+    "session delegate s2 --by-any-agent --id s3 --agent aide --intent letters --tool read_mail --calls 2 --ends-with-parent --shared",
+    "session use s3 read_mail --agent aide",
+    "session tree s1",
+    "session close s2",
+    "session show s3",
+    "session tree s1 --limit 2",
+];
+
+#[test]
+fn a_session_delegates_and_its_tree_is_shown_in_words() {
+    insta::assert_snapshot!(transcript(&Bench::new(), &DELEGATED));
+}
+
+#[test]
+fn a_session_delegates_and_its_tree_is_shown_as_json() {
+    let lines = DELEGATED.map(|line| format!("--json {line}"));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(transcript(&Bench::new(), &lines));
+}
+
 #[test]
 fn sessions_are_created_used_and_closed_as_json() {
     let bench = Bench::new();

@@ -376,3 +376,38 @@ async fn below_a_closed_session_all_is_closed_through_it() {
     let shown = get(&world.sessions, "s3").await.expect("readable");
     assert_eq!(shown.expect("kept").ended_through, Some(session_id("s2")));
 }
+
+#[tokio::test]
+async fn a_rest_returns_once_also_if_something_follows_it() {
+    let world = World::new();
+    world.create(|_| {}).await;
+    for (child, calls) in [("s2", 4), ("s3", 3)] {
+        world
+            .delegate("s1", child, |it| it.child.budget.calls = calls)
+            .await;
+    }
+    let mut reserved = crate::support::call("search");
+    reserved.items[0].reserve = true;
+    crate::support::use_tools(&world.sessions, "s2", reserved)
+        .await
+        .expect("granted");
+    crate::support::close(&world.sessions, "s2")
+        .await
+        .expect("closed");
+    for _ in 0..6 {
+        world.call("s1", "search").await.expect("six are left");
+    }
+    assert_eq!(code(world.call("s1", "search").await), "budget_exceeded");
+    let refund = windlass_session::Settle {
+        agent: Agent::Unchecked,
+        call: 1,
+        outcome: windlass_session::Outcome::Refund,
+        operation: None,
+    };
+    let (caller, id) = (caller(), session_id("s2"));
+    let settled = world.sessions.settle(&caller, &id, refund).await;
+    settled.expect("still open");
+    world.call("s1", "search").await.expect("the refunded one");
+    assert_eq!(code(world.call("s1", "search").await), "budget_exceeded");
+    assert_eq!(world.get("s1").await.budget.calls.lent, 3);
+}
