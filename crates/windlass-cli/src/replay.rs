@@ -282,6 +282,8 @@ fn whole(told: &Told<'_>) -> String {
         ("steps_found", report.steps_found.to_string()),
         ("step_ms_p50", ms(report.step_ms_p50)),
         ("step_ms_p99", ms(report.step_ms_p99)),
+        ("stash_puts", report.stash_puts.to_string()),
+        ("stash_bytes", report.stash_bytes.to_string()),
         ("stored_bytes", report.stored_bytes.to_string()),
         (
             "full_snapshot_bytes",

@@ -3,6 +3,7 @@
 use windlass::OpenError;
 use windlass::core::{Coded, ErrorKind};
 use windlass::session::SessionError;
+use windlass::stash::StashError;
 
 use crate::verify::Difference;
 
@@ -23,6 +24,14 @@ pub enum ReplayError {
         run: String,
         /// What the engine says.
         source: SessionError,
+    },
+    /// A tool's output could not be put into the stash of a run's session.
+    #[error("cannot stash an output of run `{run}`")]
+    Stash {
+        /// The run's id.
+        run: String,
+        /// What the engine says.
+        source: StashError,
     },
     /// The store has the run already, from a replay under other restrictions
     /// or for another agent.
@@ -47,6 +56,7 @@ impl Coded for ReplayError {
         match self {
             Self::Engine(source) => source.code(),
             Self::Session { source, .. } | Self::Export(source) => source.code(),
+            Self::Stash { source, .. } => source.code(),
             Self::Otherwise { .. } => "replayed_otherwise",
             Self::Stopped => "stopped",
             Self::Differs(_) => "replay_differs",
@@ -57,6 +67,7 @@ impl Coded for ReplayError {
         match self {
             Self::Engine(source) => source.kind(),
             Self::Session { source, .. } | Self::Export(source) => source.kind(),
+            Self::Stash { source, .. } => source.kind(),
             Self::Otherwise { .. } => ErrorKind::Conflict,
             Self::Stopped => ErrorKind::Unavailable,
             Self::Differs(_) => ErrorKind::Corrupt,

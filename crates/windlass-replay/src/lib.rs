@@ -56,6 +56,7 @@ mod report;
 mod restrict;
 mod stage;
 mod standing;
+mod stashing;
 mod times;
 mod verify;
 mod volume;

@@ -113,6 +113,8 @@ impl Replay<'_> {
             steps_found: sum(|run| run.found),
             step_ms_p50: percentile_ms(&times, 50),
             step_ms_p99: percentile_ms(&times, 99),
+            stash_puts: sum(|run| run.stash_puts),
+            stash_bytes: sum(|run| run.stash_bytes),
             stored_bytes: stored_bytes(self.windlass, &self.caller.tenant).await?,
             full_snapshot_bytes: self.recording.full_snapshot_bytes(),
             distinct_message_bytes: self.recording.distinct_message_bytes(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use windlass::core::{AgentId, SessionId};
 
 use crate::observe::Outcome;
+use crate::stashing::Stashed;
 
 /// What a whole replay came to. Apart from the times it depends on nothing
 /// but the recording and the restrictions: not on how many runs were played
@@ -28,6 +29,10 @@ pub struct Report {
     pub step_ms_p50: Option<f64>,
     /// The 99th percentile of the same.
     pub step_ms_p99: Option<f64>,
+    /// Outputs of tools that were put into the stashes of their sessions.
+    pub stash_puts: u64,
+    /// Their bytes, as JSON. Of each tool only the last output stays.
+    pub stash_bytes: u64,
     /// Keys and values in the store that belong to the caller's tenant.
     pub stored_bytes: u64,
     /// See [`Recording::full_snapshot_bytes`](crate::Recording::full_snapshot_bytes).
@@ -66,9 +71,18 @@ pub struct RunReport {
     pub allowed: u64,
     /// Those that were refused, by error code.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Outputs that were put into its session's stash.
+    pub stash_puts: u64,
+    /// Their bytes, as JSON.
+    pub stash_bytes: u64,
 }
 
 impl RunReport {
+    pub(crate) fn stash(&mut self, stashed: Stashed) {
+        self.stash_puts += stashed.puts;
+        self.stash_bytes += stashed.bytes;
+    }
+
     pub(crate) fn count(&mut self, outcome: Outcome, found: bool) {
         self.steps += 1;
         self.found += u64::from(found);

@@ -17,6 +17,7 @@ use crate::names::{Names, RunEnv};
 use crate::observe::{Observer, Outcome, StepDone};
 use crate::report::RunReport;
 use crate::standing::Standing;
+use crate::stashing::{Shelf, Stashed, roomy};
 
 /// A run while it is played.
 pub(crate) struct Stage<'a> {
@@ -36,6 +37,7 @@ fn one_session() -> Options {
     };
     Options {
         sessions,
+        stashes: roomy(),
         ..Options::default()
     }
 }
@@ -128,6 +130,11 @@ impl<'a> Stage<'a> {
             .outcomes(self.run.steps.len());
         let mut report = self.blank_report();
         let mut times = Vec::with_capacity(self.run.steps.len() - found.len());
+        let shelf = Shelf::new(&self.engine, self.caller, &self.names, self.run);
+        let last = found
+            .iter()
+            .rposition(|outcome| *outcome == Outcome::Allowed);
+        let mut allowed = Vec::with_capacity(self.run.steps.len());
         for number in 1..=self.run.steps.len() {
             let known = found.get(number - 1).copied();
             let outcome = match known {
@@ -135,6 +142,11 @@ impl<'a> Stage<'a> {
                 None => self.step(number, &mut times).await?,
             };
             report.count(outcome, known.is_some());
+            allowed.push(outcome == Outcome::Allowed);
+            if outcome == Outcome::Allowed {
+                let found = known.map(|_| last == Some(number - 1));
+                report.stash(self.stash(&shelf, number, &allowed, found).await?);
+            }
             let done = StepDone {
                 run: self.run,
                 number,
@@ -166,6 +178,26 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Sees to it that the output of an authorised step is in the stash. For
+    /// one that was `found`, whether it is the last that was.
+    async fn stash(
+        &self,
+        shelf: &Shelf<'_>,
+        number: usize,
+        allowed: &[bool],
+        found: Option<bool>,
+    ) -> Result<Stashed, ReplayError> {
+        self.env.enter(number);
+        let stashed = match found {
+            None => shelf.put(number, allowed).await,
+            Some(last) => shelf.find(number, allowed, last).await,
+        };
+        stashed.map_err(|source| ReplayError::Stash {
+            run: self.run.id(),
+            source,
+        })
+    }
+
     fn blank_report(&self) -> RunReport {
         RunReport {
             source: self.run.source.name.clone(),
@@ -179,6 +211,8 @@ impl<'a> Stage<'a> {
             found: 0,
             allowed: 0,
             refused: Default::default(),
+            stash_puts: 0,
+            stash_bytes: 0,
         }
     }
 }

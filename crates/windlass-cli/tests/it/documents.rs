@@ -55,7 +55,9 @@ fn collect(source: &str, codes: &mut BTreeSet<String>) {
             .split(end.as_str())
             .next()
             .unwrap_or_default();
-        let texts = body.split('"').skip(1).step_by(2);
+        // An attribute in it may name a feature.
+        let lines = body.lines().filter(|line| !line.trim().starts_with("#["));
+        let texts = lines.flat_map(|line| line.split('"').skip(1).step_by(2));
         codes.extend(texts.map(str::to_owned));
     }
 }

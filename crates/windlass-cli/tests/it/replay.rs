@@ -92,6 +92,8 @@ fn a_replay_with_json_ends_with_one_object_of_its_figures() {
         "steps_found": 0,
         "step_ms_p50": "time",
         "step_ms_p99": "time",
+        "stash_puts": 14,
+        "stash_bytes": 1_284,
         "stored_bytes": bytes,
         "full_snapshot_bytes": 19_541,
         "distinct_message_bytes": 5_836,

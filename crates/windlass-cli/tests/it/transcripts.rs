@@ -81,6 +81,54 @@ fn sessions_are_created_used_and_closed_as_json() {
     insta::assert_snapshot!(transcript(&bench, &lines));
 }
 
+const STASHED: [&str; 17] = [
+    "stash put s1 results [1,2] --group search",
+    "stash put s1 note plain --text --ttl-ms 60000",
+    "stash get s1 results --group search",
+    "stash get s1 results",
+    "stash get s1 note",
+    "stash get s1 nothing",
+    "stash put s1 note 1 --if-absent",
+    "stash increment s1 count",
+    "stash increment s1 count --by -5",
+    "stash increment s1 note",
+    "stash list s1 --group search",
+    "stash list s1 --prefix n --limit 1",
+    "stash touch s1 note --ttl-ms 1000",
+    "stash delete s1 note",
+    "stash delete s1 note",
+    "stash usage s1",
+    "stash clear s1 --group search --yes",
+];
+
+#[test]
+fn stashes_are_filled_and_emptied_in_words() {
+    insta::assert_snapshot!(transcript(&Bench::new(), &STASHED));
+}
+
+#[test]
+fn stashes_are_filled_and_emptied_as_json() {
+    let lines = STASHED.map(|line| format!("--json {line}"));
+    let lines = lines.each_ref().map(String::as_str);
+    insta::assert_snapshot!(transcript(&Bench::new(), &lines));
+}
+
+#[test]
+fn clearing_and_reaping_ask_first_and_say_how_much_it_was() {
+    let bench = Bench::new();
+    let lines = [
+        "stash put s1 k 12345 --ttl-ms 1",
+        "stash clear s1",
+        "stash clear s1 --dry-run",
+        "stash reap",
+        "stash reap --dry-run",
+        "stash reap s1 --yes",
+        "--json stash reap --yes",
+        "--json stash reap s1 --yes",
+    ];
+    insta::assert_snapshot!(transcript(&bench, &lines));
+}
+
 #[test]
 fn lists_and_counts_come_as_tables_and_as_one_object_a_row() {
     let bench = Bench::new();

@@ -19,6 +19,7 @@ use super::limits::{
 };
 use super::record::{Format, Loose, Pieces, corrupt, decode, encode};
 use crate::error::StashError;
+use crate::key::Key;
 use crate::request::Operation;
 use crate::value::Value;
 
@@ -70,8 +71,13 @@ impl Parts {
         if parts.is_empty() {
             return Ok(None);
         }
+        // The key as well: it tells the pieces of two changes apart also where
+        // time and randomness are made to repeat themselves, as in a replay.
+        let put = |operation: &&Operation| matches!(operation, Operation::Put(_));
+        let first = operations.iter().find(put).map(Operation::key);
+        let key = first.map_or("", Key::as_str);
         Ok(Some(Self {
-            name: unique_id(engine.env.as_ref())?.into(),
+            name: format!("{}:{key}", unique_id(engine.env.as_ref())?).into(),
             parts,
             note: None,
         }))
