@@ -1,6 +1,7 @@
 //! A process is killed at a random moment: what it acknowledged is there,
 //! and nothing is there by half.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use crate::common::Place;
 /// Kills in one run; the nightly run takes more.
 const CYCLES: &str = "WINDLASS_KILL_CYCLES";
 const CYCLES_DEFAULT: u64 = 30;
+/// Kills of one store: each is followed by a look at all of it.
+const CYCLES_A_STORE: usize = 300;
 const SEED: &str = "WINDLASS_KILL_SEED";
 
 /// Sessions that commit at the same time.
@@ -24,11 +27,19 @@ const ACKNOWLEDGED_MAX: usize = 60;
 
 #[tokio::test]
 async fn what_a_killed_process_acknowledged_is_there_and_nothing_by_half() {
-    let place = Place::new();
     let seed = setting(SEED, 7);
     let mut random = Random::new(seed);
+    let cycles = setting(CYCLES, CYCLES_DEFAULT);
+    for first in (0..cycles).step_by(CYCLES_A_STORE) {
+        let last = cycles.min(first + CYCLES_A_STORE as u64);
+        kill_again_and_again(&mut random, seed, first..last).await;
+    }
+}
+
+async fn kill_again_and_again(random: &mut Random, seed: u64, cycles: Range<u64>) {
+    let place = Place::new();
     let mut known = [0; SESSIONS];
-    for cycle in 0..setting(CYCLES, CYCLES_DEFAULT) {
+    for cycle in cycles {
         let when = format!("seed {seed}, cycle {cycle}");
         let mut child = Player::start(Role::Mortal, &place.store());
         let mut told: Vec<_> = (0..random.below(ACKNOWLEDGED_MAX))

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 
 use tempfile::TempDir;
 use windlass::Windlass;
@@ -13,6 +14,8 @@ use super::{Player, Random, Role, agent, caller, open, session, setting, tell};
 
 const CYCLES: &str = "WINDLASS_KILL_CYCLES";
 const CYCLES_DEFAULT: u64 = 20;
+/// Kills of one store: each is followed by a look at all of it.
+const CYCLES_A_STORE: usize = 300;
 const SEED: &str = "WINDLASS_KILL_SEED";
 
 /// Agents that work at the same time, each on one session after the other.
@@ -32,12 +35,20 @@ struct Known {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_acknowledged_is_there_and_budgets_add_up() {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("store.db");
     let seed = setting(SEED, 11);
     let mut random = Random(seed);
+    let cycles = setting(CYCLES, CYCLES_DEFAULT);
+    for first in (0..cycles).step_by(CYCLES_A_STORE) {
+        let last = cycles.min(first + CYCLES_A_STORE as u64);
+        kill_again_and_again(&mut random, seed, first..last).await;
+    }
+}
+
+async fn kill_again_and_again(random: &mut Random, seed: u64, cycles: Range<u64>) {
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("store.db");
     let mut known = BTreeMap::new();
-    for cycle in 0..setting(CYCLES, CYCLES_DEFAULT) {
+    for cycle in cycles {
         let when = format!("seed {seed}, cycle {cycle}");
         let mut child = Player::start(Role::Mortal, &path);
         let wanted = random.below(ACKNOWLEDGED_MAX);
