@@ -163,6 +163,27 @@ fn the_first_to_expire_is_taken_back_first_and_no_more_than_needed() {
 }
 
 #[test]
+fn a_refused_put_takes_nothing_back() {
+    let world = World::new(|config| {
+        config.keys_max = 2;
+        config.value_bytes_max = 60;
+        config.total_bytes_max = 60;
+    });
+    let execution = world.outside();
+    let put = |name: &str, size| Put::new(key(name), sized(size));
+    execution
+        .store(put("old", 10).ttl_ms(10))
+        .expect("there is room");
+    execution.store(put("live", 50)).expect("there is room");
+    world.env.advance_ms(10);
+    let before = world.stash.usage();
+    assert_eq!(code(execution.store(put("new", 20))), "total_size_exceeded");
+    assert_eq!((world.stash.usage(), before.expired.keys), (before, 1));
+    execution.store(put("new", 10)).expect("room is made");
+    assert_eq!(world.stash.usage().expired.keys, 0);
+}
+
+#[test]
 fn a_hundred_thousand_expired_entries_never_refuse_a_put() {
     let world = World::new(|config| {
         config.keys_max = 100_000;
