@@ -83,7 +83,7 @@ fn sessions_are_created_used_and_closed_as_json() {
 
 const STASHED: [&str; 17] = [
     "stash put s1 results [1,2] --group search",
-    "stash put s1 note plain --text --ttl-ms 60000",
+    "stash put s1 note plain --text",
     "stash get s1 results --group search",
     "stash get s1 results",
     "stash get s1 note",
@@ -94,7 +94,7 @@ const STASHED: [&str; 17] = [
     "stash increment s1 note",
     "stash list s1 --group search",
     "stash list s1 --prefix n --limit 1",
-    "stash touch s1 note --ttl-ms 1000",
+    "stash touch s1 note --ttl-ms 3599999",
     "stash delete s1 note",
     "stash delete s1 note",
     "stash usage s1",
