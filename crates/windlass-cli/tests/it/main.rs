@@ -7,5 +7,6 @@ mod documents;
 mod generated;
 mod refusals;
 mod replay;
+mod stashing;
 mod streams;
 mod transcripts;

@@ -10,18 +10,8 @@ use windlass_store_memory::MemoryStore;
 use super::world::{World, execution};
 use crate::support::{HOUR, key};
 
-/// How many entries expire, unless the environment says otherwise.
-const EXPIRED_DEFAULT: u64 = 100_000;
-
-fn expired() -> u64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test may be scaled from outside"
-    )]
-    let asked = std::env::var("WINDLASS_STASH_EXPIRED");
-    let asked = asked.ok().map(|text| text.parse().expect("a number"));
-    asked.unwrap_or(EXPIRED_DEFAULT)
-}
+/// How many entries expire.
+const EXPIRED: u64 = 100_000;
 
 /// A store that another process writes to before each of our commits.
 #[derive(Debug)]
@@ -66,7 +56,7 @@ impl Store for Rival {
 
 #[tokio::test]
 async fn expired_entries_without_number_never_refuse_a_put() {
-    let count = expired();
+    let count = EXPIRED;
     let mut options = Options::default();
     options.stash.keys_max = count;
     let world = World::with_options(options);
