@@ -16,7 +16,7 @@ use crate::lent::Amounts;
 use crate::limits::{COMMIT_CREATE_BYTES_MAX, COMMIT_CREATES_MAX};
 use crate::model::{Caller, Create, Funding};
 use crate::operation::Operation;
-use crate::plan::{Plan, Request};
+use crate::plan::{Plan, Request, up};
 use crate::rate::Ring;
 use crate::record::{
     ActiveRow, AgentHead, Answer, Format, Head, MeterRecord, Spec, decode, encode,
@@ -457,10 +457,8 @@ impl Birth {
             .put(agent.active(spec.expires_at(), &self.id), active_row(&spec));
         let batch = match &spec.parent {
             Some(parent) => {
-                let parent = keys.other(parent);
-                batch
-                    .put(parent.child(&self.id), none())
-                    .put(parent.back(spec.expires_at(), &self.id), none())
+                let batch = batch.put(keys.other(parent).child(&self.id), none());
+                up(batch, &keys, spec.payers(), spec.expires_at())
             }
             None => batch,
         };

@@ -75,8 +75,8 @@ impl Engine {
                 if children.is_empty() {
                     break;
                 }
-                for child in children.iter().filter_map(Child::lender) {
-                    self.gather_all(child, true).await?;
+                for (child, over) in children.iter().filter_map(Child::lender) {
+                    self.gather_all(child, over).await?;
                 }
                 if self.take_back(keys, &loaded, children, now).await? {
                     lost = 0;
@@ -177,10 +177,12 @@ impl Engine {
 }
 
 impl Child {
-    /// Its keys, if it has ended and may have lent something itself.
-    fn lender(&self) -> Option<&SessionKeys> {
+    /// Its keys, and whether it has ended, if it may have lent something: an
+    /// ended one of its own, a shared one of those who pay for it.
+    fn lender(&self) -> Option<(&SessionKeys, bool)> {
         let (keys, loaded) = self.found.as_ref()?;
-        (self.over && loaded.head.delegated > 0).then_some(keys)
+        let lends = self.over || loaded.spec.shared;
+        (lends && loaded.head.delegated > 0).then_some((keys, self.over))
     }
 }
 

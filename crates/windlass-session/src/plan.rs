@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_core::Millis;
+use windlass_core::{Millis, SessionId};
 use windlass_store::{Batch, Expect, Version};
 
 use crate::delegate::Delegation;
@@ -182,7 +182,7 @@ impl Plan {
             if self.head.due != spec.indexed_at() {
                 batch = batch.delete(parent.back(spec.indexed_at(), &keys.id));
             }
-            batch = batch.put(parent.back(self.head.due, &keys.id), Bytes::new());
+            batch = up(batch, keys, spec.payers(), self.head.due);
         } else if was_told {
             batch = up_the_tree(batch, keys, spec, self.head.at);
         }
@@ -216,10 +216,17 @@ impl Plan {
 
 /// Notes, all the way up, that a session whose parent was told what it spent
 /// has something else to tell.
-pub(crate) fn up_the_tree(mut batch: Batch, keys: &SessionKeys, spec: &Spec, now: Millis) -> Batch {
+pub(crate) fn up_the_tree(batch: Batch, keys: &SessionKeys, spec: &Spec, now: Millis) -> Batch {
+    up(batch, keys, &spec.above, now)
+}
+
+/// Notes, with each of the sessions `above` one another, that from `time` on
+/// the one below it may have something to give back. Who shares a budget holds
+/// nothing itself, so what is given back to it has to reach all who pay.
+pub(crate) fn up(mut batch: Batch, keys: &SessionKeys, above: &[SessionId], time: Millis) -> Batch {
     let mut below = &keys.id;
-    for above in &spec.above {
-        batch = batch.put(keys.other(above).back(now, below), Bytes::new());
+    for above in above {
+        batch = batch.put(keys.other(above).back(time, below), Bytes::new());
         below = above;
     }
     batch

@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use play::play;
 
 /// Seeds that always run.
-const REGRESSION_SEEDS: &[u64] = &[0, 1, 2, 3, 7, 42];
+const REGRESSION_SEEDS: &[u64] = &[0, 1, 2, 3, 7, 42, 0x6805_053f_6fd3_3e2d];
 
 /// Histories from seeds that are new each time.
 fn cases() -> usize {
