@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
-use windlass_store::{Batch, Commit, Entry, Expect, Store, StoreError, StoreExt};
+use windlass_store::{Batch, Commit, Entry, Expect, Store, StoreError, StoreErrorKind, StoreExt};
 use windlass_store_memory::MemoryStore;
 
 const KEY: Bytes = Bytes::from_static(b"acme/budget");
@@ -40,11 +40,16 @@ async fn main() -> Result<(), StoreError> {
 /// Spends calls until none is left; answers how many it got.
 async fn spend_all(store: Arc<MemoryStore>) -> Result<u64, StoreError> {
     let mut spent = 0;
-    while store.update(KEY, one_less).await?.is_some() {
-        spent += 1;
+    loop {
+        match store.update(KEY, one_less).await {
+            Ok(Some(_)) => spent += 1,
+            Ok(None) => return Ok(spent),
+            // Too many races lost in a row: nothing happened, try again later.
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => {}
+            Err(error) => return Err(error),
+        }
         tokio::task::yield_now().await;
     }
-    Ok(spent)
 }
 
 /// The budget after one call; none if nothing is left.
