@@ -25,7 +25,7 @@ use crate::writers::WriterId;
 
 /// A child that an index row names, as it is stored; gone if `None`.
 struct Child {
-    row: Bytes,
+    row: Entry,
     found: Option<(SessionKeys, Loaded)>,
     over: bool,
 }
@@ -121,11 +121,7 @@ impl Engine {
             };
             let ended = |(_, it): &(SessionKeys, Loaded)| is_over(&it.spec, &it.head, now);
             let over = over || found.as_ref().is_some_and(ended);
-            children.push(Child {
-                row: row.key,
-                found,
-                over,
-            });
+            children.push(Child { row, found, over });
         }
         Ok(children)
     }
@@ -146,19 +142,23 @@ impl Engine {
         for Child { row, found, over } in children {
             // A child may have several rows; it is accounted for once.
             if let Some((child, mut found)) = found
-                && !rows.iter().any(|other| named(other) == named(&row))
+                && !rows.iter().any(|other| named(other) == named(&row.key))
+                && over
+                && !found.spec.shared
+                && !found.head.is_accounted_for()
             {
-                let expected = Expect::Version(found.version);
-                batch = batch.check(child.head(), expected);
-                if over && !found.spec.shared && !found.head.is_accounted_for() {
-                    let heads = lenders.iter_mut().map(|lender| &mut lender.head);
-                    take_back(heads, &mut found.head);
-                    rewrite(&mut found.head, &writer);
-                    batch = batch.put(child.head(), encode(&found.head));
-                }
+                let heads = lenders.iter_mut().map(|lender| &mut lender.head);
+                take_back(heads, &mut found.head);
+                rewrite(&mut found.head, &writer);
+                batch = batch
+                    .check(child.head(), Expect::Version(found.version))
+                    .put(child.head(), encode(&found.head));
             }
-            batch = batch.delete(row.clone());
-            rows.push(row);
+            // A row that was written again meanwhile has something new to say.
+            batch = batch
+                .check(row.key.clone(), Expect::Version(row.version))
+                .delete(row.key.clone());
+            rows.push(row.key);
         }
         batch.append(repaid(keys, loaded, &lenders, &writer, now));
         match self.store.commit(batch).await {
