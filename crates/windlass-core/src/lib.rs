@@ -26,6 +26,7 @@
 pub mod combine;
 pub mod env;
 pub mod error;
+pub mod format;
 pub mod id;
 pub mod limits;
 pub mod manual;
@@ -35,6 +36,7 @@ pub mod writers;
 pub use combine::{Abandoned, Combiner, Drive};
 pub use env::{BoxFuture, Env, RandomError, Sharing};
 pub use error::{Coded, ErrorKind};
+pub use format::Format;
 pub use id::{AgentId, GroupId, IdError, OperationId, PrincipalId, SessionId, TenantId, unique_id};
 pub use manual::ManualEnv;
 pub use time::Millis;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+pub(crate) use windlass_core::Format;
 use windlass_core::{AgentId, Millis, PrincipalId, SessionId};
 
 use crate::error::SessionError;
@@ -20,32 +21,6 @@ use crate::names::Allow;
 use crate::rate::Ring;
 use crate::view::{Left, Reading, Readings, Receipt, What};
 use crate::writers::Writers;
-
-/// The version every record of this layout carries. Reading another fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "u8", try_from = "u8")]
-pub(crate) struct Format;
-
-/// The number of this layout.
-const FORMAT: u8 = 1;
-
-impl From<Format> for u8 {
-    fn from(_: Format) -> Self {
-        FORMAT
-    }
-}
-
-impl TryFrom<u8> for Format {
-    type Error = String;
-
-    fn try_from(found: u8) -> Result<Self, String> {
-        if found == FORMAT {
-            Ok(Self)
-        } else {
-            Err(format!("format {found}; this version reads {FORMAT}"))
-        }
-    }
-}
 
 /// What is fixed when a session is created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

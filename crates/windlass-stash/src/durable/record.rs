@@ -6,38 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+pub(super) use windlass_core::Format;
 use windlass_core::{GroupId, Millis, Writers};
 
 use crate::error::StashError;
 use crate::key::Key;
 use crate::metadata::Metadata;
 use crate::value::Value;
-
-/// The version every record of this layout carries. Reading another fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "u8", try_from = "u8")]
-pub(super) struct Format;
-
-/// The number of this layout.
-const FORMAT: u8 = 1;
-
-impl From<Format> for u8 {
-    fn from(_: Format) -> Self {
-        FORMAT
-    }
-}
-
-impl TryFrom<u8> for Format {
-    type Error = String;
-
-    fn try_from(found: u8) -> Result<Self, String> {
-        if found == FORMAT {
-            Ok(Self)
-        } else {
-            Err(format!("format {found}; this version reads {FORMAT}"))
-        }
-    }
-}
 
 /// What every change of a stash checks and rewrites.
 ///
