@@ -163,7 +163,7 @@ pub(crate) fn machine_note(bench: &Bench<'_>) -> Result<String, BenchError> {
 }
 
 /// What a side's samples show together.
-fn throughput_figures(samples: &[&Throughput], durability: Durability) -> Figures {
+pub(crate) fn throughput_figures(samples: &[&Throughput], durability: Durability) -> Figures {
     let mut waits = no_latencies();
     for sample in samples {
         waits

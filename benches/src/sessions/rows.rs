@@ -11,6 +11,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, params};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use windlass::store::key::Key;
 use windlass::store::seal;
@@ -227,14 +228,23 @@ impl<'c> Statements<'c> {
     ///
     /// [`BenchError::Unfair`] if there is none.
     pub fn head(&mut self, key: &Bytes) -> Result<(Head, i64), BenchError> {
+        self.record(key)
+    }
+
+    /// The record under `key`, with its version.
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::Unfair`] if there is none, or it is another than the
+    /// engine writes.
+    pub fn record<T: DeserializeOwned>(&mut self, key: &Bytes) -> Result<(T, i64), BenchError> {
         let found = self.row(key)?;
         let (sealed, version) =
-            found.ok_or_else(|| BenchError::Unfair("a session is missing".into()))?;
+            found.ok_or_else(|| BenchError::Unfair("a record is missing".into()))?;
         let length = sealed.len().saturating_sub(seal::SEAL_BYTES);
-        let head = serde_json::from_slice(&sealed[..length]).map_err(|cause| {
-            BenchError::Unfair(format!("a hot record differs from ours: {cause}"))
-        })?;
-        Ok((head, version))
+        let record = serde_json::from_slice(&sealed[..length])
+            .map_err(|cause| BenchError::Unfair(format!("a record differs from ours: {cause}")))?;
+        Ok((record, version))
     }
 
     /// Whether a row is there.

@@ -1,5 +1,6 @@
 //! The table of the stash: what an entry in memory costs, beside one mutex
-//! around a map that keeps the same promises in the plainest way.
+//! around a map that keeps the same promises in the plainest way, and what a
+//! durable put costs, beside a transaction for each.
 //!
 //! | module | what is in it |
 //! |---|---|
@@ -7,10 +8,14 @@
 //! | [`hot`] | puts and gets of small values, on one thread and on two |
 //! | [`large`] | gets of small values while large ones are put |
 //! | [`heap`] | what many small numbers take |
+//! | [`durable`] | durable puts of many sessions |
+//! | [`naive`] | the transaction for each put |
 
+pub mod durable;
 pub mod heap;
 pub mod hot;
 pub mod large;
+pub mod naive;
 pub mod plain;
 
 use std::sync::Arc;
@@ -30,7 +35,7 @@ struct Part {
     run: fn(&Bench<'_>) -> Result<Measured, BenchError>,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         name: "hot",
         run: hot::hot,
@@ -43,6 +48,10 @@ const PARTS: [Part; 3] = [
         name: "heap",
         run: heap::heap,
     },
+    Part {
+        name: "durable",
+        run: durable::durable,
+    },
 ];
 
 /// The names of the parts, for choosing one.
@@ -51,8 +60,8 @@ pub fn part_names() -> Vec<&'static str> {
     PARTS.iter().map(|part| part.name).collect()
 }
 
-/// Measures every part, or the one called `only`. Nothing here touches a
-/// disk, so there are no anchors.
+/// Measures every part, or the one called `only`. The limit of the machine
+/// for durable rows is in the table of sessions.
 ///
 /// # Errors
 ///
