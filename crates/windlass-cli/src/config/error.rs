@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use windlass::core::{Coded, ErrorKind};
+use windlass::stash::StashError;
 
 use super::setting::{Origin, ValueError};
 use super::shown;
@@ -48,6 +49,8 @@ pub(crate) enum ConfigError {
         origin: Origin,
         source: ValueError,
     },
+    #[error("the settings of the stash contradict each other")]
+    Stash(#[source] StashError),
     #[error("the value of {origin} is not UTF-8")]
     NotText { origin: Origin },
 }
@@ -59,7 +62,9 @@ impl Coded for ConfigError {
             Self::TooLarge { .. } => "config_too_large",
             Self::Syntax { .. } => "config_syntax",
             Self::Unknown { .. } => "unknown_setting",
-            Self::Type { .. } | Self::Value { .. } | Self::NotText { .. } => "invalid_setting",
+            Self::Type { .. } | Self::Value { .. } | Self::Stash(_) | Self::NotText { .. } => {
+                "invalid_setting"
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use windlass::core::{PrincipalId, Sharing, TenantId};
 use windlass::session::{Caller, Config};
-use windlass::{Options, StoreLocation};
+use windlass::{Options, StoreLocation, stash};
 
 pub(crate) use command::ConfigCommand;
 pub(crate) use environment::Environment;
@@ -36,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) tenant: TenantId,
     pub(crate) principal: PrincipalId,
     pub(crate) sessions: Config,
+    pub(crate) stash: stash::Config,
     pub(crate) color: ColorWhen,
     origins: BTreeMap<Setting, Origin>,
 }
@@ -48,6 +49,7 @@ impl Default for Settings {
             tenant: "default".parse().expect("a word is an identifier"),
             principal: "cli".parse().expect("a word is an identifier"),
             sessions: Config::default(),
+            stash: stash::Config::default(),
             color: ColorWhen::Auto,
             origins: BTreeMap::new(),
         }
@@ -67,6 +69,7 @@ impl Settings {
         settings.apply(file::read(&path)?)?;
         settings.apply(environment.settings()?)?;
         settings.apply(flags(global))?;
+        settings.stash.check().map_err(ConfigError::Stash)?;
         Ok(settings)
     }
 
@@ -99,7 +102,10 @@ impl Settings {
         Options {
             sharing: self.sharing,
             sessions: self.sessions.clone(),
-            ..Options::default()
+            stashes: stash::durable::Options {
+                stash: self.stash.clone(),
+                ..stash::durable::Options::default()
+            },
         }
     }
 }

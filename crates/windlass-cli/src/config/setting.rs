@@ -9,6 +9,8 @@ use clap::ValueEnum;
 use windlass::LocationError;
 use windlass::core::{IdError, Sharing};
 use windlass::session::{Config, SessionError};
+use windlass::stash::limits::TOTAL_BYTES_MAX;
+use windlass::stash::{self, StashError};
 
 use super::environment::variable;
 use super::{ConfigError, Settings, shown};
@@ -25,6 +27,11 @@ pub(crate) enum Setting {
     SessionsRetentionMs,
     SessionsReservationMs,
     SessionsCachedSessions,
+    StashKeysMax,
+    StashValueBytesMax,
+    StashTotalBytesMax,
+    StashTtlMsDefault,
+    StashTtlMsMax,
     OutputColor,
 }
 
@@ -87,13 +94,15 @@ pub(crate) enum ValueError {
     #[error(transparent)]
     Number(#[from] ParseIntError),
     #[error(transparent)]
-    Range(#[from] SessionError),
+    Sessions(#[from] SessionError),
+    #[error(transparent)]
+    Stash(#[from] StashError),
     #[error("one of {0} is expected")]
     Word(&'static str),
 }
 
 impl Setting {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::StoreLocation,
         Self::StoreSharing,
         Self::CallerTenant,
@@ -102,6 +111,11 @@ impl Setting {
         Self::SessionsRetentionMs,
         Self::SessionsReservationMs,
         Self::SessionsCachedSessions,
+        Self::StashKeysMax,
+        Self::StashValueBytesMax,
+        Self::StashTotalBytesMax,
+        Self::StashTtlMsDefault,
+        Self::StashTtlMsMax,
         Self::OutputColor,
     ];
 
@@ -116,6 +130,11 @@ impl Setting {
             Self::SessionsRetentionMs => "sessions.retention_ms",
             Self::SessionsReservationMs => "sessions.reservation_ms",
             Self::SessionsCachedSessions => "sessions.cached_sessions",
+            Self::StashKeysMax => "stash.keys_max",
+            Self::StashValueBytesMax => "stash.value_bytes_max",
+            Self::StashTotalBytesMax => "stash.total_bytes_max",
+            Self::StashTtlMsDefault => "stash.ttl_ms_default",
+            Self::StashTtlMsMax => "stash.ttl_ms_max",
             Self::OutputColor => "output.color",
         }
     }
@@ -145,12 +164,13 @@ impl Setting {
 
     /// Whether its value is a number.
     pub(crate) const fn is_number(self) -> bool {
-        matches!(
+        !matches!(
             self,
-            Self::SessionsCap
-                | Self::SessionsRetentionMs
-                | Self::SessionsReservationMs
-                | Self::SessionsCachedSessions
+            Self::StoreLocation
+                | Self::StoreSharing
+                | Self::CallerTenant
+                | Self::CallerPrincipal
+                | Self::OutputColor
         )
     }
 
@@ -190,7 +210,13 @@ impl Setting {
             Self::CallerTenant => settings.tenant = text.parse()?,
             Self::CallerPrincipal => settings.principal = text.parse()?,
             Self::OutputColor => settings.color = color(text)?,
-            _ => settings.sessions = self.sessions_with(&settings.sessions, text)?,
+            Self::SessionsCap
+            | Self::SessionsRetentionMs
+            | Self::SessionsReservationMs
+            | Self::SessionsCachedSessions => {
+                settings.sessions = self.sessions_with(&settings.sessions, text)?;
+            }
+            _ => *self.stash_field(&mut settings.stash) = self.stash_number(text)?,
         }
         Ok(())
     }
@@ -207,6 +233,30 @@ impl Setting {
         Ok(config)
     }
 
+    /// The number in `text`, if it is within its own range. Whether it agrees
+    /// with the other limits of a stash is known once all are read.
+    fn stash_number(self, text: &str) -> Result<u64, ValueError> {
+        let number = u64::from_str(text)?;
+        let mut alone = stash::Config {
+            value_bytes_max: 1,
+            total_bytes_max: TOTAL_BYTES_MAX,
+            ..stash::Config::default()
+        };
+        *self.stash_field(&mut alone) = number;
+        alone.check()?;
+        Ok(number)
+    }
+
+    fn stash_field(self, config: &mut stash::Config) -> &mut u64 {
+        match self {
+            Self::StashKeysMax => &mut config.keys_max,
+            Self::StashValueBytesMax => &mut config.value_bytes_max,
+            Self::StashTotalBytesMax => &mut config.total_bytes_max,
+            Self::StashTtlMsDefault => &mut config.ttl_ms_default,
+            _ => &mut config.ttl_ms_max,
+        }
+    }
+
     /// Its value as text.
     pub(crate) fn value(self, settings: &Settings) -> String {
         match self {
@@ -219,6 +269,7 @@ impl Setting {
             Self::SessionsReservationMs => settings.sessions.reservation_ms.to_string(),
             Self::SessionsCachedSessions => settings.sessions.cached_sessions.to_string(),
             Self::OutputColor => color_name(settings.color).to_owned(),
+            _ => self.stash_field(&mut settings.stash.clone()).to_string(),
         }
     }
 }

@@ -345,7 +345,7 @@ fn a_specification_says_all_that_flags_say() {
 #[test]
 fn settings_that_are_wrong_are_refused_before_anything_is_opened() {
     let large = format!("# {}", "x".repeat(1_100_000));
-    let table: [(&str, &str); 10] = [
+    let table: [(&str, &str); 13] = [
         ("[stroe]\nlocation = \"memory:\"", "unknown_setting"),
         ("[store]\nlocatoin = \"memory:\"", "unknown_setting"),
         ("[stroe]", "unknown_setting"),
@@ -357,6 +357,12 @@ fn settings_that_are_wrong_are_refused_before_anything_is_opened() {
         ),
         ("[sessions]\ncap = \"3\"", "invalid_setting"),
         ("[sessions]\ncap = 0", "invalid_setting"),
+        ("[stash]\nkeys_max = 0", "invalid_setting"),
+        ("[stash]\nttl_ms_max = \"3\"", "invalid_setting"),
+        (
+            "[stash]\nvalue_bytes_max = 9\ntotal_bytes_max = 8",
+            "invalid_setting",
+        ),
         ("[store\n", "config_syntax"),
         (&large, "config_too_large"),
     ];
@@ -368,6 +374,19 @@ fn settings_that_are_wrong_are_refused_before_anything_is_opened() {
         assert!(!ran.stderr.contains("secret"), "{ran:?}");
         assert!(!bench.path("windlass.db").exists(), "a store was made");
     }
+}
+
+#[test]
+fn limits_of_the_stash_are_those_of_the_settings() {
+    let bench = Bench::with_session();
+    let toml =
+        "[stash]\nkeys_max = 1\nvalue_bytes_max = 5\nttl_ms_default = 900\nttl_ms_max = 1000";
+    fs::write(bench.path("windlass.toml"), toml).unwrap();
+    let put = |arguments: &str| bench.run(&format!("--json stash put s1 {arguments}"));
+    assert_refused(&put("k 123456"), "value_too_large", 2, "a long value");
+    assert_refused(&put("k 1 --ttl-ms 1001"), "ttl_too_long", 2, "a long life");
+    put("k 12345").assert_code(0);
+    assert_refused(&put("other 1"), "key_limit_exceeded", 5, "a second key");
 }
 
 #[test]
