@@ -30,6 +30,8 @@ mod history;
 mod legal;
 mod model;
 mod pausing;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod promises;
 mod random;
 mod serial;

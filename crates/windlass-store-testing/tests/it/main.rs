@@ -3,6 +3,8 @@
 //! say.
 
 mod model;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod proofs;
 mod sim;
 mod wrappers;
