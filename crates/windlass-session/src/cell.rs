@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use windlass_core::{BoxFuture, Drive, RandomError, Sharing};
 use windlass_store::limits::READ_SCANS_MAX;
-use windlass_store::{Commit, Scan, StoreErrorKind, StoreExt, Version};
+use windlass_store::{Commit, Scan, StoreErrorKind, Version};
 
 use crate::above::Ground;
 use crate::engine::{Engine, Loaded, agent_keys};
 use crate::error::SessionError;
 use crate::keys::SessionKeys;
 use crate::plan::{Decided, Plan, Request, ending, place_of};
-use crate::record::{Answer, Spec};
+use crate::record::{Answer, Head, Spec, decode};
 use crate::rules::Change;
 use crate::writers::{WriterId, Written};
 
@@ -191,15 +191,17 @@ impl Run {
         loaded.ok_or(SessionError::NotFound)
     }
 
-    /// Whether the commit in doubt turns out to have been applied; if so its
-    /// decisions become the answers.
+    /// Whether the commit in doubt turns out to have been applied; if so what
+    /// it granted becomes the answers. What it refused is decided again: it
+    /// may have been granted before, under its operation id.
     fn resolve_doubt(&mut self, loaded: &Arc<Loaded>) -> Result<bool, SessionError> {
         let Some(doubt) = self.doubt.take() else {
             return Ok(false);
         };
         match loaded.head.by.of(doubt.revision, loaded.head.rev) {
             Written::By(writer) if *writer == self.cell.writer => {
-                self.settle(loaded, doubt.decided);
+                let granted = doubt.decided.into_iter().filter(|(_, it)| it.is_ok());
+                self.settle(loaded, granted.collect());
                 Ok(true)
             }
             Written::By(_) => Ok(false),
@@ -274,14 +276,38 @@ impl Run {
         key: &Bytes,
     ) -> Result<Option<Arc<Loaded>>, SessionError> {
         if let Some(place) = place_of(key, &plan.decided, &self.requests) {
-            if let Some(entry) = self.cell.engine.store.get(key.clone()).await? {
-                self.replay(loaded, place, &entry.value);
-            }
-            return Ok(Some(Arc::clone(loaded)));
+            return self.replay_beside(loaded, place, key).await;
         }
         let agent = agent_keys(&self.cell.keys, &loaded.spec.agent);
         let known = (*key == agent.head()).then(|| Arc::clone(loaded));
         self.lose(known).await
+    }
+
+    /// Answers from the record under `key`, if the session is there still: of
+    /// one that is gone, an operation says no more than that.
+    async fn replay_beside(
+        &mut self,
+        loaded: &Arc<Loaded>,
+        place: usize,
+        key: &Bytes,
+    ) -> Result<Option<Arc<Loaded>>, SessionError> {
+        let scans = [self.cell.keys.head(), key.clone()].map(Scan::point);
+        let pages = self.cell.engine.store.read(&scans).await?;
+        let mut found = pages
+            .into_iter()
+            .map(|page| page.entries.into_iter().next());
+        let (head, record) = (found.next().flatten(), found.next().flatten());
+        let Some(head) = head else {
+            return self.lose(None).await;
+        };
+        let same = head.version == loaded.version;
+        if !same && decode::<Head>("session head", &head.value)?.is_removing() {
+            return self.lose(None).await;
+        }
+        if let Some(record) = record {
+            self.replay(loaded, place, &record.value);
+        }
+        Ok(same.then(|| Arc::clone(loaded)))
     }
 
     /// Somebody else was first: another round, from what is known still.

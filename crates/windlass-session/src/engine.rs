@@ -56,7 +56,7 @@ pub(crate) struct Cut {
 impl Loaded {
     /// Whether it is gone for everybody but upkeep.
     pub(crate) const fn is_removing(&self) -> bool {
-        matches!(self.head.ended, Some(Ended::Removing(_)))
+        self.head.is_removing()
     }
 }
 

@@ -256,6 +256,11 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl Head {
+    /// Whether upkeep is deleting the session's rows.
+    pub(crate) const fn is_removing(&self) -> bool {
+        matches!(self.ended, Some(Ended::Removing(_)))
+    }
+
     fn clamp(&mut self, clamped: &mut Vec<&'static str>) {
         self.calls.clamp("calls", CALLS_MAX, clamped);
         self.tokens.clamp("tokens", AMOUNT_MAX, clamped);

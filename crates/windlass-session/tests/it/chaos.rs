@@ -42,7 +42,11 @@ async fn insist(
     }
     let last = answers.pop().expect("two answers");
     if let Some(Ok(first)) = answers.pop() {
-        assert_eq!(last.as_ref().ok(), Some(&first), "the first answer");
+        assert_eq!(
+            last.as_ref().map_err(ToString::to_string),
+            Ok(&first),
+            "the first answer"
+        );
     }
     last
 }

@@ -10,7 +10,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use play::play;
 
 /// Seeds that always run: each was the first to show some planted fault.
-const REGRESSION_SEEDS: &[u64] = &[0, 1, 2, 3, 7, 42, 0x268d_fb07_a16f_0884];
+const REGRESSION_SEEDS: &[u64] = &[
+    0,
+    1,
+    2,
+    3,
+    7,
+    42,
+    0x268d_fb07_a16f_0884,
+    0x6f57_aff5_b21c_0949,
+];
 
 /// Histories from seeds that are new each time.
 fn cases() -> usize {
