@@ -1,7 +1,11 @@
 //! Values that are longer than a row: in pieces, whole or not at all.
 
+use std::sync::Arc;
+
 use windlass_stash::durable::Options;
 use windlass_stash::{Operation, Put, Value};
+use windlass_store::Store;
+use windlass_store_testing::Counting;
 
 use super::world::{World, execution};
 use crate::support::{code, key, sized};
@@ -65,17 +69,18 @@ async fn a_replaced_or_deleted_long_value_leaves_nothing_but_what_upkeep_takes()
 #[tokio::test]
 async fn a_refused_long_value_is_not_written_at_all() {
     let world = World::new(|config| config.keys_max = 1);
-    let (owner, other) = (
-        execution(&world.stashes, Some("g")),
-        execution(&world.stashes, None),
-    );
+    let ground: Arc<dyn Store> = world.ground.clone();
+    let counting = Arc::new(Counting::new(ground));
+    let stashes = world.over(counting.clone());
+    let (owner, other) = (execution(&stashes, Some("g")), execution(&stashes, None));
     owner.put(&key("k"), &1, None).await.expect("room");
-    let before = world.rows().await;
+    let (before, counts) = (world.rows().await, counting.counts());
     let long = sized(3 * MIB);
     let put = |name: &str| Put::new(key(name), long.clone());
     assert_eq!(code(other.store(put("k")).await), "cross_group_access");
     assert_eq!(code(owner.store(put("other")).await), "key_limit_exceeded");
     assert_eq!(world.rows().await, before);
+    assert_eq!((counting.counts() - counts).commits, 0);
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@
 mod crashes;
 mod damage;
 mod large;
+mod owners;
 mod same;
 mod sharing;
 mod space;
 mod upkeep;
+mod windows;
 mod world;

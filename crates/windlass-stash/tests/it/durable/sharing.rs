@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use windlass_core::Sharing;
+use windlass_core::{Env as _, ManualEnv, Sharing};
 use windlass_stash::durable::Options;
 use windlass_stash::{Put, StashError};
 use windlass_store::Store;
 use windlass_store_testing::{Counting, Counts, Moment, Pausing, Verb};
 
 use super::world::{World, execution};
-use crate::support::{code, key, sized};
+use crate::support::{SECOND, code, key, sized};
 
 #[tokio::test]
 async fn what_one_process_changed_the_very_next_call_of_another_sees() {
@@ -27,6 +27,40 @@ async fn what_one_process_changed_the_very_next_call_of_another_sees() {
         let swapped = one.compare_and_swap(&name, 1, &number, None).await;
         assert_eq!(code(swapped), "version_mismatch");
     }
+}
+
+#[tokio::test]
+async fn what_one_process_remembers_refuses_nobody() {
+    let world = World::new(|config| config.keys_max = 1);
+    let (one, other) = (world.reopen(), world.reopen());
+    let (one, other) = (execution(&one, Some("g")), execution(&other, Some("h")));
+    one.put(&key("k"), &1, None).await.expect("room");
+    let refused = other.put(&key("k"), &2, None).await;
+    assert_eq!(code(refused), "cross_group_access");
+    let refused = other.put(&key("other"), &2, None).await;
+    assert_eq!(code(refused), "key_limit_exceeded");
+    assert!(
+        one.delete(&key("k")).await.expect("a store"),
+        "it was there"
+    );
+    other.put(&key("k"), &2, None).await.expect("room again");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_brings_back_no_entry() {
+    let world = World::new(|_| {});
+    let execution_there = world.outside();
+    let put = execution_there.put(&key("k"), &1, Some(SECOND)).await;
+    put.expect("room");
+    let behind = Arc::new(ManualEnv::new(8, world.env.now()));
+    let behind = super::world::over(world.ground.clone(), &behind, &world.options);
+    let behind = execution(&behind, None);
+    world.env.advance_ms(SECOND);
+    let put = execution_there.put(&key("other"), &1, None).await;
+    let decided = put.expect("room").created;
+    assert_eq!(behind.get(&key("k")).await.expect("readable"), None);
+    let later = behind.put(&key("k"), &2, None).await.expect("room");
+    assert_eq!((later.created, later.updated), (decided, decided));
 }
 
 #[tokio::test]
