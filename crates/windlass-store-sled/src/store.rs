@@ -1,0 +1,248 @@
+//! The store's handle.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+use windlass_store::{
+    Batch, Changes, Commit, Export, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind,
+};
+
+use crate::claim::Claim;
+use crate::engine::{Disk, Engine};
+use crate::error::Failure;
+use crate::files::{self, Files};
+use crate::group;
+use crate::health::Health;
+use crate::mark::{Mark, State};
+use crate::options::Options;
+use crate::reader::Job;
+use crate::shared::Shared;
+use crate::space::Space;
+use crate::verify::{self, Found};
+use crate::writer::{self, Writer};
+use crate::{birth, export, reader};
+
+/// A durable store in a directory of sled's files, for one process.
+///
+/// An acknowledged commit survives power loss. A write or a sync that fails
+/// is final: the commits it carried are answered `Indeterminate`, and the
+/// store closes itself and has to be opened again.
+///
+/// Dropping the store ends its threads soon after, once they have done what
+/// was accepted; [`close`](Store::close) waits for that.
+pub struct SledStore {
+    shared: Arc<Shared>,
+}
+
+impl SledStore {
+    /// Opens the store in the directory at `path`, or makes a new one if
+    /// there is no such directory. The directory above it must exist.
+    ///
+    /// Blocks nothing: the work is done on a thread of its own. Reads
+    /// everything once, since sled says nothing of rows it has lost: about a
+    /// second for each GiB.
+    ///
+    /// # Errors
+    ///
+    /// `Environment` where the path cannot hold a store (no directory above
+    /// it, a file, a directory of somebody else, an unknown format) or another
+    /// store has it open; `Corrupt` for a directory that was emptied, for
+    /// files that were cut or damaged, and for entries that are missing;
+    /// `Invalid` for options out of range.
+    pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_owned();
+        let (answer, answered) = oneshot::channel();
+        let opening = move || {
+            // The caller may have gone; then the store is dropped.
+            let _ = answer.send(open_blocking(&path, options));
+        };
+        spawn("open", opening).map_err(|failure| failure.error("open"))?;
+        let panicked = |_| Err(Failure::corrupt("sled gave up on its files").error("open"));
+        answered.await.unwrap_or_else(panicked)
+    }
+
+    /// The directory, by its absolute name.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.shared.files.directory().to_owned()
+    }
+
+    /// The state of the store. Costs one call to the operating system.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            entries: self.shared.entries.load(Ordering::Relaxed),
+            log_bytes: self.shared.files.log_bytes(),
+            failed: self.shared.has_failed(),
+        }
+    }
+}
+
+fn open_blocking(path: &Path, options: Options) -> Result<SledStore, StoreError> {
+    options.validate()?;
+    start(path, options).map_err(|failure| failure.error("open"))
+}
+
+fn start(path: &Path, options: Options) -> Result<SledStore, Failure> {
+    let files = Files::locate(path)?;
+    birth::ensure(&files, &options)?;
+    let claim = Claim::take(&files, options.open_time_max)?;
+    let mark = Mark::open(&files.mark())?;
+    files.survey_log(mark.note())?;
+    files.remove_unfinished_snapshots()?;
+    let engine = Engine::open(&files, &options)?;
+    let disk = Disk::open(&engine, &files, options.durability)?;
+    let mut opened = Opened {
+        engine,
+        disk,
+        mark,
+        claim,
+    };
+    match opened.take_over(&files) {
+        Ok(found) => opened.begin(files, options, found),
+        Err(failure) => {
+            drop(opened.engine);
+            // Whether sled lets go in time matters only to the next attempt.
+            let _ = opened.disk.close(options.open_time_max);
+            Err(failure)
+        }
+    }
+}
+
+/// Everything that a store has open.
+struct Opened {
+    engine: Engine,
+    disk: Disk,
+    mark: Mark,
+    claim: Claim,
+}
+
+impl Opened {
+    /// Verifies what was found and makes it durable: a process that died may
+    /// have left it to the operating system.
+    fn take_over(&mut self, files: &Files) -> Result<Found, Failure> {
+        if !self.engine.was_recovered() {
+            return Err(Failure::corrupt("sled found nothing in its files"));
+        }
+        let found = verify::verify(&self.engine, self.mark.note())?;
+        files.restrict_all()?;
+        self.disk.sync()?;
+        files::sync(files.directory())?;
+        let noted = self.mark.advance(found.ledger.sequence);
+        let noted = noted.and_then(|()| self.mark.set_state(State::Open));
+        noted.map_err(|cause| Failure::system("the mark of the store cannot be written", cause))?;
+        Ok(found)
+    }
+
+    fn begin(self, files: Files, options: Options, found: Found) -> Result<SledStore, Failure> {
+        let ledger = found.ledger;
+        let space = Space::new(self.engine, ledger.sequence, options.export_kept_bytes_max);
+        let incarnation = ledger.incarnation;
+        let shared = Arc::new(Shared::new(
+            files,
+            options,
+            incarnation,
+            ledger.entries,
+            space,
+        ));
+        // From here on, dropping the store ends whatever threads it has.
+        let store = SledStore {
+            shared: Arc::clone(&shared),
+        };
+        let writer = Writer {
+            disk: self.disk,
+            mark: self.mark,
+            ledger,
+            orphans: found.orphans.into(),
+            claim: self.claim,
+        };
+        let mut readers = Vec::new();
+        for _ in 0..shared.options.reader_threads {
+            let shared = Arc::clone(&shared);
+            readers.push(spawn("read", move || reader::run(&shared))?);
+        }
+        spawn("write", move || writer::run(&shared, writer, readers))?;
+        Ok(store)
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<thread::JoinHandle<T>, Failure> {
+    let builder = thread::Builder::new().name(format!("sled-{name}"));
+    let spawned = builder.spawn(body);
+    spawned.map_err(|cause| Failure::system("no thread can be started", cause))
+}
+
+#[async_trait]
+impl Store for SledStore {
+    async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
+        Scan::validate(scans)?;
+        let refusal = || self.shared.refusal("read");
+        let place = self.shared.read_places.acquire().await;
+        place.map_err(|_| refusal())?.forget();
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Read {
+            scans: scans.to_vec(),
+            answer,
+        };
+        self.shared.reads.push(job).map_err(|_| refusal())?;
+        answered.await.unwrap_or_else(|_| Err(refusal()))
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
+        batch.validate()?;
+        let refusal = || self.shared.refusal("commit");
+        let weight_kib = u32::try_from(batch.size() / 1_024).unwrap_or(u32::MAX);
+        let weight_kib = weight_kib.saturating_add(1);
+        let places = self.shared.write_places.acquire_many(weight_kib).await;
+        places.map_err(|_| refusal())?.forget();
+        let (answer, answered) = oneshot::channel();
+        let request = group::Request {
+            batch,
+            weight_kib,
+            answer,
+        };
+        self.shared.writes.push(request).map_err(|_| refusal())?;
+        answered.await.unwrap_or_else(|_| {
+            let context = "the thread that commits has failed and may have committed";
+            let kind = StoreErrorKind::Indeterminate;
+            Err(StoreError::new(kind, "commit", context))
+        })
+    }
+
+    async fn export(&self, range: KeyRange) -> Result<Export, StoreError> {
+        range.validate("export")?;
+        Ok(Export::new(export::begin(&self.shared, range).await?))
+    }
+
+    fn subscribe(&self, prefix: &[u8]) -> Changes {
+        self.shared.hub.subscribe(prefix)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.shared.shut();
+        self.shared.ended().await;
+        Ok(())
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        self.shared.shut();
+    }
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledStore")
+            .field("path", &self.shared.files.directory())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! What the store promises, tried from outside.
+
+mod conformance;
+mod fixture;
