@@ -133,32 +133,23 @@ async fn what_was_read_before_a_put_is_not_remembered_after_it() {
 async fn what_a_failed_put_would_have_stored_is_never_seen() {
     let world = World::new(|_| {});
     let name = key("k");
-    world
-        .outside()
-        .put(&name, &"old", None)
-        .await
-        .expect("room");
+    // Values that are not read together with the index.
+    let [old, lost, new] = [2_000, 3_000, 4_000].map(sized);
+    let put = |value: &Value| Put::new(name.clone(), value.clone());
+    world.outside().store(put(&old)).await.expect("room");
     let store = Arc::new(Faulty::new(Arc::clone(&world.ground)));
     let stashes = world.over(store.clone());
-    let (here, there) = (execution(&stashes, None), world.outside());
-    assert_eq!(
-        here.get(&name).await.expect("readable"),
-        Some(Value::of("old").expect("JSON"))
-    );
+    assert_eq!(found(&stashes, &name).await.as_ref(), Some(&old));
     store.plan(Fault {
         verb: Some(Verb::Commit),
         number: 1,
         moment: Moment::Before,
         kind: StoreErrorKind::Unavailable,
     });
-    assert_eq!(
-        code(here.put(&name, &"lost", None).await),
-        "store_unavailable"
-    );
-    let seen = found(&stashes, &name).await.expect("there");
-    assert_eq!(seen.as_json(), "\"old\"");
+    let failed = execution(&stashes, None).store(put(&lost)).await;
+    assert_eq!(code(failed), "store_unavailable");
+    assert_eq!(found(&stashes, &name).await.as_ref(), Some(&old));
     // Takes the version that the failed one would have had.
-    there.put(&name, &"new", None).await.expect("room");
-    let seen = found(&stashes, &name).await.expect("there");
-    assert_eq!(seen.as_json(), "\"new\"");
+    world.outside().store(put(&new)).await.expect("room");
+    assert_eq!(found(&stashes, &name).await.as_ref(), Some(&new));
 }
