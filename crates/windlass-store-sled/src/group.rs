@@ -187,3 +187,116 @@ impl Change {
         self.old.as_ref() != self.current()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use windlass_store::{Incarnation, StoreErrorKind};
+
+    use super::*;
+    use crate::files::Files;
+    use crate::options::Options;
+
+    struct Base {
+        engine: Engine,
+        ledger: Ledger,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Base {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().expect("a temporary directory can be made");
+            let files = Files::within(directory.path().to_owned());
+            let engine = Engine::open(&files, &Options::default()).expect("sled opens");
+            Self {
+                engine,
+                ledger: Ledger::empty(Incarnation::from_number(7)),
+                _directory: directory,
+            }
+        }
+
+        /// Decides batches as one group and applies them; the answers.
+        fn commit(&mut self, batches: &[Batch]) -> Vec<Result<Commit, StoreErrorKind>> {
+            let mut plan = Plan::new(self.ledger);
+            let decide = |batch| {
+                let decided = plan.add(&self.engine, batch);
+                decided.map_err(|failure| failure.error("commit").kind())
+            };
+            let answers = batches.iter().map(decide).collect();
+            for (key, piece) in plan.pieces() {
+                let mut batch = sled::Batch::default();
+                batch.insert(&key, &piece[..]);
+                self.engine.apply(batch).expect("sled applies it");
+            }
+            self.engine
+                .apply(plan.transaction())
+                .expect("sled applies it");
+            self.ledger = plan.ledger();
+            answers
+        }
+
+        fn value(&self, key: &'static str) -> Option<Bytes> {
+            let head = space::find(&self.engine, &key.into()).expect("it can be read")?;
+            Some(head.open(|key| self.engine.get(key)).expect("it is whole"))
+        }
+    }
+
+    fn applied(sequence: u64) -> Result<Commit, StoreErrorKind> {
+        let version = windlass_store::Version::new(Incarnation::from_number(7), sequence);
+        Ok(Commit::Applied(version))
+    }
+
+    #[test]
+    fn a_batch_sees_those_before_it_in_its_group() {
+        let mut base = Base::new();
+        let create = |value: &'static str| {
+            Batch::new()
+                .check("a", Expect::Absent)
+                .put("a", value)
+                .put("b", value)
+        };
+        let swap = Batch::new()
+            .check("b", Expect::Present)
+            .delete("a")
+            .put("c", "3");
+        let answers = base.commit(&[create("1"), create("2"), swap, create("4")]);
+        let conflict = Ok(Commit::Conflict { key: "a".into() });
+        assert_eq!(answers, [applied(1), conflict, applied(2), applied(3)]);
+        assert_eq!(base.value("a"), Some("4".into()));
+        assert_eq!(base.ledger.entries, 3);
+    }
+
+    #[test]
+    fn a_key_that_is_put_and_deleted_by_one_group_was_never_there() {
+        let mut base = Base::new();
+        let empty = base.ledger;
+        base.commit(&[
+            Batch::new().put("a", vec![1; 100_000]),
+            Batch::new().delete("a"),
+        ]);
+        assert_eq!(base.value("a"), None);
+        assert_eq!(
+            (base.ledger.entries, base.ledger.digest),
+            (empty.entries, empty.digest)
+        );
+        let pieces = base.engine.rows((vec![row::PIECE], vec![0xff])).count();
+        assert_eq!(pieces, 0, "pieces of a value that nobody saw");
+    }
+
+    #[test]
+    fn only_the_batch_that_needs_a_damaged_row_fails() {
+        let mut base = Base::new();
+        base.commit(&[Batch::new().put("a", "1").put("b", "1")]);
+        let mut damage = sled::Batch::default();
+        damage.insert(row::head_key(b"a"), &b"damaged"[..]);
+        base.engine.apply(damage).expect("sled applies it");
+        let answers = base.commit(&[
+            Batch::new().put("b", "2"),
+            Batch::new().put("b", "3").delete("a"),
+            Batch::new().check("a", Expect::Present),
+            Batch::new().put("c", "4"),
+        ]);
+        let corrupt = || Err(StoreErrorKind::Corrupt);
+        assert_eq!(answers, [applied(2), corrupt(), corrupt(), applied(3)]);
+        assert_eq!(base.value("b"), Some("2".into()));
+    }
+}

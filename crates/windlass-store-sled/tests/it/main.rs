@@ -1,4 +1,13 @@
 //! What the store promises, tried from outside.
 
+mod births;
+mod children;
+mod common;
 mod conformance;
+mod damage;
+mod deaths;
+mod disk_full;
+mod exports;
 mod fixture;
+mod large;
+mod lifetime;

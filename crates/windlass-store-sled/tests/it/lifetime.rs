@@ -1,0 +1,118 @@
+//! Closing, dropping, who may open, and what is still done then.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_store::{Batch, Commit, KeyRange, Store, StoreErrorKind, StoreExt};
+use windlass_store_sled::{Options, SledStore};
+
+use crate::children::{Player, Role, tell, wait_for_the_end};
+use crate::common::{Place, apply, kind, value};
+
+const WAITING: usize = 200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn close_finishes_what_was_accepted() {
+    let place = Place::new();
+    let store = Arc::new(place.open().await);
+    let mut commits = Vec::new();
+    for number in 0..WAITING {
+        let store = Arc::clone(&store);
+        let (started, start) = tokio::sync::oneshot::channel();
+        commits.push(tokio::spawn(async move {
+            let mut commit = store.commit(Batch::new().put(format!("acme/{number:03}"), "1"));
+            // The first poll hands the batch over.
+            let first = futures_poll(&mut commit).await;
+            started.send(()).expect("the test waits");
+            match first {
+                Some(answer) => answer,
+                None => commit.await,
+            }
+        }));
+        start.await.expect("the commit starts");
+    }
+    store.close().await.expect("the store closes");
+    for commit in commits {
+        let answer = commit.await.expect("a commit ends");
+        assert!(matches!(answer, Ok(Commit::Applied(_))), "{answer:?}");
+    }
+    let store = place.open().await;
+    let entries = store.scan_all(KeyRange::all()).await;
+    assert_eq!(entries.expect("all can be read").len(), WAITING);
+    store.close().await.expect("the store closes");
+}
+
+async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        let polled = std::pin::Pin::new(&mut *future).poll(context);
+        std::task::Poll::Ready(match polled {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dropped_store_can_be_opened_again_at_once() {
+    let place = Place::new();
+    for number in 0..5 {
+        let store = place.open().await;
+        let export = store.export(KeyRange::all()).await;
+        apply(&store, Batch::new().put(format!("acme/{number}"), "1")).await;
+        assert_eq!(store.health().entries, number + 1);
+        drop(store);
+        drop(export);
+    }
+    let store = place.open().await;
+    assert!(value(&store, "acme/4").await.is_some(), "the last is there");
+}
+
+#[tokio::test]
+async fn a_second_store_is_refused_while_the_first_is_open() {
+    let place = Place::new();
+    let store = place.open().await;
+    let impatient = Options {
+        open_time_max: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let second = SledStore::open(place.store(), impatient).await;
+    let error = second.map(drop).expect_err("it is open");
+    assert_eq!(error.kind(), StoreErrorKind::Environment);
+    assert!(error.to_string().contains("is open already"), "{error}");
+    apply(&store, Batch::new().put("acme/a", "1")).await;
+    store.close().await.expect("the store closes");
+    // The handle is still there, the claim is not.
+    let second = place.open().await;
+    assert!(value(&second, "acme/a").await.is_some(), "it is there");
+    assert_eq!(
+        kind(store.get("acme/a".into()).await),
+        StoreErrorKind::Closed
+    );
+}
+
+#[tokio::test]
+async fn another_process_keeps_the_store_for_itself_until_it_ends() {
+    let place = Place::new();
+    let mut child = Player::start(Role::Holding, &place.store());
+    assert_eq!(child.hear().as_deref(), Some("open"));
+    let impatient = Options {
+        open_time_max: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let second = SledStore::open(place.store(), impatient).await;
+    assert_eq!(kind(second), StoreErrorKind::Environment);
+    child.kill();
+    let store = place.open().await;
+    assert!(value(&store, "acme/held").await.is_some(), "it is there");
+}
+
+pub(crate) async fn play_holding(path: &Path) {
+    let store = SledStore::open(path, Options::default()).await;
+    let store = store.expect("the store opens");
+    apply(&store, Batch::new().put("acme/held", "1")).await;
+    tell("open");
+    wait_for_the_end();
+    store.close().await.expect("the store closes");
+}
