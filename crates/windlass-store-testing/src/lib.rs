@@ -23,6 +23,7 @@
 //! for what a store is.
 
 mod counting;
+mod crowd;
 mod faulty;
 mod fixture;
 mod gather;
@@ -35,18 +36,21 @@ pub mod postgres;
 mod promises;
 mod random;
 mod serial;
+mod slow;
 mod strict;
 pub mod suite;
 mod verb;
 mod verdict;
 
 pub use counting::{Counting, Counts};
+pub use crowd::{Heard, come_and_go};
 pub use faulty::{Fault, Faulty};
 pub use fixture::{Fixture, FixtureError, Tamper, Volatile};
 pub use history::{HISTORY_CASES, HISTORY_STEPS, REGRESSION_SEEDS, random_histories};
 pub use model::Model;
 pub use pausing::{Pause, Paused, Pausing};
 pub use random::Random;
+pub use slow::Slow;
 pub use strict::{Strict, StrictOptions};
 pub use suite::{PROMISES, Promise};
 pub use verb::{Moment, Verb};

@@ -9,7 +9,7 @@ use windlass_session::{Allow, Config, Create, SessionError, Sessions, Status};
 use windlass_store::{Store, StoreErrorKind};
 use windlass_store_testing::{Counting, Fault, Faulty, Moment, Pausing, Verb};
 
-use crate::slow::Slow;
+use crate::support::slow;
 use crate::support::{
     HOUR, SECOND, World, agent, caller, close, code, operation, request, session_id,
 };
@@ -92,7 +92,7 @@ async fn sessions_of_other_agents_and_tenants_do_not_count() {
 #[tokio::test]
 async fn creations_at_once_never_pass_the_cap() {
     let world = World::new();
-    let others = [1, 2, 3].map(|seed| world.over(Slow::over(&world.ground, seed)));
+    let others = [1, 2, 3].map(|seed| world.over(slow(&world.ground, seed)));
     let creating = (0..30).map(|number| {
         let sessions = others[number % others.len()].clone();
         async move { create_under(&sessions, &format!("s{number}"), 7).await }

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use windlass_core::{Coded, ErrorKind};
 use windlass_session::{Receipt, SessionError, Sessions, TopUp, What};
-use windlass_store::Store;
-use windlass_store_testing::{Random, Strict, StrictOptions};
+use windlass_store_testing::{Random, Slow, Strict, StrictOptions};
 
-use crate::slow::Slow;
 use crate::support::{World, call, caller, operation, session_id, use_tools};
 
 const SEEDS: &[u64] = &[1, 2, 0xc4a05];
@@ -93,7 +91,7 @@ async fn top_up(processes: &[Sessions], random: &mut Random, session: usize, id:
 /// A process over a store that is slow above and failing below.
 fn process(world: &World, seed: u64) -> Sessions {
     let failing = Strict::new(Arc::clone(&world.ground), StrictOptions::ALL);
-    world.over(Slow::around(Arc::new(failing) as Arc<dyn Store>, seed))
+    world.over(Arc::new(Slow::new(Arc::new(failing), seed)))
 }
 
 /// Calls by their tools, and top-ups, of one session.

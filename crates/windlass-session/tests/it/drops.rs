@@ -1,228 +1,224 @@
-//! Ten thousand uses whose callers come and go: nobody waits for ever, no use
-//! is made twice, and what was answered is on record.
+//! Ten thousand callers that come and go: nobody waits for ever, nothing is
+//! done twice, and what was answered is on record.
 
-use std::collections::BTreeMap;
-use std::future::Future;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
 
-use windlass_session::{Receipt, SessionError, Sessions, What};
-use windlass_store_testing::Random;
+use windlass_session::{SessionError, Sessions, What};
+use windlass_store_testing::{Heard, come_and_go};
 
-use crate::slow::Slow;
-use crate::support::{World, call, session_id, use_tools};
+use crate::support::{
+    DAY, World, call, delegate, delegation, session_id, slow, text, top_up, use_tools,
+};
 
 const CALLERS: usize = 10_000;
 const SESSIONS: usize = 5;
 const SEEDS: &[u64] = &[1, 0xd20b];
 
-#[derive(Debug)]
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
+fn fresh() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
-type Using<'a> = Pin<Box<dyn Future<Output = Result<Receipt, SessionError>> + 'a>>;
-
-/// One caller, polled by hand.
-struct Caller<'a> {
-    using: Using<'a>,
-    flag: Arc<Flag>,
-}
-
-/// Everybody who calls, and what they were told.
-struct Crowd<'a> {
-    seed: u64,
-    random: Random,
-    sessions: &'a [Sessions],
-    made: usize,
-    callers: BTreeMap<usize, Caller<'a>>,
-    answered: BTreeMap<usize, Receipt>,
-    /// Callers that were dropped before they were ever polled.
-    unpolled: Vec<usize>,
-}
-
-impl<'a> Crowd<'a> {
-    fn new(seed: u64, sessions: &'a [Sessions]) -> Self {
-        Self {
-            seed,
-            random: Random::new(seed),
-            sessions,
-            made: 0,
-            callers: BTreeMap::new(),
-            answered: BTreeMap::new(),
-            unpolled: Vec::new(),
-        }
-    }
-
-    fn make(&mut self) {
-        let number = self.made;
-        self.made += 1;
-        let sessions = self.random.pick(self.sessions);
-        let id = format!("s{}", number % SESSIONS);
-        let request = call(&format!("t{number}"));
-        let using = Box::pin(async move { use_tools(sessions, &id, request).await });
-        if self.random.one_in(20) {
-            self.unpolled.push(number);
-            return;
-        }
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
-        self.callers.insert(number, Caller { using, flag });
-        self.poll(number);
-    }
-
-    fn poll(&mut self, number: usize) {
-        let caller = self.callers.get_mut(&number).expect("a caller");
-        caller.flag.0.store(false, Ordering::SeqCst);
-        let waker = Waker::from(Arc::clone(&caller.flag));
-        if let Poll::Ready(answer) = caller.using.as_mut().poll(&mut Context::from_waker(&waker)) {
-            let seed = self.seed;
-            let receipt = answer.unwrap_or_else(|error| panic!("seed {seed:#x}: {error}"));
-            self.answered.insert(number, receipt);
-            self.callers.remove(&number);
-        }
-    }
-
-    fn pick(&mut self) -> Option<usize> {
-        let place = self.random.below(self.callers.len());
-        self.callers.keys().nth(place).copied()
-    }
-
-    fn step(&mut self) {
-        match self.random.below(8) {
-            0..=2 => self.make(),
-            3..=6 => {
-                if let Some(number) = self.pick() {
-                    self.poll(number);
-                }
-            }
-            _ => {
-                if let Some(number) = self.pick() {
-                    self.callers.remove(&number);
-                }
-            }
-        }
-    }
-
-    /// Polls only who was woken, as an executor does; some of them leave
-    /// instead.
-    fn drain(&mut self) {
-        while !self.callers.is_empty() {
-            let awake = |(_, caller): &(&usize, &Caller<'_>)| caller.flag.0.load(Ordering::SeqCst);
-            let woken = self.callers.iter().find(awake).map(|(number, _)| *number);
-            let seed = self.seed;
-            let number = woken.unwrap_or_else(|| {
-                panic!(
-                    "seed {seed:#x}: {} callers are stranded",
-                    self.callers.len()
-                )
-            });
-            if self.random.one_in(10) {
-                self.callers.remove(&number);
-            } else {
-                self.poll(number);
-            }
-        }
-    }
-}
-
-/// Who made each call of a session, by the number of the call.
-async fn calls(world: &World, name: &str) -> BTreeMap<u64, usize> {
-    let history = world.history(name).await;
-    let mut calls = BTreeMap::new();
-    for event in history {
-        let What::Use { call, tool, .. } = event.what else {
-            panic!("only uses were made: {event:?}")
-        };
-        let number = tool.trim_start_matches('t').parse().expect("a number");
-        assert_eq!(
-            calls.insert(call, number),
-            None,
-            "call {call} was made twice"
-        );
-    }
-    calls
-}
-
-async fn play(seed: u64, processes: usize) {
+/// A world with the sessions that are called, and processes on a slow store.
+async fn world(seed: u64, processes: usize) -> (World, Vec<Sessions>) {
     let world = World::new();
     for number in 0..SESSIONS {
         world
             .create(|request| {
                 request.id = Some(session_id(&format!("s{number}")));
-                request.budget.calls = 1_000_000;
+                request.budget.calls = 900_000;
+                request.budget.tokens = Some(1_000_000);
+                request.time_limit_ms = DAY;
             })
             .await;
     }
-    let sessions: Vec<Sessions> = (0..)
+    let sessions = (0..)
         .take(processes)
-        .map(|number| world.over(Slow::over(&world.ground, seed ^ number)))
-        .collect();
-    let mut crowd = Crowd::new(seed, &sessions);
-    while crowd.made < CALLERS {
-        crowd.step();
-    }
-    crowd.drain();
+        .map(|number| world.over(slow(&world.ground, seed ^ number)));
+    let sessions = sessions.collect();
+    (world, sessions)
+}
 
-    let mut users = Vec::new();
-    for place in 0..SESSIONS {
-        let name = format!("s{place}");
-        let calls = calls(&world, &name).await;
-        let made = world.get(&name).await.calls_made;
-        assert_eq!(
-            made,
-            u64::try_from(calls.len()).expect("small"),
-            "seed {seed:#x}"
-        );
-        for (number, receipt) in &crowd.answered {
-            if number % SESSIONS == place {
-                let on_record = calls.get(&receipt.first_call);
-                assert_eq!(on_record, Some(number), "seed {seed:#x}: {receipt:?}");
+/// What each caller did, by the number of the caller: the session it called,
+/// and the number of its call.
+#[derive(Default)]
+struct Record {
+    uses: BTreeMap<usize, (usize, u64)>,
+    delegations: BTreeMap<usize, usize>,
+}
+
+impl Record {
+    async fn read(world: &World, seed: u64) -> Self {
+        let mut record = Self::default();
+        for place in 0..SESSIONS {
+            let mut calls = BTreeSet::new();
+            for event in world.history(&format!("s{place}")).await {
+                let twice = match event.what {
+                    What::Use { call, tool, .. } => {
+                        let fresh = calls.insert(call);
+                        assert!(fresh, "seed {seed:#x}: call {call} was made twice");
+                        let number = number(&tool.to_string());
+                        record.uses.insert(number, (place, call)).map(drop)
+                    }
+                    What::Delegate { session, .. } => {
+                        let number = number(session.as_str());
+                        record.delegations.insert(number, place).map(drop)
+                    }
+                    other => panic!("nobody asked for {other:?}"),
+                };
+                assert_eq!(twice, None, "seed {seed:#x}: done twice");
             }
         }
-        users.extend(calls.into_values());
+        record
     }
-    users.sort_unstable();
-    let count = users.len();
-    users.dedup();
-    assert_eq!(users.len(), count, "seed {seed:#x}: a use was made twice");
-    let ghost = crowd
-        .unpolled
-        .iter()
-        .find(|number| users.binary_search(number).is_ok());
-    assert_eq!(
-        ghost, None,
-        "seed {seed:#x}: a use that was never asked for"
-    );
-    assert!(
-        crowd.answered.len() > CALLERS / 3,
-        "seed {seed:#x}: {}",
-        crowd.answered.len()
-    );
-    assert!(
-        count < CALLERS - crowd.unpolled.len(),
-        "seed {seed:#x}: nobody left in time"
-    );
+
+    fn has(&self, number: usize) -> bool {
+        self.uses.contains_key(&number) || self.delegations.contains_key(&number)
+    }
+
+    /// What was answered was done, and what was never asked for was not; some
+    /// of those who left early had withdrawn what they wanted.
+    fn check<T>(&self, heard: &Heard<T>, seed: u64) {
+        let lost = heard.answered.keys().find(|number| !self.has(**number));
+        assert_eq!(lost, None, "seed {seed:#x}: answered and not on record");
+        let ghost = heard.unpolled.iter().find(|number| self.has(**number));
+        assert_eq!(ghost, None, "seed {seed:#x}: never asked for");
+        let answered = heard.answered.len();
+        assert!(answered > CALLERS / 5, "seed {seed:#x}: {answered}");
+        let done = self.uses.len() + self.delegations.len();
+        let asked = CALLERS - heard.unpolled.len();
+        assert!(done < asked, "seed {seed:#x}: nobody left in time");
+    }
+}
+
+/// The caller's number in the name of what it wanted.
+fn number(name: &str) -> usize {
+    let digits = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+    digits.parse().expect("a number")
+}
+
+async fn use_all(seed: u64, processes: usize) {
+    let (world, sessions) = world(seed, processes).await;
+    let heard = come_and_go(seed, CALLERS, |number| {
+        let sessions = &sessions[number / SESSIONS % processes];
+        async move {
+            let id = format!("s{}", number % SESSIONS);
+            use_tools(sessions, &id, call(&format!("t{number}"))).await
+        }
+    });
+    let record = Record::read(&world, seed).await;
+    record.check(&heard, seed);
+    for (number, answer) in &heard.answered {
+        let receipt = granted(answer, seed);
+        let expected = (number % SESSIONS, receipt.first_call);
+        assert_eq!(record.uses.get(number), Some(&expected), "seed {seed:#x}");
+    }
+    let mut made = 0;
+    for place in 0..SESSIONS {
+        made += world.get(&format!("s{place}")).await.calls_made;
+    }
+    assert_eq!(usize::try_from(made), Ok(record.uses.len()), "{seed:#x}");
+}
+
+/// What a caller was granted, since nothing is refused here.
+fn granted<T>(answer: &Result<T, SessionError>, seed: u64) -> &T {
+    let granted = answer.as_ref();
+    granted.unwrap_or_else(|error| panic!("seed {seed:#x}: {error}"))
 }
 
 #[tokio::test]
 async fn ten_thousand_dropped_uses_strand_nobody_and_are_made_at_most_once() {
-    for seed in SEEDS
-        .iter()
-        .copied()
-        .chain([RandomState::new().build_hasher().finish()])
-    {
-        play(seed, 1).await;
+    for seed in SEEDS.iter().copied().chain([fresh()]) {
+        use_all(seed, 1).await;
     }
 }
 
 #[tokio::test]
 async fn dropped_uses_of_two_processes_strand_nobody_and_are_made_at_most_once() {
-    play(RandomState::new().build_hasher().finish(), 2).await;
+    use_all(fresh(), 2).await;
+}
+
+/// What the child of a caller is given: calls, and tokens.
+fn given(number: usize) -> (u64, u64) {
+    let number = u64::try_from(number).expect("small");
+    (1 + number % 3, number % 7)
+}
+
+/// One caller in four uses its session, the others delegate from it.
+async fn deed(sessions: &Sessions, number: usize) -> Result<(), SessionError> {
+    let id = format!("s{}", number % SESSIONS);
+    if number.is_multiple_of(4) {
+        let used = use_tools(sessions, &id, call(&format!("t{number}"))).await;
+        return used.map(drop);
+    }
+    let (calls, tokens) = given(number);
+    let request = delegation(&format!("d{number}"), |request| {
+        request.child.budget.calls = calls;
+        request.child.budget.tokens = Some(tokens);
+    });
+    delegate(sessions, &id, request).await.map(drop)
+}
+
+async fn delegate_all(seed: u64, processes: usize) {
+    let (world, sessions) = world(seed, processes).await;
+    let mut heard = come_and_go(seed, CALLERS, |number| {
+        deed(&sessions[number / SESSIONS % processes], number)
+    });
+    let record = Record::read(&world, seed).await;
+    heard.answered.retain(|number, answer| match answer {
+        // Where nobody really waits after a lost race, one may lose them all.
+        Err(SessionError::Busy) if processes > 1 => {
+            assert!(!record.has(*number), "seed {seed:#x}: busy, and done");
+            false
+        }
+        answer => {
+            granted(answer, seed);
+            true
+        }
+    });
+    record.check(&heard, seed);
+    recount(&world, &record, seed).await;
+    for place in 0..SESSIONS {
+        let more = top_up(&sessions[0], &format!("s{place}"), 1).await;
+        let raised = granted(&more, seed).budget.calls.limit;
+        assert_eq!(raised, Some(900_001), "s{place} goes on");
+    }
+}
+
+/// The figures of every parent are those of its uses and its children, and
+/// there are no other children.
+async fn recount(world: &World, record: &Record, seed: u64) {
+    for place in 0..SESSIONS {
+        let used = record.uses.values().filter(|(at, _)| *at == place).count();
+        let used = u64::try_from(used).expect("small");
+        let children = record.delegations.iter().filter(|(_, at)| **at == place);
+        let lent = children.fold((0, 0), |sum, (number, _)| {
+            let (calls, tokens) = given(*number);
+            (sum.0 + calls, sum.1 + tokens)
+        });
+        let budget = world.get(&format!("s{place}")).await.budget;
+        let shown = [budget.calls, budget.tokens].map(|meter| (meter.used, meter.lent));
+        assert_eq!(shown, [(used, lent.0), (0, lent.1)], "seed {seed:#x}");
+    }
+    let children = record.delegations.keys();
+    let expected: BTreeSet<String> = children
+        .map(|number| format!("acme/session/d{number}/head"))
+        .collect();
+    let rows = world.rows().await;
+    let stored = rows.iter().map(|row| text(&row.key));
+    let stored: BTreeSet<String> = stored
+        .filter(|key| key.starts_with("acme/session/d") && key.ends_with("/head"))
+        .collect();
+    assert_eq!(stored, expected, "seed {seed:#x}");
+}
+
+#[tokio::test]
+async fn ten_thousand_dropped_delegations_strand_nobody_and_are_made_at_most_once() {
+    delegate_all(SEEDS[0], 1).await;
+    delegate_all(fresh(), 1).await;
+}
+
+#[tokio::test]
+async fn dropped_delegations_of_two_processes_strand_nobody_and_are_made_at_most_once() {
+    delegate_all(fresh(), 2).await;
 }

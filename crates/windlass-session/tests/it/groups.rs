@@ -13,7 +13,7 @@ use windlass_session::{
 use windlass_store::Store;
 use windlass_store_testing::{Counting, Moment, Pause, Pausing, Verb};
 
-use crate::slow::Slow;
+use crate::support::slow;
 use crate::support::{
     SECOND, World, agent, call, caller, close, code, operation, request, session_id, use_tools,
 };
@@ -282,7 +282,7 @@ async fn threads_of_two_processes_keep_every_budget() {
             })
             .await;
     }
-    let processes = [1, 2].map(|seed| world.over(Slow::over(&world.ground, seed)));
+    let processes = [1, 2].map(|seed| world.over(slow(&world.ground, seed)));
     let callers = (0..32_usize).map(|number| {
         let sessions = processes[number % 2].clone();
         tokio::spawn(async move {

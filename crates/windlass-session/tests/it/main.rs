@@ -23,6 +23,5 @@ mod rating;
 mod reading;
 mod retention;
 mod sharing;
-mod slow;
 mod support;
 mod trees;

@@ -8,7 +8,7 @@ use windlass_session::{Config, Status};
 use windlass_store::Store;
 use windlass_store_testing::{Counting, Moment, Pausing, Verb};
 
-use crate::slow::Slow;
+use crate::support::slow;
 use crate::support::{
     HOUR, World, agent, call, caller, close, code, get, session_id, top_up, use_tools,
 };
@@ -52,7 +52,7 @@ async fn processes_on_the_same_sessions_grant_what_the_budgets_hold() {
             })
             .await;
     }
-    let processes = [1, 2, 3].map(|seed| world.over(Slow::over(&world.ground, seed)));
+    let processes = [1, 2, 3].map(|seed| world.over(slow(&world.ground, seed)));
     let using = (0..900_usize).map(|number| {
         let sessions = &processes[number % 3];
         async move { use_tools(sessions, &format!("s{}", number % 20), call("search")).await }

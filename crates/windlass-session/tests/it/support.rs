@@ -12,7 +12,7 @@ use windlass_session::{
 };
 use windlass_store::{Batch, Commit, Entry, KeyRange, Store, StoreExt};
 use windlass_store_memory::MemoryStore;
-use windlass_store_testing::{Strict, StrictOptions};
+use windlass_store_testing::{Slow, Strict, StrictOptions};
 
 /// When every test begins.
 pub(crate) const START: Millis = Millis::new(1_700_000_000_000);
@@ -120,6 +120,11 @@ impl World {
 pub(crate) fn strict(ground: &Arc<MemoryStore>) -> Arc<dyn Store> {
     let inner = Arc::clone(ground);
     Arc::new(Strict::new(inner, StrictOptions::WITHOUT_ERRORS))
+}
+
+/// The same, whose calls take a while, so that callers come in between.
+pub(crate) fn slow(ground: &Arc<MemoryStore>, seed: u64) -> Arc<dyn Store> {
+    Arc::new(Slow::new(strict(ground), seed))
 }
 
 pub(crate) fn over(store: Arc<dyn Store>, env: &Arc<ManualEnv>, config: &Config) -> Sessions {

@@ -204,7 +204,7 @@ async fn concurrent_shared_children_of_two_processes_lose_no_count() {
             .await;
     }
     let processes: Vec<Sessions> = (0..2)
-        .map(|seed| world.over(crate::slow::Slow::over(&world.ground, seed)))
+        .map(|seed| world.over(crate::support::slow(&world.ground, seed)))
         .collect();
     let spending = names.iter().enumerate().map(|(place, name)| {
         let sessions = &processes[place % 2];

@@ -13,7 +13,7 @@ use windlass_store_testing::{Random, Strict, StrictOptions};
 
 use super::audit::audit;
 use super::state::{Deed, Model};
-use crate::slow::Slow;
+use crate::support::slow;
 use crate::support::{
     DAY, HOUR, SECOND, START, call, caller, delegation, get, operation, over, request, session_id,
 };
@@ -179,7 +179,7 @@ impl Play {
     /// A process begins and dies between two calls of its store.
     fn die_asking(&mut self, place: usize, deed: &Deed, operation: &OperationId) {
         let seed = self.seed ^ self.below(1 << 30);
-        let store = Slow::over(&self.ground, seed);
+        let store = slow(&self.ground, seed);
         let process = over(store, &self.env, &self.config);
         let polls = self.random.below(40);
         let mut asking = pin!(asked(&process, place, deed, operation));

@@ -1,4 +1,4 @@
-//! A store whose calls take a while, so that callers come in between.
+//! A wrapper whose calls take a while.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,28 +6,24 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use windlass_store::{Batch, Changes, Commit, Export, KeyRange, Page, Scan, Store, StoreError};
-use windlass_store_memory::MemoryStore;
-use windlass_store_testing::Random;
 
-use crate::support::strict;
+use crate::Random;
 
-/// Calls of the store below take a while: each is pending a few times.
+/// A store whose calls are pending a few times before and after they do their
+/// work, so that other callers come in between. A seed says how often.
 #[derive(Debug)]
-pub(crate) struct Slow {
+pub struct Slow<S: ?Sized> {
     random: Mutex<Random>,
-    inner: Arc<dyn Store>,
+    inner: Arc<S>,
 }
 
-impl Slow {
-    /// A slow store, strict otherwise, over `ground`.
-    pub(crate) fn over(ground: &Arc<MemoryStore>, seed: u64) -> Arc<dyn Store> {
-        Self::around(strict(ground), seed)
-    }
-
-    /// The same store, slow.
-    pub(crate) fn around(inner: Arc<dyn Store>, seed: u64) -> Arc<dyn Store> {
-        let random = Mutex::new(Random::new(seed));
-        Arc::new(Self { random, inner })
+impl<S: Store + ?Sized> Slow<S> {
+    /// Wraps a store.
+    pub const fn new(inner: Arc<S>, seed: u64) -> Self {
+        Self {
+            random: Mutex::new(Random::new(seed)),
+            inner,
+        }
     }
 
     async fn wait(&self) {
@@ -49,7 +45,7 @@ impl Slow {
 }
 
 #[async_trait]
-impl Store for Slow {
+impl<S: Store + ?Sized> Store for Slow<S> {
     async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
         self.wait().await;
         let answer = self.inner.read(scans).await;
