@@ -3,6 +3,7 @@
 
 mod crashes;
 mod damage;
+mod drops;
 mod large;
 mod owners;
 mod same;
