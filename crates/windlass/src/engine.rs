@@ -11,7 +11,9 @@ use windlass_store::{Export, KeyRange, Page, Scan, Store};
 
 use crate::health::{Health, Probe};
 use crate::opening::open_store;
-use crate::{MaintainError, OpenError, Options, StoreFailure, StoreLocation, SystemEnv};
+use crate::{
+    MaintainError, OpenError, Options, StoreFailure, StoreLocation, SystemEnv, unfinished,
+};
 
 /// The first segment of the index of upkeep, which every part keeps as
 /// `due/<time>/…`.
@@ -56,6 +58,12 @@ impl Windlass {
     ) -> Result<Self, OpenError> {
         let (sessions, stashes) = (options.checked_sessions()?, options.checked_stashes()?);
         let opened = open_store(location, options.sharing).await?;
+        if let Err(refusal) = refuse_unfinished(location, opened.store.as_ref()).await {
+            // Whoever finishes the import needs the store; that it could not
+            // be closed says less than the refusal does.
+            let _ = opened.store.close().await;
+            return Err(refusal);
+        }
         let mut windlass = Self::compose(opened.store, env, sessions, stashes)?;
         windlass.probe = Some(opened.probe);
         Ok(windlass)
@@ -206,6 +214,21 @@ impl Windlass {
             .close()
             .await
             .map_err(|error| StoreFailure::new("close", error))
+    }
+}
+
+/// Refuses a store that holds part of an import.
+async fn refuse_unfinished(location: &StoreLocation, store: &dyn Store) -> Result<(), OpenError> {
+    let location = || location.clone();
+    match unfinished::is_unfinished(store).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(OpenError::HalfImported {
+            location: location(),
+        }),
+        Err(source) => Err(OpenError::Store {
+            location: location(),
+            source,
+        }),
     }
 }
 

@@ -33,6 +33,15 @@ pub enum OpenError {
         /// What the store says.
         source: StoreError,
     },
+    /// An import into the store was interrupted.
+    #[error(
+        "the store `{location}` holds an unfinished import; \
+         import the same file again, or remove the store"
+    )]
+    HalfImported {
+        /// Where it is.
+        location: StoreLocation,
+    },
     /// The settings of sessions were refused.
     #[error("cannot set up sessions")]
     Sessions(#[source] SessionError),
@@ -47,6 +56,7 @@ impl Coded for OpenError {
             Self::NotBuilt { .. } => "store_not_built",
             Self::Sharing { .. } => "contradicting_settings",
             Self::Store { source, .. } => source.kind().code(),
+            Self::HalfImported { .. } => "import_unfinished",
             Self::Sessions(source) => source.code(),
             Self::Stashes(source) => source.code(),
         }
@@ -56,6 +66,7 @@ impl Coded for OpenError {
         match self {
             Self::NotBuilt { .. } | Self::Sharing { .. } => ErrorKind::Invalid,
             Self::Store { source, .. } => kind_of(source.kind()),
+            Self::HalfImported { .. } => ErrorKind::Environment,
             Self::Sessions(source) => source.kind(),
             Self::Stashes(source) => source.kind(),
         }
@@ -121,7 +132,7 @@ impl Coded for MaintainError {
 }
 
 /// The kind that a store's failure keeps through every layer.
-const fn kind_of(kind: StoreErrorKind) -> ErrorKind {
+pub(crate) const fn kind_of(kind: StoreErrorKind) -> ErrorKind {
     match kind {
         StoreErrorKind::Unavailable => ErrorKind::Unavailable,
         StoreErrorKind::Indeterminate => ErrorKind::Indeterminate,

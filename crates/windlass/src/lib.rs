@@ -46,7 +46,8 @@
 //! # Features
 //!
 //! `memory` and `sqlite`, both on by default, bring the store of that name.
-//! Features only add.
+//! `transfer`, on by default, moves everything stored into another store by way
+//! of a file. Features only add.
 //!
 //! # Other crates of the engine
 //!
@@ -61,6 +62,9 @@ mod health;
 mod location;
 mod opening;
 mod options;
+#[cfg(feature = "transfer")]
+pub mod transfer;
+mod unfinished;
 
 pub use engine::{Due, Maintained, Windlass};
 pub use env::SystemEnv;

@@ -16,3 +16,5 @@ mod refusals;
 mod requests;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod stash;
+#[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
+mod transfer;
