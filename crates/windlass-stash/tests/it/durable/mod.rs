@@ -5,6 +5,7 @@ mod crashes;
 mod damage;
 mod drops;
 mod large;
+mod layout;
 mod owners;
 mod same;
 mod sharing;
