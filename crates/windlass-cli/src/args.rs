@@ -11,6 +11,7 @@ use crate::replay::ReplayArgs;
 use crate::session::SessionCommand;
 use crate::stash::StashCommand;
 use crate::store::StoreCommand;
+use crate::transfer::{ExportArgs, ImportArgs};
 
 /// What each exit code means, under a heading.
 pub(crate) const EXIT_CODES: &str = "\
@@ -110,6 +111,10 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Drive the engine with recorded agent runs
     Replay(ReplayArgs),
+    /// Write everything in the store to a file
+    Export(ExportArgs),
+    /// Bring everything in such a file into a new store
+    Import(ImportArgs),
     /// Print what a shell needs to complete the words of this command
     Completions(CompletionsArgs),
     /// Print manual pages, or write them to a directory

@@ -148,6 +148,15 @@ pub(crate) enum CommandError {
     /// A manual page could not be written.
     #[error("cannot write `{}`", path.display())]
     Page { path: PathBuf, source: io::Error },
+    /// There is a file already.
+    #[error("`{}` exists; choose another name, or repeat with `--yes` to replace it", path.display())]
+    Exists { path: PathBuf },
+    /// A file that was named could not be used.
+    #[error("cannot use `{}`", path.display())]
+    File { path: PathBuf, source: io::Error },
+    /// Standard output is a terminal, which cannot take what was asked for.
+    #[error("an export is not for a terminal; name a file, or pass it on with `|`")]
+    Terminal,
     /// The process got no threads, or no signals.
     #[error("cannot start")]
     Runtime(#[source] io::Error),
@@ -163,17 +172,23 @@ impl Coded for CommandError {
             Self::Unconfirmed { .. } => "confirmation_required",
             Self::Output(_) => "output_failed",
             Self::Page { .. } => "page_failed",
+            Self::Exists { .. } => "file_exists",
+            Self::File { .. } => "file_failed",
+            Self::Terminal => "terminal",
             Self::Runtime(_) => "start_failed",
         }
     }
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Usage(_) | Self::Id(_) | Self::Unconfirmed { .. } => ErrorKind::Invalid,
+            Self::Usage(_) | Self::Id(_) | Self::Unconfirmed { .. } | Self::Terminal => {
+                ErrorKind::Invalid
+            }
+            Self::Exists { .. } => ErrorKind::Conflict,
             Self::NoEntry => ErrorKind::NotFound,
             Self::CloseAgent(error) => error.cause.kind(),
             Self::Output(_) => ErrorKind::Indeterminate,
-            Self::Page { .. } | Self::Runtime(_) => ErrorKind::Environment,
+            Self::Page { .. } | Self::File { .. } | Self::Runtime(_) => ErrorKind::Environment,
         }
     }
 }

@@ -25,6 +25,7 @@ mod signals;
 mod stash;
 mod store;
 mod table;
+mod transfer;
 mod usage;
 
 use std::ffi::OsString;
@@ -106,6 +107,8 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Stash(command) => stash::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,
         Command::Replay(args) => replay::run(args, &context()?).await,
+        Command::Export(args) => transfer::export(&args, &context()?).await,
+        Command::Import(args) => transfer::import(&args, &context()?).await,
         Command::Completions(args) => completions::run(&args, &unsettled()),
         Command::Man(args) => man::run(&args, &unsettled()),
         Command::Config(command) => config::command::run(&command, &global, &environment),

@@ -10,3 +10,4 @@ mod replay;
 mod stashing;
 mod streams;
 mod transcripts;
+mod transfer;
