@@ -28,6 +28,20 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 3_000,
     },
     Loop {
+        variable: "WINDLASS_SLED_KILL_CYCLES",
+        unit: "SIGKILL cycles, sled",
+        quick: 5,
+        ci: 60,
+        nightly: 1_000,
+    },
+    Loop {
+        variable: "WINDLASS_SLED_CORRUPTIONS",
+        unit: "flipped bits in files of sled",
+        quick: 20,
+        ci: 200,
+        nightly: 5_000,
+    },
+    Loop {
         variable: "WINDLASS_POWER_IMAGES",
         unit: "images after a power cut",
         quick: 500,

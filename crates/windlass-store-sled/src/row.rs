@@ -80,6 +80,15 @@ pub(crate) fn owner_of_piece(key: &[u8]) -> Option<(u64, u16)> {
     Some((stamp, place))
 }
 
+/// The change that takes pieces away.
+pub(crate) fn removal(pieces: &[[u8; 13]]) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for key in pieces {
+        batch.remove(key);
+    }
+    batch
+}
+
 /// The key of the head of an entry.
 pub(crate) fn head_key(key: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::with_capacity(key.len() + key.len() / ESCAPED_RUN + 1);

@@ -1,5 +1,6 @@
 //! The store's handle.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,14 +19,16 @@ use crate::error::Failure;
 use crate::files::{self, Files};
 use crate::group;
 use crate::health::Health;
+use crate::ledger::Ledger;
+use crate::limits::SWEEP_PIECES;
 use crate::mark::{Mark, State};
 use crate::options::Options;
 use crate::reader::Job;
 use crate::shared::Shared;
 use crate::space::Space;
-use crate::verify::{self, Found};
+use crate::verify;
 use crate::writer::{self, Writer};
-use crate::{birth, export, reader};
+use crate::{birth, export, reader, row};
 
 /// A durable store in a directory of sled's files, for one process.
 ///
@@ -104,7 +107,7 @@ fn start(path: &Path, options: Options) -> Result<SledStore, Failure> {
         claim,
     };
     match opened.take_over(&files) {
-        Ok(found) => opened.begin(files, options, found),
+        Ok(ledger) => opened.begin(files, options, ledger),
         Err(failure) => {
             drop(opened.engine);
             // Whether sled lets go in time matters only to the next attempt.
@@ -125,22 +128,25 @@ struct Opened {
 impl Opened {
     /// Verifies what was found and makes it durable: a process that died may
     /// have left it to the operating system.
-    fn take_over(&mut self, files: &Files) -> Result<Found, Failure> {
+    fn take_over(&mut self, files: &Files) -> Result<Ledger, Failure> {
         if !self.engine.was_recovered() {
             return Err(Failure::corrupt("sled found nothing in its files"));
         }
         let found = verify::verify(&self.engine, self.mark.note())?;
+        for orphans in found.orphans.chunks(SWEEP_PIECES) {
+            self.engine.apply(row::removal(orphans))?;
+            self.disk.sync()?;
+        }
         files.restrict_all()?;
         self.disk.sync()?;
         files::sync(files.directory())?;
         let noted = self.mark.advance(found.ledger.sequence);
         let noted = noted.and_then(|()| self.mark.set_state(State::Open));
         noted.map_err(|cause| Failure::system("the mark of the store cannot be written", cause))?;
-        Ok(found)
+        Ok(found.ledger)
     }
 
-    fn begin(self, files: Files, options: Options, found: Found) -> Result<SledStore, Failure> {
-        let ledger = found.ledger;
+    fn begin(self, files: Files, options: Options, ledger: Ledger) -> Result<SledStore, Failure> {
         let space = Space::new(self.engine, ledger.sequence, options.export_kept_bytes_max);
         let incarnation = ledger.incarnation;
         let shared = Arc::new(Shared::new(
@@ -158,7 +164,7 @@ impl Opened {
             disk: self.disk,
             mark: self.mark,
             ledger,
-            orphans: found.orphans.into(),
+            orphans: VecDeque::new(),
             claim: self.claim,
         };
         let mut readers = Vec::new();

@@ -19,7 +19,8 @@ use crate::space;
 pub(crate) struct Found {
     pub(crate) ledger: Ledger,
     /// Keys of pieces that no entry has: of commits that were cut short before
-    /// they were acknowledged, and of values that were replaced.
+    /// they were acknowledged, and of values that were replaced. Those of the
+    /// former have names that the next commit is going to use.
     pub(crate) orphans: Vec<[u8; 13]>,
 }
 

@@ -28,7 +28,7 @@ use crate::limits::{
     SWEEP_PIECES,
 };
 use crate::mark::{Mark, State};
-use crate::row::Pieces;
+use crate::row::{self, Pieces};
 use crate::shared::Shared;
 use crate::space::Space;
 
@@ -184,12 +184,9 @@ impl Writer {
                 if space.exports() > 0 || orphans.is_empty() {
                     return Ok(false);
                 }
-                let mut batch = sled::Batch::default();
                 let count = orphans.len().min(SWEEP_PIECES);
-                for key in orphans.drain(..count) {
-                    batch.remove(&key);
-                }
-                space.engine().apply(batch).map(|()| true)
+                let pieces: Vec<_> = orphans.drain(..count).collect();
+                space.engine().apply(row::removal(&pieces)).map(|()| true)
             })?;
             if !removed || self.orphans.len() < SWEEP_BACKLOG_PIECES {
                 return Ok(());
