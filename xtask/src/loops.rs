@@ -69,6 +69,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         ci: 2_000,
         nightly: 20_000,
     },
+    Loop {
+        variable: "WINDLASS_SCHEDULES",
+        unit: "schedules of threads",
+        quick: 300,
+        ci: 4_000,
+        nightly: 40_000,
+    },
 ];
 
 /// Variables that are no loops: settings of the command, seeds, and what a test

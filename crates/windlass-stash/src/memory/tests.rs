@@ -1,6 +1,8 @@
 //! The form in memory under schedules that a machine would rarely choose:
 //! every lock is a point where the explorer may let another thread go on.
 
+mod histories;
+
 use std::sync::Arc;
 
 use shuttle::thread;
@@ -9,7 +11,11 @@ use windlass_core::{GroupId, ManualEnv, Millis};
 use crate::{Answer, Condition, Config, Execution, Key, MemoryStash, Operation, Put, Value};
 
 /// Schedules that each test tries.
-const SCHEDULES: usize = 300;
+fn schedules() -> usize {
+    #[expect(clippy::disallowed_methods, reason = "the length of a test's loop")]
+    let schedules = std::env::var("WINDLASS_SCHEDULES");
+    schedules.map_or(300, |count| count.parse().expect("a number of schedules"))
+}
 
 fn key(text: &str) -> Key {
     text.parse().expect("a key")
@@ -55,7 +61,7 @@ fn concurrent_increments_lose_nothing() {
             assert_eq!(number(&stash.execution(None), "n"), Some(6));
             assert_eq!(stash.usage().live.value_bytes, 1);
         },
-        SCHEDULES,
+        schedules(),
     );
 }
 
@@ -87,7 +93,7 @@ fn whoever_sees_one_change_of_a_step_sees_all() {
             }
             writer.join().expect("no panic");
         },
-        SCHEDULES,
+        schedules(),
     );
 }
 
@@ -119,7 +125,7 @@ fn no_interleaving_passes_a_limit_or_swaps_twice() {
             let news = done.iter().filter(|(_, stored)| *stored).count();
             assert_eq!((swaps, news, stash.usage().live.keys), (1, 1, 2));
         },
-        SCHEDULES,
+        schedules(),
     );
 }
 
@@ -160,6 +166,6 @@ fn readers_and_reapers_beside_writers_leave_exact_figures() {
             });
             assert_eq!(u64::try_from(found.count()).expect("few"), usage.live.keys);
         },
-        SCHEDULES,
+        schedules(),
     );
 }
