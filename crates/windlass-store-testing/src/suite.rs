@@ -158,7 +158,7 @@ fn objection(number: u8, outcome: Result<Outcome, Broken>, declared: bool) -> Op
 /// If the operating system has no threads to give.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(THREADS).enable_time().build();
+    let runtime = builder.worker_threads(THREADS).enable_all().build();
     runtime
         .expect("a test machine has threads for a runtime")
         .block_on(future)

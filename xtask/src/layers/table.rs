@@ -166,6 +166,15 @@ pub(crate) const TABLE: &[Row] = &[
         ..NOTHING
     },
     Row {
+        name: "windlass-store-postgres",
+        floor: Floor::Store,
+        imports: &["windlass-store"],
+        in_tests: &["windlass-store-testing"],
+        names: &["deadpool-postgres", "tokio-postgres"],
+        blind_to: &[Http, Terminal, Json, Calendar],
+        ..NOTHING
+    },
+    Row {
         name: "windlass-session",
         floor: Floor::Part,
         imports: &["windlass-core", "windlass-store"],

@@ -1,0 +1,128 @@
+//! What the handle of a store and its tasks have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, watch};
+use windlass_store::{Batch, ChangeHub, StoreError};
+
+use crate::connect::Pool;
+use crate::error::Failure;
+use crate::limits::{EXPORTS_MAX, WAITING_WRITES_KIB_MAX};
+use crate::numbers::Numbers;
+use crate::options::Options;
+use crate::plan;
+use crate::queue::Queue;
+use crate::schema::{Header, quote};
+
+/// A store that is open.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) incarnation: i64,
+    pub(crate) commits: Pool,
+    pub(crate) reads: Pool,
+    pub(crate) exports: Pool,
+    pub(crate) queue: Queue,
+    /// KiB of batches that may still be accepted.
+    pub(crate) room: Arc<Semaphore>,
+    pub(crate) numbers: Numbers,
+    pub(crate) hub: ChangeHub,
+    /// Something was committed that other processes may want to hear of.
+    pub(crate) news: Notify,
+    pub(crate) commit_call: String,
+    closed: AtomicBool,
+    /// Tasks that still commit.
+    committing: watch::Sender<usize>,
+}
+
+impl Shared {
+    pub(crate) fn new(options: Options, commits: Pool, header: Header) -> Result<Self, Failure> {
+        Ok(Self {
+            incarnation: header.incarnation(),
+            reads: Pool::new(&options, options.readers)?,
+            exports: Pool::new(&options, EXPORTS_MAX)?,
+            commits,
+            queue: Queue::default(),
+            room: Arc::new(Semaphore::new(WAITING_WRITES_KIB_MAX)),
+            numbers: Numbers::new(&options.schema, header.incarnation()),
+            hub: ChangeHub::new(),
+            news: Notify::new(),
+            commit_call: plan::call(&quote(&options.schema)),
+            closed: AtomicBool::new(false),
+            committing: watch::Sender::new(0),
+            options,
+        })
+    }
+
+    /// Tells subscribers here, and what tells those elsewhere.
+    pub(crate) fn changed(&self, batch: &Batch) {
+        self.hub.publish(&batch.writes);
+        if self.options.hints_between_processes {
+            self.news.notify_one();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Takes nothing further; what was accepted is still committed.
+    pub(crate) fn shut(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.room.close();
+        self.queue.close();
+        self.hub.close();
+        self.news.notify_one();
+        self.reads.close();
+        self.exports.close();
+    }
+
+    /// Refuses `operation` on a closed store.
+    pub(crate) fn ensure_open(&self, operation: &'static str) -> Result<(), StoreError> {
+        match self.is_closed() {
+            true => Err(StoreError::closed(operation)),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts a task that commits, until what is given is dropped.
+    pub(crate) fn committing(self: &Arc<Self>) -> Committing {
+        self.committing.send_modify(|count| *count += 1);
+        Committing {
+            shared: Arc::clone(self),
+        }
+    }
+
+    /// Waits until nothing commits any more.
+    pub(crate) async fn ended(&self) {
+        let mut committing = self.committing.subscribe();
+        // The sender is in `self`, so it cannot have gone.
+        let _ = committing.wait_for(|count| *count == 0).await;
+        self.commits.close();
+    }
+}
+
+/// A task that commits.
+#[derive(Debug)]
+pub(crate) struct Committing {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        self.shared.committing.send_modify(|count| *count -= 1);
+    }
+}
+
+/// The answer of the server to a read, unless it takes too long.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Failure::unavailable("the server did not answer in time")),
+    }
+}
