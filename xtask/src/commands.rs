@@ -31,16 +31,22 @@ pub(crate) fn answers(command: &mut Command) -> bool {
 /// Runs a program and answers the lines of its standard output; that it says
 /// no is an error, since there is then no answer.
 pub(crate) fn answer(command: &mut Command) -> Result<Vec<String>, TaskError> {
+    let (status, lines) = listen(command)?;
+    if !status.success() {
+        let program = program(command);
+        return Err(TaskError::Refused { program, status });
+    }
+    Ok(lines)
+}
+
+/// Runs a program and answers how it ended and the lines of its standard
+/// output.
+pub(crate) fn listen(command: &mut Command) -> Result<(ExitStatus, Vec<String>), TaskError> {
     announce(command);
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.map_err(|source| cannot_run(command, source))?;
-    if !output.status.success() {
-        let program = program(command);
-        let status = output.status;
-        return Err(TaskError::Refused { program, status });
-    }
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().map(str::to_owned).collect())
+    Ok((output.status, text.lines().map(str::to_owned).collect()))
 }
 
 /// Runs a program, passes its output on line by line, and keeps the lines.

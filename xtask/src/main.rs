@@ -15,6 +15,7 @@
 mod bench;
 mod ci;
 mod commands;
+mod conformance;
 mod error;
 mod faults;
 mod finding;
@@ -59,6 +60,12 @@ enum Task {
         /// Only those whose name contains this
         only: Option<String>,
     },
+    /// Tries every promise of the storage trait on every store
+    Conformance {
+        /// Prints one JSON object a line: store, promise, result, reason
+        #[arg(long)]
+        json: bool,
+    },
     /// Compares the dependency graph with the table of layers
     Layers,
     /// Counts what a fresh crate gets that takes one part alone
@@ -87,6 +94,7 @@ fn main() -> ExitCode {
         Task::Ci { quick: false } => ci::run(),
         Task::Nightly => nightly::run(),
         Task::Faults { only } => faults::run(only.as_deref()),
+        Task::Conformance { json } => conformance::run(json),
         Task::Layers => layers::run(),
         Task::Selective => selective::run(),
         Task::Tidy => tidy::run(),

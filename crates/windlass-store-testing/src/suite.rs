@@ -131,9 +131,26 @@ async fn judge_within(
 pub fn assert_kept(number: u8, mut fixture: impl Fixture, not_applicable: &[u8]) {
     let promise = PROMISES[usize::from(number) - 1];
     let outcome = block_on(promise.check(&mut fixture));
+    tell(number, &outcome);
     if let Some(objection) = objection(number, outcome, not_applicable.contains(&number)) {
         panic!("{objection}");
     }
+}
+
+/// Says how a trial ended, in a line that a program can collect: a test that
+/// passed does not show whether the promise was kept or does not apply.
+#[expect(
+    clippy::print_stdout,
+    reason = "the harness catches what a test prints, and nothing else"
+)]
+fn tell(number: u8, outcome: &Result<Outcome, Broken>) {
+    let (result, why) = match outcome {
+        Ok(Outcome::Passed) => ("passed", ""),
+        Ok(Outcome::NotApplicable { reason }) => ("n/a", reason.as_str()),
+        Err(broken) => ("broken", broken.detail.as_str()),
+    };
+    let why = why.lines().next().unwrap_or_default();
+    println!("conformance P{number} {result} {why}");
 }
 
 /// What is wrong with an outcome; `declared` says that the promise was said

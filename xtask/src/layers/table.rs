@@ -199,7 +199,11 @@ pub(crate) const TABLE: &[Row] = &[
             "windlass-session",
             "windlass-stash",
         ],
-        optional: &["windlass-store-memory", "windlass-store-sqlite"],
+        optional: &[
+            "windlass-store-memory",
+            "windlass-store-sled",
+            "windlass-store-sqlite",
+        ],
         in_tests: &["windlass-store-testing"],
         blind_to: &[Http, Terminal],
         ..NOTHING
