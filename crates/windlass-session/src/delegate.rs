@@ -5,7 +5,7 @@ use windlass_core::{Millis, SessionId};
 use crate::error::{Excess, SessionError};
 use crate::lent::{Amounts, METERS};
 use crate::limits::{CHAIN_MAX, DEPTH_MAX, TIME_LIMIT_MS_MIN};
-use crate::model::{Create, Delegate, Funding};
+use crate::model::{Create, Delegate};
 use crate::names::Allow;
 use crate::record::{Head, Spec};
 
@@ -55,23 +55,40 @@ pub(crate) fn check_within(
     ];
     match rules.into_iter().find(|(broken, _)| *broken) {
         Some((_, why)) => Err(SessionError::DelegationRefused { why }),
-        None => check_limits(head, child, request.funding),
+        None => check_limits(head, child),
     }
 }
 
-/// A child may not be without a limit that its parent has, unless it spends
-/// its parent's meters; nor may its limit be above the parent's.
-fn check_limits(head: &Head, child: &Create, funding: Funding) -> Result<(), SessionError> {
-    let budget = child.budget;
-    let wanted = [Some(budget.calls), budget.tokens, budget.cost_micros];
-    for ((meter, record), wanted) in METERS.into_iter().zip(head.meters()).zip(wanted) {
-        let Some(max) = record.0 else { continue };
-        let why = match wanted {
-            None if funding == Funding::Reserved => Excess::Unlimited { meter },
-            Some(limit) if limit > max => Excess::Budget { meter, max },
-            _ => continue,
-        };
-        return Err(SessionError::DelegationRefused { why });
+/// A child's limit may not be above its parent's.
+fn check_limits(head: &Head, child: &Create) -> Result<(), SessionError> {
+    for ((meter, record), wanted) in METERS
+        .into_iter()
+        .zip(head.meters())
+        .zip(child.budget.limits())
+    {
+        if let (Some(max), Some(limit)) = (record.0, wanted)
+            && limit > max
+        {
+            let why = Excess::Budget { meter, max };
+            return Err(SessionError::DelegationRefused { why });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a child with a budget of its own that is without a limit which
+/// `head` has, of its parent or of another who pays for what its parent
+/// lends: nobody would know what it spends.
+pub(crate) fn check_limited(head: &Head, child: &Create) -> Result<(), SessionError> {
+    for ((meter, record), wanted) in METERS
+        .into_iter()
+        .zip(head.meters())
+        .zip(child.budget.limits())
+    {
+        if record.0.is_some() && wanted.is_none() {
+            let why = Excess::Unlimited { meter };
+            return Err(SessionError::DelegationRefused { why });
+        }
     }
     Ok(())
 }

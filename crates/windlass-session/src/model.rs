@@ -108,6 +108,13 @@ pub struct Budget {
     pub cost_micros: Option<u64>,
 }
 
+impl Budget {
+    /// The limit of each meter, in the order of the meters.
+    pub(crate) const fn limits(&self) -> [Option<u64>; 3] {
+        [Some(self.calls), self.tokens, self.cost_micros]
+    }
+}
+
 impl Default for Budget {
     /// 1,000 calls, no other limit.
     fn default() -> Self {
@@ -333,8 +340,9 @@ pub struct Delegate {
     /// The agent of the parent, on whose behalf this is done.
     pub by: Agent,
     /// The session: its tools, credentials, ceiling, time and budget must be
-    /// within the parent's. A meter that the parent limits must be limited,
-    /// unless it is shared. Its chain becomes the parent's, the parent's agent
+    /// within the parent's. A meter that the parent limits, or one whose
+    /// budget the parent spends, must be limited, unless it is shared. Its
+    /// chain becomes the parent's, the parent's agent
     /// and the agents given here.
     pub child: Create,
     /// Who pays.

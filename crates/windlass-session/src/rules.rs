@@ -3,7 +3,7 @@
 
 use windlass_core::Millis;
 
-use crate::delegate::{Delegation, check_left, check_within};
+use crate::delegate::{Delegation, check_left, check_limited, check_within};
 use crate::engine::{Cut, Loaded};
 use crate::error::{Problem, SessionError};
 use crate::lent::Amounts;
@@ -348,6 +348,8 @@ impl<'a> Draft<'a> {
         let budget = request.child.budget;
         if request.funding == Funding::Reserved {
             let amounts = Amounts::from(budget);
+            self.spenders()
+                .try_for_each(|head| check_limited(head, &request.child))?;
             self.spenders()
                 .try_for_each(|head| check_left(head, amounts))?;
             self.spend(|head| head.lend(amounts));

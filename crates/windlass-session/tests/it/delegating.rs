@@ -286,6 +286,47 @@ async fn a_reserved_child_is_topped_up_from_its_parent() {
 }
 
 #[tokio::test]
+async fn below_a_shared_child_whoever_pays_sets_the_limits() {
+    let world = limited().await;
+    let unlimited = |it: &mut Delegate| it.child.budget.tokens = None;
+    world
+        .delegate("s1", "s2", |it| {
+            widen(it);
+            it.funding = Funding::Shared;
+            unlimited(it);
+        })
+        .await;
+    let reserved = delegation("s3", |it| {
+        widen(it);
+        unlimited(it);
+    });
+    let why = Excess::Unlimited {
+        meter: Meter::Tokens,
+    };
+    match delegate(&world.sessions, "s2", reserved).await {
+        Err(SessionError::DelegationRefused { why: told }) => assert_eq!(told, why),
+        other => panic!("{other:?}"),
+    }
+    let shared = |it: &mut Delegate| {
+        widen(it);
+        it.funding = Funding::Shared;
+        unlimited(it);
+    };
+    world.delegate("s2", "s4", shared).await;
+    world.delegate("s4", "s5", widen).await;
+    let tokens = world.get("s1").await.budget.tokens;
+    assert_eq!((tokens.limit, tokens.lent), (Some(100), 40));
+}
+
+/// As wide as `limited` lets a child be, with forty of its tokens.
+fn widen(it: &mut Delegate) {
+    it.child.tools = Allow::only(["search"]).expect("patterns");
+    it.child.credentials = Allow::only(["github"]).expect("patterns");
+    it.child.ceiling = Sensitivity::Internal;
+    it.child.budget.tokens = Some(40);
+}
+
+#[tokio::test]
 async fn a_shared_child_spends_what_its_parent_has() {
     let world = World::new();
     world.create(|_| {}).await;

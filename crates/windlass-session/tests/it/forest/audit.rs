@@ -1,13 +1,17 @@
 //! Adding up the stored rows of a tree, without the help of the code that
 //! wrote them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use windlass_core::Millis;
 use windlass_store::Entry;
 
+use super::state::Amounts;
 use crate::support::text;
+
+/// What each meter is called in a head.
+const METERS: [&str; 3] = ["calls", "tokens", "cost"];
 
 /// What one session's rows say.
 #[derive(Default)]
@@ -15,13 +19,22 @@ struct Stored {
     head: Value,
     spec: Value,
     alive: bool,
-    /// Calls made and not refunded.
-    calls: BTreeSet<u64>,
-    topped_up: u64,
+    /// What each call costs that was made and not given back.
+    calls: BTreeMap<u64, Amounts>,
+    /// How much more than estimated calls turned out to cost: what is true
+    /// is recorded, whoever has it.
+    beyond: Amounts,
+    topped_up: Amounts,
 }
 
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or(0)
+}
+
+fn add(sum: &mut Amounts, more: Amounts) {
+    for (sum, more) in sum.iter_mut().zip(more) {
+        *sum += more;
+    }
 }
 
 impl Stored {
@@ -47,15 +60,27 @@ impl Stored {
 
     fn add_events(&mut self, row: &Value) {
         for event in row["events"].as_array().expect("events") {
+            let call = number(&event["call"]);
+            let charge = &event["charge"];
+            let cost = [1, number(&charge["tokens"]), number(&charge["cost_micros"])];
             match event["kind"].as_str() {
                 Some("use") => {
-                    let call = number(&event["call"]);
-                    assert!(self.calls.insert(call), "call {call} was made twice");
+                    let before = self.calls.insert(call, cost);
+                    assert_eq!(before, None, "call {call} was made twice");
+                }
+                Some("settle") => {
+                    let estimate = self.calls.insert(call, cost);
+                    let estimate = estimate.expect("it was made");
+                    let more = [0, 1, 2].map(|meter| cost[meter].saturating_sub(estimate[meter]));
+                    add(&mut self.beyond, more);
                 }
                 Some("refund") => {
-                    self.calls.remove(&number(&event["call"]));
+                    self.calls.remove(&call);
                 }
-                Some("top_up") => self.topped_up += number(&event["calls"]),
+                Some("top_up") => {
+                    let more = ["calls", "tokens", "cost_micros"];
+                    add(&mut self.topped_up, more.map(|name| number(&event[name])));
+                }
                 _ => {}
             }
         }
@@ -67,11 +92,13 @@ impl Stored {
         above.map(|id| id.as_str().expect("an id")).collect()
     }
 
-    /// Calls that a use of this session alone could still make.
-    fn left(&self) -> u64 {
-        let calls = &self.head["calls"];
-        let gone = number(&calls[1]) + number(&self.head["lent"][0]);
-        number(&calls[0]).saturating_sub(gone)
+    /// What uses of this session alone could still spend.
+    fn left(&self) -> Amounts {
+        [0, 1, 2].map(|meter| {
+            let reading = &self.head[METERS[meter]];
+            let gone = number(&reading[1]) + number(&self.head["lent"][meter]);
+            number(&reading[0]).saturating_sub(gone)
+        })
     }
 
     fn may_be_used(&self, all: &BTreeMap<String, Self>, now: Millis) -> bool {
@@ -88,24 +115,32 @@ fn json(row: &Entry) -> Value {
     serde_json::from_slice(&row.value).expect("a JSON record")
 }
 
-/// Panics if the calls that were made in a tree, and those that could still
-/// be made, are more than its root was given.
-pub(super) fn audit(rows: &[Entry], root_calls: u64, now: Millis, at: &str) {
+/// Panics if what was spent in a tree, and what could still be spent, is more
+/// of any limited meter than its root was given; what calls cost beyond their
+/// estimates was nobody's to refuse.
+pub(super) fn audit(rows: &[Entry], root: [Option<u64>; 3], now: Millis, at: &str) {
     let all = Stored::read(rows);
-    let (mut made, mut left, mut given) = (0, 0, root_calls);
+    let (mut spent, mut left, mut given) = ([0; 3], [0; 3], root.map(|it| it.unwrap_or(0)));
     for (id, session) in &all {
         assert!(!session.head.is_null(), "{at}: `{id}` has no head");
-        made += u64::try_from(session.calls.len()).expect("small");
+        for cost in session.calls.values() {
+            add(&mut spent, *cost);
+        }
         let shared = session.spec["shared"].as_bool().unwrap_or(false);
         if !shared && session.may_be_used(&all, now) {
-            left += session.left();
+            add(&mut left, session.left());
         }
         if session.above().is_empty() {
-            given += session.topped_up;
+            add(&mut given, session.topped_up);
         }
+        add(&mut given, session.beyond);
     }
-    assert!(
-        made + left <= given,
-        "{at}: {made} calls were made and {left} may be, of {given}"
-    );
+    for meter in (0..3).filter(|meter| root[*meter].is_some()) {
+        let (name, given) = (METERS[meter], given[meter]);
+        let (spent, left) = (spent[meter], left[meter]);
+        assert!(
+            spent + left <= given,
+            "{at}: {spent} {name} were spent and {left} may be, of {given}"
+        );
+    }
 }

@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use windlass_core::{Coded, Env, ErrorKind, ManualEnv, OperationId};
-use windlass_session::{Agent, Config, Funding, Outcome, SessionError, Sessions, Settle, TopUp};
+use windlass_session::{
+    Agent, Budget, Charge, Config, Funding, Outcome, SessionError, Sessions, Settle, TopUp,
+};
 use windlass_store::{KeyRange, Store, StoreExt};
 use windlass_store_memory::MemoryStore;
 use windlass_store_testing::{Random, Strict, StrictOptions};
 
 use super::audit::audit;
-use super::state::{Deed, Model};
+use super::state::{Answer, Deed, Model, limits};
 use crate::support::slow;
 use crate::support::{
     DAY, HOUR, SECOND, START, call, caller, delegation, get, operation, over, request, session_id,
 };
 
 const STEPS: usize = 60;
-const ROOT_CALLS: u64 = 30;
 
 struct Play {
     seed: u64,
@@ -28,6 +29,8 @@ struct Play {
     ground: Arc<MemoryStore>,
     env: Arc<ManualEnv>,
     config: Config,
+    /// What the root was given.
+    root: Budget,
     processes: Vec<Sessions>,
     model: Model,
 }
@@ -57,7 +60,12 @@ impl Play {
         };
         let ground = Arc::new(MemoryStore::new().expect("an incarnation"));
         let env = Arc::new(ManualEnv::new(seed, START));
-        let model = Model::new(ROOT_CALLS, START.plus_ms(DAY), config.reservation_ms);
+        let root = Budget {
+            calls: 30,
+            tokens: *random.pick(&[None, Some(300)]),
+            cost_micros: *random.pick(&[None, Some(2_000)]),
+        };
+        let model = Model::new(root, START.plus_ms(DAY), config.reservation_ms);
         let mut play = Self {
             seed,
             step: 0,
@@ -65,13 +73,14 @@ impl Play {
             ground,
             env,
             config,
+            root,
             processes: Vec::new(),
             model,
         };
         let root = request(|it| {
             it.id = Some(session_id("s0"));
             it.time_limit_ms = DAY;
-            it.budget.calls = ROOT_CALLS;
+            it.budget = root;
         });
         let eye = play.eye();
         eye.create(&caller(), root).await.expect("a root");
@@ -127,21 +136,50 @@ impl Play {
 
     fn draw(&mut self) -> (usize, Deed) {
         let place = self.random.below(self.model.nodes.len());
-        let deed = match self.random.below(12) {
+        let deed = match self.random.below(13) {
             0..=3 => Deed::Delegate {
                 child: self.model.nodes.len(),
-                calls: 1 + self.below(10),
+                budget: self.budget(),
                 time_ms: self.odd_ms(&[SECOND, 20 * SECOND, HOUR, 20 * HOUR]),
                 shared: self.random.one_in(3),
             },
             4..=7 => Deed::Use {
+                charge: self.charge(15),
                 reserve: self.random.one_in(2),
             },
-            8..=9 => Deed::Refund(1 + self.below(4)),
-            10 => Deed::TopUp(1 + self.below(4)),
+            8..=10 => Deed::Settle {
+                call: 1 + self.below(4),
+                charge: self.random.one_in(2).then(|| self.charge(60)),
+            },
+            11 => self.top_up(),
             _ => Deed::Close,
         };
         (place, deed)
+    }
+
+    fn budget(&mut self) -> Budget {
+        let mut some = |end| (!self.random.one_in(4)).then(|| self.below(end));
+        let (tokens, cost_micros) = (some(120), some(900));
+        Budget {
+            calls: 1 + self.below(10),
+            tokens,
+            cost_micros,
+        }
+    }
+
+    /// Tokens, below `end`, and micro-units.
+    fn charge(&mut self, end: u64) -> [u64; 2] {
+        let costs = !self.random.one_in(3);
+        [end, 8 * end].map(|end| if costs { self.below(end) } else { 0 })
+    }
+
+    fn top_up(&mut self) -> Deed {
+        let mut some = |end| match self.random.one_in(3) {
+            true => self.below(end),
+            false => 0,
+        };
+        let (tokens, cost) = (some(40), some(300));
+        Deed::TopUp([1 + self.below(4), tokens, cost])
     }
 
     /// Asks one thing until it is answered, by processes that may die while
@@ -153,7 +191,7 @@ impl Play {
             self.die_asking(place, &deed, &operation);
             self.audit().await;
         }
-        let expected = self.model.answer(place, &deed, self.env.now());
+        let expected = self.model.answers(place, &deed, self.env.now());
         for attempt in 0.. {
             // Some deeds take more calls than the store lets pass in a row.
             let process = match attempt {
@@ -171,9 +209,19 @@ impl Play {
                     _ => Err(error.code()),
                 },
             };
-            assert_eq!(told, expected, "{}: {deed:?} of s{place}", self.at());
+            self.learn(&told, expected, &format!("{deed:?} of s{place}"));
             return;
         }
+    }
+
+    /// What was told is one of the answers there may be.
+    fn learn(&mut self, told: &Answer, expected: Vec<(Answer, Model)>, what: &str) {
+        let answers: Vec<Answer> = expected.iter().map(|(answer, _)| *answer).collect();
+        let after = expected.into_iter().find(|(answer, _)| answer == told);
+        let Some((_, model)) = after else {
+            panic!("{}: {what}: {told:?} is none of {answers:?}", self.at());
+        };
+        self.model = model;
     }
 
     /// A process begins and dies between two calls of its store.
@@ -209,16 +257,30 @@ impl Play {
     async fn audit(&self) {
         let rows = self.ground.scan_all(KeyRange::all()).await;
         let rows = rows.expect("a store that works");
-        audit(&rows, ROOT_CALLS, self.env.now(), &self.at());
+        audit(&rows, limits(self.root), self.env.now(), &self.at());
     }
 
+    /// What is shown of every session is what the model has. What ended ones
+    /// below it have left may not have been taken back yet.
     async fn compare(&self) {
-        let eye = self.eye();
-        for place in 0..self.model.nodes.len() {
+        let (eye, now) = (self.eye(), self.env.now());
+        for (place, node) in self.model.nodes.iter().enumerate() {
             let shown = get(&eye, &name(place)).await.expect("readable");
-            let shown = shown.expect("kept").status;
-            let expected = self.model.status(place, self.env.now());
-            assert_eq!(shown, expected, "{}: s{place}", self.at());
+            let shown = shown.expect("kept");
+            let at = format!("{}: s{place}", self.at());
+            assert_eq!(shown.status, self.model.status(place, now), "{at}");
+            assert_eq!(
+                (shown.expires_at, shown.calls_made),
+                (node.expires, node.made),
+                "{at}"
+            );
+            let budget = shown.budget;
+            let meters = [budget.calls, budget.tokens, budget.cost_micros];
+            assert_eq!(meters.map(|meter| meter.limit), node.limit, "{at}");
+            if !self.model.has_children(place) {
+                let used = meters.map(|meter| (meter.used, meter.lent));
+                assert_eq!(used, node.used.map(|used| (used, 0)), "{at}");
+            }
         }
     }
 
@@ -251,11 +313,11 @@ async fn asked(
     match deed {
         Deed::Delegate {
             child,
-            calls,
+            budget,
             time_ms,
             shared,
         } => {
-            let mut asked = delegation(&name(*child), |it| it.child.budget.calls = *calls);
+            let mut asked = delegation(&name(*child), |it| it.child.budget = *budget);
             asked.child.time_limit_ms = *time_ms;
             asked.child.operation = operation;
             if *shared {
@@ -263,30 +325,39 @@ async fn asked(
             }
             sessions.delegate(&caller, &id, asked).await.map(drop)
         }
-        Deed::Use { reserve } => {
+        Deed::Use { charge, reserve } => {
             let mut asked = call("search");
+            asked.items[0].charge = charge_of(*charge);
             asked.items[0].reserve = *reserve;
             asked.operation = operation;
             sessions.use_tools(&caller, &id, asked).await.map(drop)
         }
-        Deed::Refund(call) => {
-            let (agent, outcome) = (Agent::Unchecked, Outcome::Refund);
+        Deed::Settle { call, charge } => {
+            let cost = |charge: [u64; 2]| Outcome::Cost(charge_of(charge));
             let asked = Settle {
-                agent,
+                agent: Agent::Unchecked,
                 call: *call,
-                outcome,
+                outcome: charge.map_or(Outcome::Refund, cost),
                 operation,
             };
             sessions.settle(&caller, &id, asked).await.map(drop)
         }
-        Deed::TopUp(calls) => {
+        Deed::TopUp([calls, tokens, cost_micros]) => {
             let asked = TopUp {
                 calls: *calls,
+                tokens: *tokens,
+                cost_micros: *cost_micros,
                 operation,
-                ..TopUp::default()
             };
             sessions.top_up(&caller, &id, asked).await.map(drop)
         }
         Deed::Close => sessions.close(&caller, &id, operation).await.map(drop),
+    }
+}
+
+const fn charge_of([tokens, cost_micros]: [u64; 2]) -> Charge {
+    Charge {
+        tokens,
+        cost_micros,
     }
 }
