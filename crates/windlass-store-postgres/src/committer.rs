@@ -15,7 +15,7 @@ use windlass_store::{Commit, Incarnation, StoreError, Version};
 use crate::connect::{Connection, discard};
 use crate::error::{Failure, Fate, fate};
 use crate::limits::COMMIT_ATTEMPTS_MAX;
-use crate::plan::{Plan, Waves};
+use crate::plan::{Locking, Plan, Waves};
 use crate::queue::Request;
 use crate::schema::FORMAT;
 use crate::shared::Shared;
@@ -66,8 +66,9 @@ fn arrange(requests: Vec<Request>) -> (Vec<Placed>, Vec<Request>) {
 /// its batches are sent one by one, so that only the culprit fails.
 async fn commit(shared: &Shared, group: Vec<Placed>) {
     let mut last = None;
+    let mut locking = Locking::Checked;
     for _ in 0..COMMIT_ATTEMPTS_MAX {
-        match attempt(shared, &group).await {
+        match attempt(shared, &group, locking).await {
             Outcome::Decided(refused) => return answer(shared, group, &refused),
             Outcome::Again(failure) => last = Some(failure),
             Outcome::Failed(failure) if group.len() == 1 || failure.is_passing() => {
@@ -76,6 +77,7 @@ async fn commit(shared: &Shared, group: Vec<Placed>) {
             Outcome::Failed(_) => return commit_singly(shared, group).await,
             Outcome::Unknown(failure) => return fail(group, |_| failure.indeterminate()),
         }
+        locking = Locking::All;
     }
     let lost = last.unwrap_or_else(|| Failure::unavailable("other writers were always faster"));
     fail(group, |_| lost.error("commit"));
@@ -87,16 +89,14 @@ async fn commit_singly(shared: &Shared, group: Vec<Placed>) {
     }
 }
 
-async fn attempt(shared: &Shared, group: &[Placed]) -> Outcome {
+async fn attempt(shared: &Shared, group: &[Placed], locking: Locking) -> Outcome {
     let connection = match shared.commits.connection().await {
         Ok(connection) => connection,
         Err(failure) => return Outcome::Failed(failure),
     };
-    let plan = Plan::new(
-        group
-            .iter()
-            .map(|(wave, request)| (*wave, &request.prepared)),
-    );
+    let batches = group.iter();
+    let batches = batches.map(|(wave, request)| (*wave, &request.prepared));
+    let plan = Plan::new(batches, locking);
     send(shared, connection, &plan).await
 }
 

@@ -65,10 +65,19 @@ pub(crate) struct Plan<'b> {
     l: Looks<'b>,
     n: Puts<'b>,
     u: Puts<'b>,
-    d: Looks<'b>,
+    d: Deletes<'b>,
 }
 
-/// Rows of keys that are locked or deleted.
+/// Whether rows are locked that are written without a check, before they are
+/// found in the way of an insert. Costs a look-up for each; without it, groups
+/// that overwrite what others check can wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locking {
+    Checked,
+    All,
+}
+
+/// Rows of keys that are locked.
 #[derive(Debug, Default)]
 struct Looks<'b> {
     wave: Vec<i32>,
@@ -76,6 +85,15 @@ struct Looks<'b> {
     place: Vec<i32>,
     key: Vec<&'b [u8]>,
     expect: Vec<Option<i64>>,
+    put: Vec<bool>,
+}
+
+/// Rows of keys that are deleted.
+#[derive(Debug, Default)]
+struct Deletes<'b> {
+    wave: Vec<i32>,
+    batch: Vec<i32>,
+    key: Vec<&'b [u8]>,
 }
 
 /// Rows of keys with what they are to hold.
@@ -100,7 +118,10 @@ struct Placed<'b> {
 
 impl<'b> Plan<'b> {
     /// The lists for batches, each with its wave.
-    pub(crate) fn new(group: impl Iterator<Item = (usize, &'b Prepared)>) -> Self {
+    pub(crate) fn new(
+        group: impl Iterator<Item = (usize, &'b Prepared)>,
+        locking: Locking,
+    ) -> Self {
         let mut rows: Vec<Placed<'b>> = Vec::new();
         for ((wave, prepared), batch) in group.zip(0..) {
             rows.extend(prepared.touches.iter().map(|touch| Placed {
@@ -121,24 +142,26 @@ impl<'b> Plan<'b> {
             ..Self::default()
         };
         for row in rows {
-            plan.add(&row);
+            plan.add(&row, locking);
         }
         plan
     }
 
-    fn add(&mut self, row: &Placed<'b>) {
+    fn add(&mut self, row: &Placed<'b>, locking: Locking) {
         let check = row.touch.check;
-        let is_absent = check.is_some_and(|check| check.expect.is_none());
-        if !is_absent {
-            self.checks[row.wave] += i32::from(check.is_some());
+        let is_found = check.is_some_and(|check| check.expect.is_some());
+        if is_found {
+            self.checks[row.wave] += 1;
+        }
+        if is_found || (check.is_none() && locking == Locking::All) {
             self.l.push(row);
         }
-        if row.touch.change.is_some() && (is_absent || check.is_none()) {
+        if row.touch.change.is_some() && !is_found {
             self.new[row.wave] += 1;
             self.n.push(row);
         }
         match row.touch.change {
-            Some(Change::Put { .. }) if check.is_some() && !is_absent => {
+            Some(Change::Put { .. }) if is_found => {
                 self.updates[row.wave] += 1;
                 self.u.push(row);
             }
@@ -151,7 +174,7 @@ impl<'b> Plan<'b> {
     }
 
     /// The parameters of [`call`], after the first two.
-    pub(crate) fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 26] {
+    pub(crate) fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 27] {
         use Type as T;
         let (l, n, u, d) = (&self.l, &self.n, &self.u, &self.d);
         [
@@ -165,6 +188,7 @@ impl<'b> Plan<'b> {
             (&l.place, T::INT4_ARRAY),
             (&l.key, T::BYTEA_ARRAY),
             (&l.expect, T::INT8_ARRAY),
+            (&l.put, T::BOOL_ARRAY),
             (&n.wave, T::INT4_ARRAY),
             (&n.batch, T::INT4_ARRAY),
             (&n.place, T::INT4_ARRAY),
@@ -194,6 +218,16 @@ impl<'b> Looks<'b> {
         self.key.push(&row.touch.key);
         self.expect
             .push(row.touch.check.and_then(|check| check.expect));
+        let put = matches!(row.touch.change, Some(Change::Put { .. }));
+        self.put.push(put);
+    }
+}
+
+impl<'b> Deletes<'b> {
+    fn push(&mut self, row: &Placed<'b>) {
+        self.wave.push(number(row.wave + 1));
+        self.batch.push(row.batch);
+        self.key.push(&row.touch.key);
     }
 }
 
@@ -216,7 +250,7 @@ impl<'b> Puts<'b> {
 
 /// The statement that commits a group.
 pub(crate) fn call(quoted_schema: &str) -> String {
-    let places: Vec<_> = (1..=28).map(|place| format!("${place}")).collect();
+    let places: Vec<_> = (1..=29).map(|place| format!("${place}")).collect();
     format!(
         "SELECT * FROM {quoted_schema}.commit({})",
         places.join(", ")
@@ -295,22 +329,25 @@ mod tests {
             .delete("ended")
             .delete("gone");
         let prepared = prepared(&[batch]);
-        let plan = Plan::new(prepared.iter().map(|batch| (0, batch)));
         let text = |keys: &[&[u8]]| -> Vec<String> {
-            keys.iter()
-                .map(|key| String::from_utf8_lossy(key).into_owned())
-                .collect()
+            let keys = keys
+                .iter()
+                .map(|key| String::from_utf8_lossy(key).into_owned());
+            keys.collect()
         };
-        assert_eq!(
-            text(&plan.l.key),
-            ["blind", "changed", "ended", "gone", "seen"]
-        );
-        assert_eq!(plan.l.place, [0, 3, 4, 0, 1]);
+        let group = || prepared.iter().map(|batch| (0, batch));
+        let plan = Plan::new(group(), Locking::Checked);
+        assert_eq!(text(&plan.l.key), ["changed", "ended", "seen"]);
+        assert_eq!(plan.l.place, [3, 4, 1]);
+        assert_eq!(plan.l.put, [true, false, false]);
         assert_eq!(text(&plan.n.key), ["blind", "gone", "made"]);
         assert_eq!(plan.n.place, [0, 0, 2]);
         assert_eq!(text(&plan.u.key), ["changed"]);
         assert_eq!(text(&plan.d.key), ["ended", "gone"]);
         let counts = [&plan.checks, &plan.new, &plan.updates, &plan.deletes];
         assert_eq!(counts, [&vec![3], &vec![3], &vec![1], &vec![2]]);
+        let careful = Plan::new(group(), Locking::All);
+        let locked = ["blind", "changed", "ended", "gone", "seen"];
+        assert_eq!(text(&careful.l.key), locked);
     }
 }

@@ -30,8 +30,9 @@ ALTER TABLE {schema}.entry ALTER COLUMN value SET STORAGE EXTERNAL;
 -- Batches of one wave have no key in common that one of them writes; a later
 -- wave sees what an earlier one wrote. Every list is in the order of keys.
 --   p_checks, p_new, p_updates, p_deletes   how many of each a wave has
---   l_*   all keys that are checked or written, but those checked absent;
---         expect is a version, -1 for any, NULL for no check
+--   l_*   keys that are checked to exist: expect is a version, or -1 for any;
+--         put says whether they are put. After a deadlock also the keys of
+--         n_* that are not checked, with NULL
 --   n_*   keys that may be new: checked absent (place is not 0), put without
 --         a check, or deleted without one (value is NULL)
 --   u_*   keys that are checked to exist, and put
@@ -40,7 +41,7 @@ CREATE FUNCTION {schema}.commit(
   p_incarnation bigint, p_format integer, p_waves integer,
   p_checks integer[], p_new integer[], p_updates integer[], p_deletes integer[],
   l_wave integer[], l_batch integer[], l_place integer[],
-  l_key bytea[], l_expect bigint[],
+  l_key bytea[], l_expect bigint[], l_put boolean[],
   n_wave integer[], n_batch integer[], n_place integer[],
   n_key bytea[], n_version bigint[], n_crc bigint[], n_value bytea[],
   u_wave integer[], u_batch integer[],
@@ -58,6 +59,7 @@ SET enable_mergejoin = off
 AS $commit$
 DECLARE
   held bigint[];
+  spots tid[];
   lost integer[];
   affected bigint;
 BEGIN
@@ -81,11 +83,13 @@ BEGIN
   FOR w IN 1..p_waves LOOP
     lost := '{}';
 
-    -- Locks every row there is, in the order of keys, so that no two groups
-    -- wait for each other; and makes the checks on what is locked.
-    SELECT coalesce(array_agg(t.ord), '{}') INTO held FROM (
-      SELECT l.ord, l.expect, e.version
-      FROM unnest(l_wave, l_key, l_expect) WITH ORDINALITY l (wave, key, expect, ord)
+    -- Locks the rows, in the order of keys, so that no two groups wait for
+    -- each other; and makes the checks on what is locked.
+    SELECT coalesce(array_agg(t.ord), '{}'), array_agg(t.tid) FILTER (WHERE t.put)
+    INTO held, spots FROM (
+      SELECT l.ord, l.expect, l.put, e.version, e.ctid AS tid
+      FROM unnest(l_wave, l_key, l_expect, l_put)
+        WITH ORDINALITY l (wave, key, expect, put, ord)
       JOIN {schema}.entry e ON e.key = l.key
       WHERE l.wave = w ORDER BY l.key FOR UPDATE OF e
     ) t WHERE t.expect = -1 OR t.expect = t.version;
@@ -138,14 +142,22 @@ BEGIN
       END IF;
     END IF;
 
+    -- Where nothing was refused, the rows that were found are those of u_*, in
+    -- the same order, and need not be looked for again.
     IF p_updates[w] > 0 THEN
-      UPDATE {schema}.entry e SET version = u.version, key_crc = u.crc, value = u.value
-      FROM unnest(u_wave, u_batch, u_key, u_version, u_crc, u_value)
-        u (wave, batch, key, version, crc, value)
-      WHERE u.wave = w AND u.batch <> ALL (lost) AND e.key = u.key;
+      IF p_waves = 1 AND cardinality(lost) = 0 THEN
+        UPDATE {schema}.entry e SET version = u.version, key_crc = u.crc, value = u.value
+        FROM unnest(spots, u_version, u_crc, u_value) u (tid, version, crc, value)
+        WHERE e.ctid = u.tid;
+      ELSE
+        UPDATE {schema}.entry e SET version = u.version, key_crc = u.crc, value = u.value
+        FROM unnest(u_wave, u_batch, u_key, u_version, u_crc, u_value)
+          u (wave, batch, key, version, crc, value)
+        WHERE u.wave = w AND u.batch <> ALL (lost) AND e.key = u.key;
+      END IF;
       GET DIAGNOSTICS affected = ROW_COUNT;
       IF affected < p_updates[w] AND cardinality(lost) = 0 THEN
-        RAISE EXCEPTION 'a locked key is gone' USING ERRCODE = 'data_corrupted';
+        RAISE EXCEPTION 'a row moved' USING ERRCODE = 'serialization_failure';
       END IF;
     END IF;
 
