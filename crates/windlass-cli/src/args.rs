@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 /// What every command understands.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Global {
-    /// Where the store is: `memory:` or `sqlite:PATH` [default:
+    /// Where the store is: `memory:`, `sqlite:PATH` or `sled:PATH` [default:
     /// sqlite:./windlass.db]
     #[arg(
         long,

@@ -22,7 +22,7 @@ use crate::health::Health;
 use crate::ledger::Ledger;
 use crate::limits::SWEEP_PIECES;
 use crate::mark::{Mark, State};
-use crate::options::Options;
+use crate::options::{Durability, Options};
 use crate::reader::Job;
 use crate::shared::Shared;
 use crate::space::Space;
@@ -81,6 +81,7 @@ impl SledStore {
         Health {
             entries: self.shared.entries.load(Ordering::Relaxed),
             log_bytes: self.shared.files.log_bytes(),
+            survives_power_loss: self.shared.options.durability == Durability::Synced,
             failed: self.shared.has_failed(),
         }
     }

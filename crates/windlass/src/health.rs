@@ -54,3 +54,17 @@ impl Probe for windlass_store_sqlite::SqliteStore {
         }
     }
 }
+
+#[cfg(feature = "sled")]
+impl Probe for windlass_store_sled::SledStore {
+    fn health(&self) -> Health {
+        let health = Self::health(self);
+        Health {
+            database: "sled 0.34".to_owned(),
+            survives_power_loss: health.survives_power_loss,
+            settled: !health.failed,
+            wal_bytes: None,
+            oldest_reader: None,
+        }
+    }
+}

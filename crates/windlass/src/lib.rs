@@ -45,7 +45,8 @@
 //!
 //! # Features
 //!
-//! `memory` and `sqlite`, both on by default, bring the store of that name.
+//! `memory`, `sqlite` and `sled`, the first two on by default, bring the store
+//! of that name.
 //! `transfer`, on by default, moves everything stored into another store by way
 //! of a file. Features only add.
 //!

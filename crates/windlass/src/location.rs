@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use windlass_core::{Coded, ErrorKind};
 
-/// Where a store is: `memory:` or `sqlite:PATH`.
+/// Where a store is: `memory:`, `sqlite:PATH` or `sled:PATH`.
 ///
 /// Every build can parse and print every location; opening one whose store
 /// was left out of the build is [`OpenError::NotBuilt`](crate::OpenError).
@@ -17,11 +17,14 @@ pub enum StoreLocation {
     Memory,
     /// A `SQLite` database file, created if there is none.
     Sqlite(PathBuf),
+    /// A directory of sled's files, created if there is none. One process at
+    /// a time has it open, whatever the sharing asked for.
+    Sled(PathBuf),
 }
 
 impl StoreLocation {
     /// The schemes a location may begin with, as they are spelled.
-    pub const SCHEMES: [&'static str; 2] = ["memory", "sqlite"];
+    pub const SCHEMES: [&'static str; 3] = ["memory", "sqlite", "sled"];
 
     /// The scheme this location begins with.
     #[must_use]
@@ -29,6 +32,7 @@ impl StoreLocation {
         match self {
             Self::Memory => "memory",
             Self::Sqlite(_) => "sqlite",
+            Self::Sled(_) => "sled",
         }
     }
 }
@@ -38,6 +42,7 @@ impl fmt::Display for StoreLocation {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Sled(path) => write!(f, "sled:{}", path.display()),
         }
     }
 }
@@ -50,20 +55,21 @@ impl FromStr for StoreLocation {
         match scheme {
             "memory" if rest.is_empty() => Ok(Self::Memory),
             "memory" => Err(LocationError::UnexpectedPath),
-            "sqlite" => sqlite(rest),
+            "sqlite" => Ok(Self::Sqlite(path(rest)?)),
+            "sled" => Ok(Self::Sled(path(rest)?)),
             _ => Err(LocationError::UnknownScheme),
         }
     }
 }
 
-fn sqlite(path: &str) -> Result<StoreLocation, LocationError> {
+fn path(path: &str) -> Result<PathBuf, LocationError> {
     if path.is_empty() {
         return Err(LocationError::EmptyPath);
     }
     if path.contains('\0') {
         return Err(LocationError::Nul);
     }
-    Ok(StoreLocation::Sqlite(path.into()))
+    Ok(path.into())
 }
 
 /// Why a text is no [`StoreLocation`]. Never repeats the text: the locations
@@ -72,13 +78,15 @@ fn sqlite(path: &str) -> Result<StoreLocation, LocationError> {
 #[non_exhaustive]
 pub enum LocationError {
     /// There is no `:` in it.
-    #[error("a store location begins with its scheme: `memory:` or `sqlite:PATH`")]
+    #[error("a store location begins with its scheme: `memory:`, `sqlite:PATH` or `sled:PATH`")]
     NoScheme,
     /// It begins with a scheme that no store has.
-    #[error("the scheme of the store location is unknown; known are `memory:` and `sqlite:PATH`")]
+    #[error(
+        "the scheme of the store location is unknown; known are `memory:`, `sqlite:PATH` and `sled:PATH`"
+    )]
     UnknownScheme,
-    /// `sqlite:` without a path.
-    #[error("`sqlite:` needs the path of a file after it")]
+    /// `sqlite:` or `sled:` without a path.
+    #[error("`sqlite:` needs the path of a file after it, and `sled:` that of a directory")]
     EmptyPath,
     /// `memory:` with something after it.
     #[error("`memory:` takes nothing after it")]
@@ -109,6 +117,7 @@ mod tests {
             "sqlite:a.db",
             "sqlite:/tmp/a:b.db",
             "sqlite:dir/ä b.db",
+            "sled:agents.sled",
         ] {
             let location: StoreLocation = text.parse().unwrap();
             assert_eq!(location.to_string(), text);
@@ -131,6 +140,8 @@ mod tests {
             ("Sqlite:a.db", LocationError::UnknownScheme),
             (":a.db", LocationError::UnknownScheme),
             ("sqlite:", LocationError::EmptyPath),
+            ("sled:", LocationError::EmptyPath),
+            ("sled:a\0b", LocationError::Nul),
             ("sqlite:a\0b", LocationError::Nul),
             ("memory:a", LocationError::UnexpectedPath),
         ];

@@ -24,10 +24,11 @@ pub(crate) async fn open_store(
     match location {
         StoreLocation::Memory => memory(location),
         StoreLocation::Sqlite(path) => sqlite(location, path, sharing).await,
+        StoreLocation::Sled(path) => sled(location, path).await,
     }
 }
 
-#[cfg(any(feature = "memory", feature = "sqlite"))]
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "sled"))]
 fn opened<S: Store + Probe>(
     location: &StoreLocation,
     store: Result<S, windlass_store::StoreError>,
@@ -80,6 +81,21 @@ async fn sqlite(
 
 #[cfg(not(feature = "sqlite"))]
 async fn sqlite(location: &StoreLocation, _: &Path, _: Sharing) -> Result<Opened, OpenError> {
+    Err(OpenError::NotBuilt {
+        scheme: location.scheme(),
+    })
+}
+
+/// sled has its files for itself, which is what both kinds of sharing allow.
+#[cfg(feature = "sled")]
+async fn sled(location: &StoreLocation, path: &Path) -> Result<Opened, OpenError> {
+    use windlass_store_sled::{Options, SledStore};
+
+    opened(location, SledStore::open(path, Options::default()).await)
+}
+
+#[cfg(not(feature = "sled"))]
+async fn sled(location: &StoreLocation, _: &Path) -> Result<Opened, OpenError> {
     Err(OpenError::NotBuilt {
         scheme: location.scheme(),
     })

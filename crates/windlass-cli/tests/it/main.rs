@@ -7,6 +7,7 @@ mod documents;
 mod generated;
 mod refusals;
 mod replay;
+mod sled;
 mod stashing;
 mod streams;
 mod transcripts;

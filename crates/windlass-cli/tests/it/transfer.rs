@@ -11,7 +11,10 @@ use crate::bench::{Bench, Ran};
 /// A bench with a session that has been used and has a stash.
 fn used() -> Bench {
     let bench = Bench::with_session();
-    for line in ["session use s1 search --any-agent", "stash put s1 plan [1,2,3]"] {
+    for line in [
+        "session use s1 search --any-agent",
+        "stash put s1 plan [1,2,3]",
+    ] {
         bench.run(line).assert_code(0);
     }
     bench
@@ -110,7 +113,9 @@ fn what_cannot_be_moved_is_refused_and_changes_nothing() {
     let bench = used();
     bench.run("export there.export").assert_code(0);
     let before = fs::read(bench.path("there.export")).unwrap();
-    bench.run("session use s1 search --any-agent").assert_code(0);
+    bench
+        .run("session use s1 search --any-agent")
+        .assert_code(0);
     let refused = bench.run("--json export there.export");
     assert_eq!(code_of(&refused), "file_exists");
     refused.assert_code(3);

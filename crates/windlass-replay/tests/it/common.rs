@@ -81,6 +81,11 @@ pub(crate) async fn sqlite(directory: &Path) -> Windlass {
     Windlass::open(&location, Options::default()).await.unwrap()
 }
 
+pub(crate) async fn sled(directory: &Path) -> Windlass {
+    let location = StoreLocation::Sled(directory.join("store.sled"));
+    Windlass::open(&location, Options::default()).await.unwrap()
+}
+
 pub(crate) async fn play(
     windlass: &Windlass,
     recording: &Recording,

@@ -8,7 +8,7 @@ use windlass_replay::{
     Observer, Percent, Replay, ReplayError, ReplayOptions, Restrictions, StepDone, Withhold,
 };
 
-use crate::common::{caller, contents, examples, memory, play, read, sqlite, timeless};
+use crate::common::{caller, contents, examples, memory, play, read, sled, sqlite, timeless};
 
 #[tokio::test]
 async fn every_run_becomes_a_closed_session_with_a_use_for_every_call() {
@@ -158,16 +158,18 @@ async fn two_replays_leave_equal_stores_whatever_the_store_and_however_many_at_a
         jobs,
     };
     let (one, many, directory) = (memory().await, memory().await, tempfile::tempdir().unwrap());
-    let durable = sqlite(directory.path()).await;
+    let (durable, tree) = (sqlite(directory.path()).await, sled(directory.path()).await);
     let report = play(&one, &recording, &options(1)).await;
     assert_eq!(
         timeless(&play(&many, &recording, &options(100)).await),
         timeless(&report)
     );
-    assert_eq!(
-        timeless(&play(&durable, &recording, &options(3)).await),
-        timeless(&report)
-    );
+    for store in [&durable, &tree] {
+        assert_eq!(
+            timeless(&play(store, &recording, &options(3)).await),
+            timeless(&report)
+        );
+    }
     let wanted = contents(&one).await;
     let bytes: usize = wanted
         .iter()
@@ -176,6 +178,7 @@ async fn two_replays_leave_equal_stores_whatever_the_store_and_however_many_at_a
     assert_eq!(report.stored_bytes, u64::try_from(bytes).unwrap());
     assert_eq!(contents(&many).await, wanted);
     assert_eq!(contents(&durable).await, wanted);
+    assert_eq!(contents(&tree).await, wanted);
 }
 
 #[tokio::test]

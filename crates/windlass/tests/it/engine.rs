@@ -1,4 +1,4 @@
-//! Opening, upkeep, export and closing, on both stores.
+//! Opening, upkeep, export and closing, on every store.
 
 use std::sync::Arc;
 
@@ -7,6 +7,8 @@ use windlass::core::{Coded, Env, ErrorKind, ManualEnv, Millis};
 use windlass::session::{Agent, Allow, Caller, Config, Create, Session, Status, Use};
 use windlass::store::{Entry, Store};
 use windlass::{Due, Options, StoreLocation, Windlass};
+
+use crate::SCHEMES;
 
 const START: Millis = Millis::new(1_700_000_000_000);
 
@@ -23,6 +25,7 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let location = match scheme {
             "memory" => StoreLocation::Memory,
+            "sled" => StoreLocation::Sled(directory.path().join("store.sled")),
             _ => StoreLocation::Sqlite(directory.path().join("store.db")),
         };
         let env = Arc::new(ManualEnv::new(1, START));
@@ -95,7 +98,7 @@ async fn a_session_is_found_again_by_the_next_engine_on_the_same_file() {
 
 #[tokio::test]
 async fn upkeep_that_is_due_is_counted_done_in_bounded_steps_and_then_gone() {
-    for scheme in ["memory", "sqlite"] {
+    for &scheme in SCHEMES {
         let config = Config {
             retention_ms: 0,
             ..Config::default()
@@ -154,7 +157,7 @@ async fn upkeep_that_is_due_is_counted_done_in_bounded_steps_and_then_gone() {
 #[tokio::test]
 async fn equal_calls_under_equal_time_and_randomness_leave_equal_stores() {
     let mut exports = Vec::new();
-    for scheme in ["memory", "sqlite"] {
+    for &scheme in SCHEMES {
         let bench = Bench::open(scheme, Config::default()).await;
         bench.create("one").await;
         let entries = bench.export().await;
@@ -166,12 +169,14 @@ async fn equal_calls_under_equal_time_and_randomness_leave_equal_stores() {
         );
     }
     assert!(!exports[0].is_empty(), "a session is stored as something");
-    assert_eq!(exports[0], exports[1]);
+    for export in &exports[1..] {
+        assert_eq!(*export, exports[0]);
+    }
 }
 
 #[tokio::test]
 async fn a_closed_engine_answers_closed_and_closes_again() {
-    for scheme in ["memory", "sqlite"] {
+    for &scheme in SCHEMES {
         let bench = Bench::open(scheme, Config::default()).await;
         let clone = bench.windlass.clone();
         bench.windlass.close().await.unwrap();
@@ -208,6 +213,17 @@ async fn each_store_says_how_it_is_and_a_brought_one_says_nothing() {
     assert!(health.survives_power_loss && health.settled, "{health:?}");
     assert!(health.database.starts_with("SQLite 3."), "{health:?}");
     assert!(health.wal_bytes.is_some(), "{health:?}");
+
+    #[cfg(feature = "sled")]
+    {
+        let sled = Bench::open("sled", Config::default()).await;
+        let health = sled.windlass.health().expect("opened by location");
+        assert!(health.survives_power_loss && health.settled, "{health:?}");
+        assert_eq!(
+            (&health.database[..], health.wal_bytes),
+            ("sled 0.34", None)
+        );
+    }
 
     let store: Arc<dyn Store> = Arc::clone(memory.windlass.store());
     let env: Arc<dyn Env> = memory.env.clone();

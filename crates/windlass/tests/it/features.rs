@@ -13,6 +13,10 @@ async fn a_store_is_opened_if_it_was_built_in_and_named_if_it_was_not() {
             StoreLocation::Sqlite(path.clone()),
             cfg!(feature = "sqlite"),
         ),
+        (
+            StoreLocation::Sled(directory.path().join("store.sled")),
+            cfg!(feature = "sled"),
+        ),
     ];
     for (location, built) in table {
         match Windlass::open(&location, Options::default()).await {

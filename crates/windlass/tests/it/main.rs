@@ -18,3 +18,11 @@ mod requests;
 mod stash;
 #[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
 mod transfer;
+
+/// The stores of this build that the same tests run on.
+#[cfg(all(feature = "memory", feature = "sqlite"))]
+const SCHEMES: &[&str] = if cfg!(feature = "sled") {
+    &["memory", "sqlite", "sled"]
+} else {
+    &["memory", "sqlite"]
+};

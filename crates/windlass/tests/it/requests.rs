@@ -1,5 +1,5 @@
 //! Requests that are refused: each by its documented code and kind, the store
-//! as before, on both stores.
+//! as before, on every store.
 
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use windlass::session::{
 };
 use windlass::store::Entry;
 use windlass::{Options, StoreLocation, Windlass};
+
+use crate::SCHEMES;
 
 /// An engine with the session `s1` of agent `scout`, which may call `search`
 /// five times.
@@ -25,6 +27,7 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let location = match scheme {
             "memory" => StoreLocation::Memory,
+            "sled" => StoreLocation::Sled(directory.path().join("store.sled")),
             _ => StoreLocation::Sqlite(directory.path().join("store.db")),
         };
         let env = Arc::new(ManualEnv::new(1, Millis::new(1_700_000_000_000)));
@@ -289,7 +292,7 @@ async fn refused_changes(bench: &Bench) -> Vec<Answer> {
 
 #[tokio::test]
 async fn a_refused_request_says_its_code_and_kind_and_changes_nothing() {
-    for scheme in ["memory", "sqlite"] {
+    for &scheme in SCHEMES {
         let bench = Bench::open(scheme).await;
         let before = bench.export().await;
         let mut answers = refused_creations(&bench).await;
@@ -308,7 +311,7 @@ async fn a_refused_request_says_its_code_and_kind_and_changes_nothing() {
 
 #[tokio::test]
 async fn another_tenant_sees_exactly_nothing() {
-    for scheme in ["memory", "sqlite"] {
+    for &scheme in SCHEMES {
         let bench = Bench::open(scheme).await;
         let sessions = bench.windlass.sessions();
         let (stranger, agent) = (&bench.stranger, "scout".parse().unwrap());
