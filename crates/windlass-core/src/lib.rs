@@ -23,6 +23,7 @@
 //! # Ok::<(), windlass_core::IdError>(())
 //! ```
 
+pub mod backoff;
 pub mod combine;
 pub mod env;
 pub mod error;
@@ -33,6 +34,7 @@ pub mod manual;
 pub mod time;
 pub mod writers;
 
+pub use backoff::back_off;
 pub use combine::{Abandoned, Combiner, Drive};
 pub use env::{BoxFuture, Env, RandomError, Sharing};
 pub use error::{Coded, ErrorKind};

@@ -2,9 +2,8 @@
 //! the settings, and how records are loaded.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use windlass_core::{AgentId, Env, Millis, SessionId};
+use windlass_core::{AgentId, Env, Millis, SessionId, back_off};
 use windlass_store::{Entry, Scan, Store, StoreExt, Version};
 
 use crate::above::Alive;
@@ -168,16 +167,7 @@ impl Engine {
         if lost >= ROUNDS_MAX {
             return Err(SessionError::Busy);
         }
-        if lost < 2 {
-            return Ok(());
-        }
-        let mut random = [0; 2];
-        self.env.random(&mut random)?;
-        let ceiling_us = 250_u64 << lost.min(8);
-        let wait_us = u64::from(u16::from_le_bytes(random)) * ceiling_us / u64::from(u16::MAX);
-        let deadline = self.env.monotonic() + Duration::from_micros(wait_us);
-        self.env.sleep_until(deadline).await;
-        Ok(())
+        Ok(back_off(self.env.as_ref(), lost).await?)
     }
 }
 

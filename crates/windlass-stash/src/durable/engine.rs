@@ -2,11 +2,10 @@
 //! settings, the cached values, and how rows are loaded.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
-use windlass_core::{Env, Sharing};
+use windlass_core::{Env, Sharing, back_off};
 use windlass_store::{Page, Scan, Store, Version};
 
 use super::keys::StashKeys;
@@ -261,16 +260,7 @@ impl Engine {
         if lost >= ROUNDS_MAX {
             return Err(StashError::Busy);
         }
-        if lost < 2 {
-            return Ok(());
-        }
-        let mut random = [0; 2];
-        self.env.random(&mut random)?;
-        let ceiling_us = 250_u64 << lost.min(8);
-        let wait_us = u64::from(u16::from_le_bytes(random)) * ceiling_us / u64::from(u16::MAX);
-        let deadline = self.env.monotonic() + Duration::from_micros(wait_us);
-        self.env.sleep_until(deadline).await;
-        Ok(())
+        Ok(back_off(self.env.as_ref(), lost).await?)
     }
 }
 

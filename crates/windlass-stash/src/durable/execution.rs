@@ -338,29 +338,10 @@ impl Execution {
             Ok(()) => self.decide(operations.to_vec()).await,
             Err(error) => Err(whole(error)),
         };
-        self.tell_of_step(operations, started, &answers);
+        let Stash { inner, .. } = &self.stash;
+        let (ear, env) = (&inner.ear, &*inner.engine.env);
+        ear.tell_of_step(env, self.group.as_ref(), started, operations, &answers);
         answers
-    }
-
-    fn tell_of_step(
-        &self,
-        operations: &[Operation],
-        started: Started,
-        answers: &Result<Vec<Answer>, StepError>,
-    ) {
-        match answers {
-            Ok(answers) => {
-                for (operation, answer) in operations.iter().zip(answers) {
-                    self.tell(started, || Heard::of(operation, answer));
-                }
-            }
-            Err(error) => self.tell(started, || Heard {
-                verb: Verb::Step,
-                key: operations.get(error.position).map(Operation::key),
-                size: None,
-                outcome: Outcome::Refused(error.code()),
-            }),
-        }
     }
 
     /// Deletes all live entries of this execution's group, or all public ones

@@ -9,9 +9,22 @@ use windlass_stash::{Audit, Config, Event, KeyQuery, MemoryStash, Operation, Out
 use crate::support::{group, key};
 
 /// Writes down what it hears, and moves the clock each time.
-struct Ledger {
+pub(crate) struct Ledger {
     env: Arc<ManualEnv>,
     lines: Mutex<Vec<String>>,
+}
+
+impl Ledger {
+    pub(crate) fn new(env: &Arc<ManualEnv>) -> Arc<Self> {
+        Arc::new(Self {
+            env: Arc::clone(env),
+            lines: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("never panics").clone()
+    }
 }
 
 impl Audit for Ledger {
@@ -33,18 +46,14 @@ impl Audit for Ledger {
 
 fn heard(play: impl FnOnce(&MemoryStash)) -> Vec<String> {
     let env = Arc::new(ManualEnv::new(1, Millis::new(1)));
-    let ledger = Arc::new(Ledger {
-        env: env.clone(),
-        lines: Mutex::default(),
-    });
+    let ledger = Ledger::new(&env);
     let config = Config {
         operations_max: Some(9),
         ..Config::default()
     };
     let stash = MemoryStash::with_audit(env, config, ledger.clone()).expect("settings");
     play(&stash);
-    let lines = ledger.lines.lock().expect("never panics");
-    lines.clone()
+    ledger.lines()
 }
 
 #[test]

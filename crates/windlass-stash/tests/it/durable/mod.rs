@@ -1,6 +1,7 @@
 //! The durable form: the same answers as the form in memory, from a store that
 //! several processes share and that fails at every step.
 
+mod auditing;
 mod crashes;
 mod damage;
 mod drops;
