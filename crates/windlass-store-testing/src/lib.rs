@@ -50,6 +50,7 @@ pub use history::{HISTORY_CASES, HISTORY_STEPS, REGRESSION_SEEDS, random_histori
 pub use model::Model;
 pub use pausing::{Pause, Paused, Pausing};
 pub use random::Random;
+pub use serial::explains;
 pub use slow::Slow;
 pub use strict::{Strict, StrictOptions};
 pub use suite::{PROMISES, Promise};

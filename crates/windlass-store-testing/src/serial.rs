@@ -8,12 +8,8 @@ use crate::model::Model;
 /// Whether some order of `batches`, each run alone from `start` on, gives
 /// each its answer and ends with the entries of `end`. Tries every order that
 /// is not ruled out early, so for few batches only.
-pub(crate) fn explains(
-    start: &Model,
-    batches: &[Batch],
-    answers: &[Commit],
-    end: &[Entry],
-) -> bool {
+#[must_use]
+pub fn explains(start: &Model, batches: &[Batch], answers: &[Commit], end: &[Entry]) -> bool {
     let history = History {
         batches,
         answers,

@@ -11,31 +11,37 @@ use windlass_store_testing::postgres::Server;
 /// A schema of its own on the server of this process.
 pub(crate) struct Place {
     server: Arc<Server>,
+    /// How the server is reached.
+    address: String,
     schema: String,
 }
 
 impl Place {
     /// A place on the server that the tests of this process share.
     pub(crate) fn new() -> Self {
-        Self::on(Server::shared().unwrap_or_else(|error| panic!("{error}")))
+        let server = Server::shared().unwrap_or_else(|error| panic!("{error}"));
+        Self::on(Arc::clone(&server), server.url())
     }
 
     /// A place on a server of its own, with settings.
     pub(crate) fn alone(settings: &[(&str, &str)]) -> Self {
         let server = Server::start(settings).unwrap_or_else(|error| panic!("{error}"));
-        Self::on(Arc::new(server))
+        let address = server.url();
+        Self::on(Arc::new(server), address)
     }
 
     /// Another place on the same server.
     pub(crate) fn beside(&self) -> Self {
-        Self::on(Arc::clone(&self.server))
+        Self::on(Arc::clone(&self.server), self.address.clone())
     }
 
-    fn on(server: Arc<Server>) -> Self {
+    /// A place on a server that is reached through another address.
+    pub(crate) fn on(server: Arc<Server>, address: String) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self {
             server,
+            address,
             schema: format!("test_{number}"),
         }
     }
@@ -44,12 +50,8 @@ impl Place {
         &self.server
     }
 
-    pub(crate) fn schema(&self) -> &str {
-        &self.schema
-    }
-
     pub(crate) fn url(&self) -> String {
-        format!("{}?schema={}", self.server.url(), self.schema)
+        format!("{}?schema={}", self.address, self.schema)
     }
 
     pub(crate) fn options(&self) -> Options {

@@ -16,9 +16,12 @@ pub(crate) struct Schemas {
 
 impl Schemas {
     pub(crate) fn new() -> Self {
-        Self {
-            current: Place::new(),
-        }
+        Self::beside(Place::new())
+    }
+
+    /// Stores beside a place.
+    pub(crate) const fn beside(current: Place) -> Self {
+        Self { current }
     }
 
     async fn open(&self) -> Result<Arc<dyn Store>, FixtureError> {

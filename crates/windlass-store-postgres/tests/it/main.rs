@@ -3,4 +3,16 @@
 
 mod common;
 mod conformance;
+mod deaths;
+mod exports;
 mod fixture;
+mod groups;
+mod hints;
+mod histories;
+mod opening;
+mod pooler;
+mod processes;
+mod proxy;
+mod races;
+mod settings;
+mod unknown;

@@ -1,5 +1,6 @@
 //! Which PostgreSQL there is, and as whom its programs run.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,16 +50,21 @@ impl Installation {
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = self.runner(&[]);
-        command.arg(self.binaries.join(program));
+        command.arg(self.program(program));
         command
     }
 
     /// A command that runs a program and has it told to end (SIGQUIT) once
     /// the thread that started it has.
-    pub(super) fn mortal_command(&self, program: &str) -> Command {
+    pub(super) fn mortal_command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.runner(&["--pdeathsig", "QUIT"]);
-        command.arg(self.binaries.join(program));
+        command.arg(program);
         command
+    }
+
+    /// Where one of PostgreSQL's programs is.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.binaries.join(name)
     }
 
     /// A command that runs a program of the system, as [`Self::command`] does.
@@ -110,13 +116,18 @@ fn version_of(binaries: &Path) -> u32 {
     number.unwrap_or(0)
 }
 
+fn on_path() -> Option<PathBuf> {
+    path().into_iter().find(|directory| is_whole(directory))
+}
+
+/// The directories in which programs are looked for.
 #[expect(
     clippy::disallowed_methods,
     reason = "where programs are is said by the environment alone"
 )]
-fn on_path() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).find(|directory| is_whole(directory))
+pub(super) fn path() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).collect()
 }
 
 fn is_whole(binaries: &Path) -> bool {

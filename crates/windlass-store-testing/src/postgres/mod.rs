@@ -15,10 +15,12 @@
 mod error;
 mod installation;
 mod place;
+mod pooler;
 mod process;
 mod server;
 mod template;
 
 pub use error::ServerError;
 pub use installation::Installation;
+pub use pooler::Pooler;
 pub use server::Server;

@@ -55,6 +55,10 @@ impl Place {
         Ok(place)
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(super) fn data(&self) -> PathBuf {
         self.directory.join("data")
     }

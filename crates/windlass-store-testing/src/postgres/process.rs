@@ -21,9 +21,6 @@ const START_SECONDS_MAX: u64 = 60;
 /// Lines of what the server said that are kept for an error.
 const LINES_MAX: usize = 40;
 
-/// What the server says once it can be used.
-const READY: &str = "database system is ready to accept";
-
 /// A server that accepts connections.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -39,25 +36,26 @@ enum News {
 }
 
 impl Process {
-    /// Starts a server and waits until it accepts connections.
-    pub(super) fn start(command: Command) -> Result<Self, ServerError> {
+    /// Starts a server and waits until it says `ready`.
+    pub(super) fn start(command: Command, ready: &'static str) -> Result<Self, ServerError> {
         let (news, heard) = mpsc::sync_channel(2);
-        let listener = thread::spawn(move || listen(command, &news));
+        let program = format!("{command:?}");
+        let listener = thread::spawn(move || listen(command, ready, &news));
         let patience = Duration::from_secs(START_SECONDS_MAX);
         let mut child = match heard.recv() {
             Ok(News::Started(child)) => child,
-            _ => return Err(failed(listener)),
+            _ => return Err(failed(program, listener)),
         };
         match heard.recv_timeout(patience) {
             Ok(_) => Ok(Self { child, listener }),
             Err(RecvTimeoutError::Disconnected) => {
                 let _ = child.wait();
-                Err(failed(listener))
+                Err(failed(program, listener))
             }
             Err(RecvTimeoutError::Timeout) => {
                 let _ = signal("QUIT", &[child.id()]);
                 let _ = child.wait();
-                Err(failed(listener))
+                Err(failed(program, listener))
             }
         }
     }
@@ -95,7 +93,7 @@ impl Process {
 }
 
 /// Starts a server and reads what it says to its end; the last lines of it.
-fn listen(mut command: Command, news: &SyncSender<News>) -> VecDeque<String> {
+fn listen(mut command: Command, ready: &str, news: &SyncSender<News>) -> VecDeque<String> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let spawned = command.stderr(Stdio::piped()).spawn();
     let mut child = match spawned {
@@ -104,14 +102,14 @@ fn listen(mut command: Command, news: &SyncSender<News>) -> VecDeque<String> {
     };
     let stderr = child.stderr.take().expect("it was asked for");
     let _ = news.send(News::Started(child));
-    read_lines(stderr, news)
+    read_lines(stderr, ready, news)
 }
 
-fn read_lines(stderr: ChildStderr, news: &SyncSender<News>) -> VecDeque<String> {
+fn read_lines(stderr: ChildStderr, ready: &str, news: &SyncSender<News>) -> VecDeque<String> {
     let mut last = VecDeque::new();
     for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).into_owned();
-        if line.contains(READY) {
+        if line.contains(ready) {
             // Whoever waited may have lost patience.
             let _ = news.try_send(News::Ready);
         }
@@ -124,10 +122,10 @@ fn read_lines(stderr: ChildStderr, news: &SyncSender<News>) -> VecDeque<String> 
 }
 
 /// The error of a server that did not start.
-fn failed(listener: JoinHandle<VecDeque<String>>) -> ServerError {
+fn failed(program: String, listener: JoinHandle<VecDeque<String>>) -> ServerError {
     let lines = listener.join().expect("reading lines does not panic");
     ServerError::Program {
-        program: "postgres".to_owned(),
+        program,
         output: Vec::from(lines).join("\n"),
     }
 }

@@ -14,6 +14,9 @@ use super::template::SUPERUSER;
 /// How often a start is tried: the free port may be somebody else's by then.
 const STARTS_MAX: usize = 8;
 
+/// What a server says once it can be used.
+const READY: &str = "database system is ready to accept";
+
 /// What every server is told: few resources, nothing but loopback.
 const SETTINGS: [(&str, &str); 10] = [
     ("listen_addresses", "127.0.0.1"),
@@ -178,7 +181,7 @@ impl Server {
     pub fn start_again(&self) -> Result<(), ServerError> {
         let mut process = lock(&self.process);
         if process.is_none() {
-            *process = Some(Process::start(self.server_command())?);
+            *process = Some(Process::start(self.server_command(), READY)?);
         }
         Ok(())
     }
@@ -209,7 +212,9 @@ impl Server {
     }
 
     fn server_command(&self) -> Command {
-        let mut command = self.installation.mortal_command("postgres");
+        let mut command = self
+            .installation
+            .mortal_command(self.installation.program("postgres"));
         command.arg("-D").arg(self.data());
         command.args(["-p", &self.port.to_string()]);
         for (name, value) in &self.settings {
@@ -233,7 +238,7 @@ fn is_port_taken(error: &ServerError) -> bool {
 }
 
 /// A port of loopback that nobody listened on a moment ago.
-fn free_port() -> Result<u16, ServerError> {
+pub(super) fn free_port() -> Result<u16, ServerError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
     let address = address.map_err(ServerError::system("find a free port"))?;
