@@ -2,12 +2,13 @@
 
 use windlass_core::Coded;
 use windlass_session::{
-    Agent, Allow, Delegate, Excess, Funding, Meter, Sensitivity, SessionError, Status, What,
+    Agent, Allow, Charge, Delegate, Excess, Funding, Meter, Outcome, Sensitivity, SessionError,
+    Settle, Status, What,
 };
 
 use crate::support::{
-    HOUR, SECOND, World, agent, caller, code, delegate, delegation, get, operation, session_id,
-    top_up,
+    HOUR, SECOND, World, agent, call, caller, code, delegate, delegation, get, operation,
+    session_id, top_up, use_tools,
 };
 
 /// A parent that limits everything.
@@ -243,9 +244,9 @@ async fn the_rest_of_a_whole_line_returns_to_who_is_left() {
 async fn a_refund_after_the_end_returns_too() {
     let world = World::new();
     world.line(3).await;
-    let mut reserved = crate::support::call("search");
+    let mut reserved = call("search");
     reserved.items[0].reserve = true;
-    crate::support::use_tools(&world.sessions, "s3", reserved)
+    use_tools(&world.sessions, "s3", reserved)
         .await
         .expect("granted");
     crate::support::close(&world.sessions, "s2")
@@ -255,10 +256,10 @@ async fn a_refund_after_the_end_returns_too() {
         world.call("s1", "search").await.expect("nine are left");
     }
     assert_eq!(code(world.call("s1", "search").await), "budget_exceeded");
-    let refund = windlass_session::Settle {
+    let refund = Settle {
         agent: Agent::Unchecked,
         call: 1,
-        outcome: windlass_session::Outcome::Refund,
+        outcome: Outcome::Refund,
         operation: None,
     };
     let (caller, id) = (caller(), session_id("s3"));
@@ -427,9 +428,9 @@ async fn a_rest_returns_once_also_if_something_follows_it() {
             .delegate("s1", child, |it| it.child.budget.calls = calls)
             .await;
     }
-    let mut reserved = crate::support::call("search");
+    let mut reserved = call("search");
     reserved.items[0].reserve = true;
-    crate::support::use_tools(&world.sessions, "s2", reserved)
+    use_tools(&world.sessions, "s2", reserved)
         .await
         .expect("granted");
     crate::support::close(&world.sessions, "s2")
@@ -439,10 +440,10 @@ async fn a_rest_returns_once_also_if_something_follows_it() {
         world.call("s1", "search").await.expect("six are left");
     }
     assert_eq!(code(world.call("s1", "search").await), "budget_exceeded");
-    let refund = windlass_session::Settle {
+    let refund = Settle {
         agent: Agent::Unchecked,
         call: 1,
-        outcome: windlass_session::Outcome::Refund,
+        outcome: Outcome::Refund,
         operation: None,
     };
     let (caller, id) = (caller(), session_id("s2"));
@@ -451,4 +452,39 @@ async fn a_rest_returns_once_also_if_something_follows_it() {
     world.call("s1", "search").await.expect("the refunded one");
     assert_eq!(code(world.call("s1", "search").await), "budget_exceeded");
     assert_eq!(world.get("s1").await.budget.calls.lent, 3);
+}
+
+#[tokio::test]
+async fn what_an_ended_child_has_overdrawn_is_its_parents_once_it_is_taken_back() {
+    let world = World::new();
+    world
+        .create(|request| request.budget.tokens = Some(100))
+        .await;
+    let tokens = |tokens| Charge {
+        tokens,
+        cost_micros: 0,
+    };
+    world
+        .delegate("s1", "s2", |it| it.child.budget.tokens = Some(10))
+        .await;
+    let mut reserved = call("search");
+    reserved.items[0].charge = tokens(5);
+    reserved.items[0].reserve = true;
+    let used = use_tools(&world.sessions, "s2", reserved).await;
+    used.expect("within its own");
+    world.env.advance_ms(60 * SECOND);
+    let late = Settle {
+        agent: Agent::Unchecked,
+        call: 1,
+        outcome: Outcome::Cost(tokens(150)),
+        operation: None,
+    };
+    let child = session_id("s2");
+    let settled = world.sessions.settle(&caller(), &child, late).await;
+    assert_eq!(settled.expect("what is true").tokens, Some(0));
+    let reading = || async { world.get("s1").await.budget.tokens };
+    assert_eq!((reading().await.used, reading().await.lent), (0, 10));
+    world.sessions.sweep(100).await.expect("swept");
+    assert_eq!((reading().await.used, reading().await.lent), (150, 0));
+    assert_eq!(code(world.call("s1", "search").await), "budget_exceeded");
 }

@@ -149,7 +149,11 @@ impl Play {
             },
             8..=10 => Deed::Settle {
                 call: 1 + self.below(4),
-                charge: self.random.one_in(2).then(|| self.charge(60)),
+                charge: self.random.one_in(2).then(|| {
+                    // Some are far beyond what anybody has.
+                    let end = *self.random.pick(&[20, 60, 400]);
+                    self.charge(end)
+                }),
             },
             11 => self.top_up(),
             _ => Deed::Close,
