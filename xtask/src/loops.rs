@@ -42,6 +42,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 5_000,
     },
     Loop {
+        variable: "WINDLASS_EXT4_CUTS",
+        unit: "power cuts on ext4, sled",
+        quick: 5,
+        ci: 100,
+        nightly: 2_000,
+    },
+    Loop {
         variable: "WINDLASS_POWER_IMAGES",
         unit: "images after a power cut",
         quick: 500,

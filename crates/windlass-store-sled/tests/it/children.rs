@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+#[cfg(target_os = "linux")]
+use crate::power;
 use crate::{deaths, disk_full, lifetime};
 
 const ROLE: &str = "WINDLASS_TEST_ROLE";
@@ -22,9 +24,23 @@ pub(crate) enum Role {
     Growing,
     /// Has the store open until it is told to end.
     Holding,
+    /// Is the disk of a trial of power loss.
+    #[cfg(target_os = "linux")]
+    Serving,
+    /// Works on that disk.
+    #[cfg(target_os = "linux")]
+    Working,
 }
 
-const ROLES: [Role; 3] = [Role::Mortal, Role::Growing, Role::Holding];
+const ROLES: &[Role] = &[
+    Role::Mortal,
+    Role::Growing,
+    Role::Holding,
+    #[cfg(target_os = "linux")]
+    Role::Serving,
+    #[cfg(target_os = "linux")]
+    Role::Working,
+];
 
 impl Role {
     fn name(self) -> String {
@@ -32,7 +48,7 @@ impl Role {
     }
 
     fn named(name: &str) -> Option<Self> {
-        ROLES.into_iter().find(|role| role.name() == name)
+        ROLES.iter().copied().find(|role| role.name() == name)
     }
 
     fn play(self, path: &Path) {
@@ -43,6 +59,10 @@ impl Role {
                 Self::Mortal => deaths::play_mortal(path).await,
                 Self::Growing => disk_full::play_growing(path).await,
                 Self::Holding => lifetime::play_holding(path).await,
+                #[cfg(target_os = "linux")]
+                Self::Serving => power::play_serving(path),
+                #[cfg(target_os = "linux")]
+                Self::Working => power::play_working(path).await,
             }
         });
     }
@@ -53,7 +73,9 @@ impl Role {
 #[test]
 fn every_role_can_be_told_to_a_child() {
     let Some(role) = variable(ROLE) else {
-        assert_eq!(ROLES.map(|role| Role::named(&role.name())), ROLES.map(Some));
+        for role in ROLES {
+            assert_eq!(Role::named(&role.name()), Some(*role));
+        }
         return;
     };
     let role = Role::named(&role).expect("the parent names a role");
@@ -109,6 +131,16 @@ impl Player {
         let blocks = file_bytes_max / 512;
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
         command.arg("-c").arg(script).arg(binary());
+        Self::spawn(command, role, path)
+    }
+
+    /// Starts a child whose mounts are its own, and gone when it is.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_in_a_namespace(role: Role, path: &Path) -> Self {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private"])
+            .arg(binary());
         Self::spawn(command, role, path)
     }
 

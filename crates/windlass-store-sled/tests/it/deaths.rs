@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Store, StoreExt};
+use windlass_store::Store;
 use windlass_store_sled::{Options, SledStore};
 use windlass_store_testing::Random;
 
 use crate::children::{Player, Role, setting, tell};
 use crate::common::Place;
+use crate::sessions::{self, SESSIONS};
 
 /// Kills in one run; the nightly run takes more.
 const CYCLES: &str = "WINDLASS_SLED_KILL_CYCLES";
@@ -20,8 +20,6 @@ const CYCLES_DEFAULT: u64 = 20;
 const CYCLES_A_STORE: usize = 100;
 const SEED: &str = "WINDLASS_KILL_SEED";
 
-/// Sessions that commit at the same time.
-const SESSIONS: usize = 8;
 /// Most acknowledgements that are waited for before a kill.
 const ACKNOWLEDGED_MAX: usize = 60;
 
@@ -77,77 +75,15 @@ fn acknowledgement(line: &str) -> (usize, u64) {
 /// How many commits each session has.
 async fn verify(place: &Place, when: &str) -> [u64; SESSIONS] {
     let store = place.open().await;
-    let mut found = [0; SESSIONS];
-    for (session, found) in found.iter_mut().enumerate() {
-        let range = KeyRange::prefix(format!("acme/session/{session}/"));
-        let entries = store.scan_all(range).await.expect("all can be read");
-        *found = verify_whole(&entries, when);
-    }
+    let found = sessions::found(&store).await;
     store.close().await.expect("the store closes");
-    found
+    found.unwrap_or_else(|what| panic!("{when}: {what}"))
 }
 
-/// The number of commits of a session, each of which must be whole.
-fn verify_whole(entries: &[Entry], when: &str) -> u64 {
-    let Some(head) = entries.first() else {
-        return 0;
-    };
-    let count = parse(&head.value);
-    let rows = entries.len() as u64;
-    assert_eq!(rows, 1 + 2 * count, "{when}: rows beside a head of {count}");
-    for (place, row) in entries[1..].iter().enumerate() {
-        let commit = place as u64 / 2 + 1;
-        assert_eq!(parse(&row.value), commit, "{when}: the row {:?}", row.key);
-    }
-    let last = entries[entries.len() - 1].version;
-    assert_eq!(
-        head.version, last,
-        "{when}: head and last row are of one commit"
-    );
-    count
-}
-
-fn parse(text: &[u8]) -> u64 {
-    let text = std::str::from_utf8(text).expect("digits");
-    text.trim_start_matches('.').parse().expect("a number")
-}
-
-/// Commits until killed: a head and two rows at a time.
+/// Commits until killed.
 pub(crate) async fn play_mortal(path: &Path) {
     let store = SledStore::open(path, Options::default()).await;
     let store = Arc::new(store.expect("the store opens"));
-    let sessions: Vec<_> = (0..SESSIONS)
-        .map(|session| tokio::spawn(commit_for_ever(Arc::clone(&store), session)))
-        .collect();
-    for session in sessions {
-        let ended = session.await;
-        ended.expect("a session goes on until the process is killed");
-    }
-}
-
-async fn commit_for_ever(store: Arc<SledStore>, session: usize) {
-    let head = Bytes::from(format!("acme/session/{session}/head"));
-    let entry = store.get(head.clone()).await.expect("the head can be read");
-    let mut count = entry.as_ref().map_or(0, |entry| parse(&entry.value));
-    let mut expect = entry.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
-    loop {
-        count += 1;
-        let row = |half| format!("acme/session/{session}/row/{count:06}/{half}");
-        let batch = Batch::new()
-            .check(head.clone(), expect)
-            .put(head.clone(), count.to_string())
-            .put(row('a'), format!("{}{count}", ".".repeat(padding(count))))
-            .put(row('b'), count.to_string());
-        match store.commit(batch).await.expect("no error") {
-            Commit::Applied(version) => expect = Expect::Version(version),
-            Commit::Conflict { key } => panic!("nobody else writes {key:?}"),
-        }
-        tell(&format!("{session} {count}"));
-    }
-}
-
-/// Rows of all sizes: within a page, and now and then one in pieces.
-fn padding(count: u64) -> usize {
-    let long = if count.is_multiple_of(20) { 90_000 } else { 0 };
-    usize::try_from(count * 97 % 3_000).expect("it is small") + long
+    let acknowledge = |session, number| tell(&format!("{session} {number}"));
+    sessions::commit_each(&store, u64::MAX, acknowledge).await;
 }

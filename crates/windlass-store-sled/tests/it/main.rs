@@ -11,3 +11,6 @@ mod exports;
 mod fixture;
 mod large;
 mod lifetime;
+#[cfg(target_os = "linux")]
+mod power;
+mod sessions;
