@@ -13,3 +13,4 @@ pub mod harness;
 pub mod sessions;
 pub mod slow_disk;
 pub mod stash;
+pub mod stores;

@@ -13,7 +13,7 @@ use windlass_benches::error::BenchError;
 use windlass_benches::harness::contest::Effort;
 use windlass_benches::harness::report::Report;
 use windlass_benches::sessions::{self, Bench, Say, worker};
-use windlass_benches::stash;
+use windlass_benches::{stash, stores};
 
 /// Where databases are made if there is such a directory: `/tmp` may be
 /// memory.
@@ -47,6 +47,11 @@ enum Command {
         /// Measures one part only.
         #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(stash::part_names()))]
         only: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Measures the table of stores; needs PostgreSQL's server installed.
+    Stores {
         #[command(flatten)]
         table: Table,
     },
@@ -96,6 +101,7 @@ fn run(command: Command) -> Result<u8, BenchError> {
         Command::Stash { only, table } => {
             measure(&table, |bench| stash::run(bench, only.as_deref()))
         }
+        Command::Stores { table } => measure(&table, stores::run),
         Command::Hold => stash::heap::hold(&mut io::stdout().lock()).map(|()| 0),
         Command::Worker(orders) => {
             let (input, output) = (io::stdin(), io::stdout());
@@ -114,7 +120,7 @@ fn measure(
         .tempdir_in(parent(table.directory.as_deref()))
         .map_err(BenchError::io("make a directory for databases"))?;
     let runtime = Builder::new_multi_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .map_err(BenchError::io("start a runtime"))?;
     let bench = Bench {

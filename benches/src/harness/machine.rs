@@ -14,7 +14,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct CpuTime {
     /// Of everybody, the host's own use of our processors included.
     pub all: f64,
-    /// Of this process and its finished children.
+    /// Of this process and all it has started, finished or not.
     pub own: f64,
 }
 
@@ -26,7 +26,7 @@ impl CpuTime {
     /// [`BenchError::Io`] where there is no `/proc`.
     pub fn read() -> Result<Self, BenchError> {
         let all = busy_ticks(&read("/proc/stat")?);
-        let own = own_ticks(&read("/proc/self/stat")?);
+        let own = family_ticks(std::process::id(), &processes()?);
         Ok(Self {
             all: all / TICKS_PER_SECOND,
             own: own / TICKS_PER_SECOND,
@@ -59,12 +59,59 @@ fn busy_ticks(stat: &str) -> f64 {
     ticks.iter().sum::<f64>() - idle
 }
 
-/// Ticks of a process and its finished children. The name of the process,
-/// which may hold anything, ends at the last parenthesis.
-fn own_ticks(stat: &str) -> f64 {
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let fields = after_name.split_whitespace().skip(11).take(4);
-    fields.filter_map(|field| field.parse::<f64>().ok()).sum()
+/// A process there is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Process {
+    id: u32,
+    parent: u32,
+    /// Ticks of it and of its finished children.
+    ticks: f64,
+}
+
+impl Process {
+    /// Reads a `stat`. The name of the process, which may hold anything, ends
+    /// at the last parenthesis.
+    fn parse(stat: &str) -> Option<Self> {
+        let (id, _) = stat.split_once(' ')?;
+        let (_, after_name) = stat.rsplit_once(')')?;
+        let mut fields = after_name.split_whitespace();
+        let parent = fields.nth(1)?.parse().ok()?;
+        let ticks = fields.skip(9).take(4);
+        Some(Self {
+            id: id.parse().ok()?,
+            parent,
+            ticks: ticks.filter_map(|field| field.parse::<f64>().ok()).sum(),
+        })
+    }
+}
+
+/// Every process there is; those that end meanwhile are left out.
+fn processes() -> Result<Vec<Process>, BenchError> {
+    let entries = fs::read_dir("/proc").map_err(BenchError::io("read `/proc`"))?;
+    let stats = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let number: Option<u32> = path.file_name()?.to_str()?.parse().ok();
+        fs::read_to_string(path.join("stat"))
+            .ok()
+            .filter(|_| number.is_some())
+    });
+    Ok(stats.filter_map(|stat| Process::parse(&stat)).collect())
+}
+
+/// Ticks of a process and of all that descend from it: a database server that
+/// was started for a side is no stranger.
+fn family_ticks(root: u32, processes: &[Process]) -> f64 {
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        next += 1;
+        let children = processes
+            .iter()
+            .filter(|it| it.parent == parent && it.id != root);
+        family.extend(children.map(|it| it.id));
+    }
+    let members = processes.iter().filter(|it| family.contains(&it.id));
+    members.map(|it| it.ticks).sum()
 }
 
 /// Bytes this process has had written to disks so far.
@@ -142,7 +189,32 @@ mod tests {
     #[test]
     fn own_time_is_found_behind_a_hostile_process_name() {
         let stat = "7 (a) 1 (b) S 1 2 3 4 5 6 7 8 9 10 11 22 33 44 20 0";
-        assert_eq!(own_ticks(stat), 110.0);
+        let expected = Process {
+            id: 7,
+            parent: 1,
+            ticks: 110.0,
+        };
+        assert_eq!(Process::parse(stat), Some(expected));
+    }
+
+    #[test]
+    fn a_family_is_a_process_and_all_below_it() {
+        let process = |id, parent, ticks| Process { id, parent, ticks };
+        let all = [
+            process(1, 0, 1.0),
+            process(5, 3, 2.0),
+            process(3, 1, 4.0),
+            process(4, 2, 8.0),
+            process(6, 5, 16.0),
+        ];
+        assert_eq!(family_ticks(3, &all), 22.0);
+        assert_eq!(family_ticks(4, &all), 8.0);
+    }
+
+    #[test]
+    fn this_process_is_among_all_of_them() {
+        let id = std::process::id();
+        assert!(processes().unwrap().iter().any(|it| it.id == id), "{id}");
     }
 
     #[test]

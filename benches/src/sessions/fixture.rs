@@ -53,15 +53,7 @@ impl Fixture {
     ) -> Result<Self, BenchError> {
         runtime.block_on(async {
             let windlass = open(&path, None).await?;
-            let ids: Vec<usize> = (0..sessions).collect();
-            for chunk in ids.chunks(CREATIONS_MAX) {
-                let born = chunk
-                    .iter()
-                    .map(|number| create_one(&windlass, *number, calls));
-                for born in futures(born).await {
-                    born?;
-                }
-            }
+            fill(&windlass, sessions, calls).await?;
             windlass.store().close().await?;
             Ok(Self { path, sessions })
         })
@@ -79,6 +71,24 @@ impl Fixture {
         let sessions = self.sessions;
         Ok(Self { path, sessions })
     }
+}
+
+/// Makes `sessions` sessions of `calls` calls each, and uses each once.
+///
+/// # Errors
+///
+/// The store's failures.
+pub async fn fill(windlass: &Windlass, sessions: usize, calls: u64) -> Result<(), BenchError> {
+    let ids: Vec<usize> = (0..sessions).collect();
+    for chunk in ids.chunks(CREATIONS_MAX) {
+        let born = chunk
+            .iter()
+            .map(|number| create_one(windlass, *number, calls));
+        for born in futures(born).await {
+            born?;
+        }
+    }
+    Ok(())
 }
 
 async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {

@@ -69,15 +69,21 @@ impl<'r> Ours<'r> {
         work: Work,
     ) -> Result<Self, BenchError> {
         let windlass = runtime.block_on(open(path, vfs))?;
+        Ok(Self::over(runtime, windlass, work))
+    }
+
+    /// Callers of an engine that is open already.
+    #[must_use]
+    pub fn over(runtime: &'r Runtime, windlass: Windlass, work: Work) -> Self {
         let user = |number| User::new(windlass.sessions(), number, work);
         let callers = (0..work.callers).map(user).collect();
-        Ok(Self {
+        Self {
             runtime,
             windlass,
             work,
             callers,
             turn: 0,
-        })
+        }
     }
 
     /// Closes the store.
