@@ -13,6 +13,7 @@ use crate::keys::{AgentKeys, SessionKeys};
 use crate::limits::ROUNDS_MAX;
 use crate::record::{AgentHead, Ended, Figures, Head, Spec, decode, decode_pair};
 use crate::rules::Terms;
+use crate::sweep::Bookmark;
 use crate::view::{Session, Status};
 
 /// The surroundings of every driver.
@@ -21,6 +22,7 @@ pub(crate) struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) config: Config,
+    pub(crate) bookmark: Bookmark,
 }
 
 /// A session's records as they were at one point in time.

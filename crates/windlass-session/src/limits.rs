@@ -62,6 +62,9 @@ pub const LOW_PERCENT: u64 = 20;
 pub(crate) const COMMIT_OPERATIONS_MAX: usize = 96;
 /// Most bytes of events one combined commit writes.
 pub(crate) const COMMIT_EVENT_BYTES_MAX: usize = 512 * 1_024;
+/// Rows of other parts that one sweep passes over, or as many as it may take
+/// steps.
+pub(crate) const PASSED_ROWS_MAX: usize = 4_096;
 /// Rounds a change may lose to others before it gives up.
 pub(crate) const ROUNDS_MAX: u32 = 64;
 /// Most creations one commit carries.

@@ -5,18 +5,18 @@
 //! become due, not what exists. Every commit is bounded and leaves a state
 //! from which the next sweep goes on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{BoxFuture, Coded, ErrorKind, Millis};
-use windlass_store::{Batch, Commit, Entry, Expect, Scan, Version};
+use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, Version};
 
 use crate::close::Forget;
 use crate::engine::{Engine, agent_keys, too_few};
 use crate::error::SessionError;
 use crate::keys::{SessionKeys, due_until, parse_due};
-use crate::limits::{COMMIT_DELETES_MAX, OPERATION_MS};
+use crate::limits::{COMMIT_DELETES_MAX, OPERATION_MS, PASSED_ROWS_MAX};
 use crate::list::Unreadable;
 use crate::operation::key_of_label;
 use crate::record::{AgentHead, Ended, EventRow, Head, Spec, decode, encode};
@@ -37,7 +37,8 @@ pub struct SweepReport {
     pub removed: u64,
     /// Operation records dropped.
     pub operations_removed: u64,
-    /// Whether work that is due is left.
+    /// Whether work that is due is left, or may be: not every row of the
+    /// index was looked at.
     pub truncated: bool,
     /// Sessions whose records cannot be read; they are left alone.
     pub unreadable: Vec<Unreadable>,
@@ -67,6 +68,31 @@ enum Task {
     Remove,
 }
 
+/// Where a sweep ended among rows of other parts, so that the next one does
+/// not pass over the same rows again and get no further.
+#[derive(Debug, Default)]
+pub(crate) struct Bookmark(Mutex<Option<Bytes>>);
+
+impl Bookmark {
+    fn put(&self, row: &Bytes) {
+        *self.lock() = Some(row.clone());
+    }
+
+    /// The rest of `range`, all of it if there is no bookmark; the next sweep
+    /// begins at the beginning again.
+    fn take(&self, range: KeyRange) -> KeyRange {
+        let ends = |start: &Bytes| range.end.as_ref().is_some_and(|end| start >= end);
+        match self.lock().take() {
+            Some(start) if !ends(&start) => KeyRange { start, ..range },
+            Some(_) | None => range,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Sessions to be marked ended go through their cells, like every change of
 /// an active session.
 pub(crate) type End<'a> =
@@ -81,13 +107,20 @@ impl Engine {
     ) -> Result<SweepReport, SessionError> {
         let mut report = SweepReport::default();
         let now = self.env.now();
-        let mut scan = Scan::new(due_until(now)).keys();
+        let mut passed = 0;
+        let mut scan = Scan::new(self.bookmark.take(due_until(now))).keys();
         loop {
             let pages = self.store.read(std::slice::from_ref(&scan)).await?;
             let page = pages.into_iter().next().unwrap_or_default();
             for row in &page.entries {
                 // Rows of other parts are theirs to see to.
                 let Some((time, keys)) = parse_due(&row.key) else {
+                    if passed >= PASSED_ROWS_MAX.max(limit) {
+                        self.bookmark.put(&row.key);
+                        report.truncated = true;
+                        return Ok(report);
+                    }
+                    passed += 1;
                     continue;
                 };
                 if step_over(&mut report, limit) {

@@ -116,6 +116,35 @@ async fn due_rows_of_other_parts_do_not_use_up_the_limit_of_a_sweep() {
 }
 
 #[tokio::test]
+async fn a_sweep_ends_among_rows_of_other_parts_and_the_next_goes_on_from_there() {
+    let world = World::new();
+    for number in 0..4_100 {
+        let key = format!("due/{:020}/stash/acme/s{number}", START.get());
+        world.put(&key, "").await;
+    }
+    doomed(&world, "s1", 1).await;
+    world.env.advance_ms(HOUR);
+    let passed = SweepReport {
+        truncated: true,
+        ..SweepReport::default()
+    };
+    assert_eq!(
+        sweep(&world.sessions, 10).await,
+        passed,
+        "4,096 and no more"
+    );
+    let expected = SweepReport {
+        scanned: 1,
+        expired: 1,
+        ..SweepReport::default()
+    };
+    assert_eq!(sweep(&world.sessions, 10).await, expected);
+    assert_eq!(sweep(&world.sessions, 10).await, passed, "all over again");
+    let other = sweep(&world.reopen(), 5_000).await;
+    assert_eq!(other, SweepReport::default(), "as many as it is asked for");
+}
+
+#[tokio::test]
 async fn an_ended_session_stays_readable_until_its_retention_ends() {
     let world = World::new();
     doomed(&world, "s1", 3).await;

@@ -31,5 +31,8 @@ pub(super) const BITE_ENTRIES: u64 = 256;
 pub(super) const FREED_AT_ONCE_MAX: u64 = 2;
 /// Pieces that one commit of upkeep deletes.
 pub(super) const BITE_PIECES: usize = 512;
+/// Rows of other parts that one round of upkeep passes over, or as many as it
+/// may take steps.
+pub(super) const PASSED_ROWS_MAX: usize = 4_096;
 /// Rounds a change may lose to others before it gives up.
 pub(super) const ROUNDS_MAX: u32 = 64;

@@ -14,7 +14,7 @@ use super::keys::StashKeys;
 use super::limits::BITE_ENTRIES;
 use super::options::Options;
 use super::plan::{Ask, Request, Told};
-use super::upkeep::ReapReport;
+use super::upkeep::{Bookmark, ReapReport};
 use crate::audit::{Audit, Ear, Outcome, Told as Heard, Verb, outcome};
 use crate::config::Config;
 use crate::error::{StashError, StepError};
@@ -37,6 +37,7 @@ pub(super) struct Inner {
     pub(super) engine: Arc<Engine>,
     cells: Cache<StashKeys, Arc<Combiner<Cell>>>,
     pub(super) ear: Ear,
+    pub(super) bookmark: Bookmark,
 }
 
 impl fmt::Debug for Stashes {
@@ -85,7 +86,12 @@ impl Stashes {
     ) -> Result<Self, StashError> {
         let cells = Cache::new(options.cached_stashes);
         let engine = Arc::new(Engine::new(store, env, options)?);
-        let inner = Arc::new(Inner { engine, cells, ear });
+        let inner = Arc::new(Inner {
+            engine,
+            cells,
+            ear,
+            bookmark: Bookmark::default(),
+        });
         Ok(Self { inner })
     }
 
@@ -130,6 +136,10 @@ impl Stashes {
     /// removes expired entries, what interrupted puts have left behind, and
     /// stashes that are empty. Costs what has become due, not what exists.
     /// Safe to run anywhere, any time, also in several processes.
+    ///
+    /// What is due for other parts is passed over: at most 4,096 rows of it,
+    /// or `limit` if that is more. A round that ends there says so, and the
+    /// next one in this process goes on from there.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use windlass_stash::{Operation, Put};
 use windlass_store_testing::{Fault, Faulty, Moment, Verb};
 
 use super::world::World;
-use crate::support::{HOUR, SECOND, key, sized};
+use crate::support::{HOUR, SECOND, START, key, sized};
 
 async fn reap(world: &World, limit: usize) -> ReapReport {
     world
@@ -93,6 +93,31 @@ async fn a_bounded_round_stops_says_so_and_can_be_repeated() {
     let rest = reap(&world, 100).await;
     assert_eq!((rest.removed, rest.truncated), (744, false));
     assert_eq!(world.rows().await, []);
+}
+
+#[tokio::test]
+async fn a_round_ends_among_rows_of_other_parts_and_the_next_goes_on_from_there() {
+    let world = World::new(|_| {});
+    for number in 0..4_100 {
+        let key = format!("due/{START:020}/session/acme/s{number}");
+        world.put(&key, "").await;
+    }
+    let execution = world.outside();
+    let put = execution.put(&key("k"), &1, Some(SECOND)).await;
+    put.expect("room");
+    world.env.advance_ms(SECOND);
+    let passed = ReapReport {
+        truncated: true,
+        ..ReapReport::default()
+    };
+    assert_eq!(reap(&world, 10).await, passed, "4,096 and no more");
+    let report = reap(&world, 10).await;
+    let counts = (report.scanned, report.removed, report.truncated);
+    assert_eq!(counts, (1, 1, false));
+    assert_eq!(reap(&world, 10).await, passed, "all over again");
+    let other = world.reopen().reap_due(5_000).await.expect("a store");
+    assert_eq!(other, ReapReport::default(), "as many as it is asked for");
+    assert_eq!(world.keys("/session/").await.len(), 4_100);
 }
 
 #[tokio::test]
