@@ -49,6 +49,20 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 2_000,
     },
     Loop {
+        variable: "WINDLASS_SERVER_KILLS",
+        unit: "SIGKILLs of a whole server",
+        quick: 2,
+        ci: 10,
+        nightly: 300,
+    },
+    Loop {
+        variable: "WINDLASS_CROSSED_ROUNDS",
+        unit: "rounds of crossed batches",
+        quick: 50,
+        ci: 400,
+        nightly: 100_000,
+    },
+    Loop {
         variable: "WINDLASS_POWER_IMAGES",
         unit: "images after a power cut",
         quick: 500,

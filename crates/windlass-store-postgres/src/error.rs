@@ -105,7 +105,9 @@ pub(crate) fn fate(error: &tokio_postgres::Error) -> Fate {
         return Fate::Unknown;
     }
     match *said.code() {
-        SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Fate::Again,
+        SqlState::T_R_SERIALIZATION_FAILURE
+        | SqlState::T_R_DEADLOCK_DETECTED
+        | SqlState::LOCK_NOT_AVAILABLE => Fate::Again,
         _ => Fate::Refused,
     }
 }

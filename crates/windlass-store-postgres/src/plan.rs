@@ -68,9 +68,10 @@ pub(crate) struct Plan<'b> {
     d: Deletes<'b>,
 }
 
-/// Whether rows are locked that are written without a check, before they are
-/// found in the way of an insert. Costs a look-up for each; without it, groups
-/// that overwrite what others check can wait for each other.
+/// Which rows are locked first, in the order of keys. Those that are written
+/// without a check are found by the insert if they are in its way; to look for
+/// them before costs a look-up for each, and is needed only where somebody
+/// else has one locked at that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locking {
     Checked,

@@ -1,6 +1,6 @@
 -- Format 1: the header, the entries, and the function that commits.
 -- `{schema}` stands for the quoted name of the schema. Why the function is as
--- it is: docs/adr/0007-postgres-commit.md.
+-- it is: docs/adr/0007-postgres.md.
 
 -- One row: whose the schema is, who may use it, and which numbers of versions
 -- were given out.
@@ -31,8 +31,8 @@ ALTER TABLE {schema}.entry ALTER COLUMN value SET STORAGE EXTERNAL;
 -- wave sees what an earlier one wrote. Every list is in the order of keys.
 --   p_checks, p_new, p_updates, p_deletes   how many of each a wave has
 --   l_*   keys that are checked to exist: expect is a version, or -1 for any;
---         put says whether they are put. After a deadlock also the keys of
---         n_* that are not checked, with NULL
+--         put says whether they are put. Where somebody else had a lock, also
+--         the keys of n_* that are not checked, with NULL
 --   n_*   keys that may be new: checked absent (place is not 0), put without
 --         a check, or deleted without one (value is NULL)
 --   u_*   keys that are checked to exist, and put
@@ -125,6 +125,13 @@ BEGIN
           WHERE n.wave = w AND n.batch = ANY (lost)
             AND e.key = n.key AND e.version = n.version;
         END IF;
+        -- Rows that are written whatever they held. Nobody is waited for out of
+        -- order: if one is locked, the group comes back with these keys in l_*.
+        PERFORM 1 FROM unnest(n_wave, n_batch, n_place, n_key, n_version)
+          n (wave, batch, place, key, version)
+        JOIN {schema}.entry e ON e.key = n.key AND e.version <> n.version
+        WHERE n.wave = w AND n.batch <> ALL (lost) AND n.place = 0
+        ORDER BY n.key FOR UPDATE OF e NOWAIT;
         UPDATE {schema}.entry e SET version = n.version, key_crc = n.crc, value = n.value
         FROM unnest(n_wave, n_batch, n_place, n_key, n_version, n_crc, n_value)
           n (wave, batch, place, key, version, crc, value)

@@ -11,7 +11,7 @@ const CASES: &str = "WINDLASS_MODEL_CASES";
 const CASES_DEFAULT: usize = 500;
 /// A history takes so many times as long here as in memory, and is made so
 /// many times less often.
-const SHARE: usize = 50;
+const SHARE: usize = 100;
 
 #[test]
 fn fresh_random_histories_match_the_model() {
