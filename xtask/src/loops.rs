@@ -31,8 +31,8 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_SLED_KILL_CYCLES",
         unit: "SIGKILL cycles, sled",
         quick: 5,
-        ci: 60,
-        nightly: 1_000,
+        ci: 40,
+        nightly: 600,
     },
     Loop {
         variable: "WINDLASS_SLED_CORRUPTIONS",
@@ -45,8 +45,8 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_EXT4_CUTS",
         unit: "power cuts on ext4, sled",
         quick: 5,
-        ci: 100,
-        nightly: 2_000,
+        ci: 60,
+        nightly: 1_000,
     },
     Loop {
         variable: "WINDLASS_SERVER_KILLS",

@@ -1,5 +1,6 @@
 //! Sessions that commit side by side, and what must be found of them: a head
-//! that counts, and two rows for each commit.
+//! that counts, two rows for each commit, and one large value that each commit
+//! replaces, so that sled has something to clear away.
 
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use windlass_store_sled::SledStore;
 
 /// Sessions that commit at the same time.
 pub(crate) const SESSIONS: usize = 8;
+/// Bytes of the value that each commit of a session replaces.
+const SCRATCH_BYTES: usize = 60_000;
 
 /// Has every session commit until it has made so many more commits, and tells
 /// of each that was answered.
@@ -43,14 +46,23 @@ async fn commit(store: &SledStore, session: usize, commits: u64, acknowledge: im
         let batch = Batch::new()
             .check(head.clone(), expect)
             .put(head.clone(), count.to_string())
-            .put(row('a'), format!("{}{count}", ".".repeat(padding(count))))
-            .put(row('b'), count.to_string());
+            .put(row('a'), padded(padding(count), count))
+            .put(row('b'), count.to_string())
+            .put(scratch(session), padded(SCRATCH_BYTES, count));
         match store.commit(batch).await.expect("no error") {
             Commit::Applied(version) => expect = Expect::Version(version),
             Commit::Conflict { key } => panic!("nobody else writes {key:?}"),
         }
         acknowledge(count);
     }
+}
+
+fn scratch(session: usize) -> Bytes {
+    format!("acme/scratch/{session}").into()
+}
+
+fn padded(padding: usize, count: u64) -> String {
+    format!("{}{count}", ".".repeat(padding))
 }
 
 /// Rows of all sizes: within a page, and now and then one in pieces.
@@ -72,6 +84,12 @@ pub(crate) async fn found(store: &SledStore) -> Result<[u64; SESSIONS], String> 
         let entries = store.scan_all(range).await;
         let entries = entries.map_err(|error| format!("session {session}: {error:?}"))?;
         *found = whole(&entries).map_err(|what| format!("session {session}: {what}"))?;
+        let scratch = store.get(scratch(session)).await;
+        let scratch = scratch.map_err(|error| format!("scratch {session}: {error:?}"))?;
+        let last = scratch.map_or(0, |entry| parse(&entry.value));
+        if last != *found {
+            return Err(format!("scratch {session} is of {last}, not of {found}"));
+        }
     }
     Ok(found)
 }

@@ -14,7 +14,7 @@ use crate::children::tell;
 use crate::sessions::{self, SESSIONS};
 
 /// Commits of each session between two openings of the store.
-const COMMITS: u64 = 12;
+const COMMITS: u64 = 30;
 /// How often the store is opened.
 const OPENINGS: usize = 3;
 
