@@ -108,7 +108,7 @@ async fn send(shared: &Shared, connection: Connection, plan: &Plan<'_>) -> Outco
     let call = connection.query_typed(&shared.commit_call, &parameters);
     let rows = match tokio::time::timeout(shared.options.commit_time_max, call).await {
         Ok(Ok(rows)) => rows,
-        Ok(Err(error)) => return judge(error),
+        Ok(Err(error)) => return judge(error, connection),
         Err(_) => {
             discard(connection);
             return Outcome::Unknown(Failure::unavailable("the server did not answer in time"));
@@ -130,9 +130,13 @@ async fn send(shared: &Shared, connection: Connection, plan: &Plan<'_>) -> Outco
     }
 }
 
-fn judge(error: tokio_postgres::Error) -> Outcome {
-    match fate(&error) {
-        Fate::Again => Outcome::Again(error.into()),
+fn judge(error: tokio_postgres::Error, connection: Connection) -> Outcome {
+    let fate = fate(&error);
+    if fate == Fate::Elsewhere {
+        discard(connection);
+    }
+    match fate {
+        Fate::Again | Fate::Elsewhere => Outcome::Again(error.into()),
         Fate::Refused => Outcome::Failed(error.into()),
         Fate::Unknown => Outcome::Unknown(error.into()),
     }

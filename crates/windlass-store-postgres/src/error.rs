@@ -82,10 +82,13 @@ impl Failure {
 }
 
 /// What is certain about a commit that was sent and failed.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// Nothing happened, and the same may succeed at once.
     Again,
+    /// Nothing happened, and the same may succeed on a server that takes
+    /// writes: this one no longer does.
+    Elsewhere,
     /// Nothing happened.
     Refused,
     /// It may have been applied.
@@ -108,6 +111,7 @@ pub(crate) fn fate(error: &tokio_postgres::Error) -> Fate {
         SqlState::T_R_SERIALIZATION_FAILURE
         | SqlState::T_R_DEADLOCK_DETECTED
         | SqlState::LOCK_NOT_AVAILABLE => Fate::Again,
+        SqlState::READ_ONLY_SQL_TRANSACTION => Fate::Elsewhere,
         _ => Fate::Refused,
     }
 }

@@ -56,7 +56,9 @@ async fn what_a_killed_server_acknowledged_is_there_and_nothing_by_half() {
     store.close().await.expect("the store closes");
 }
 
-async fn work_until_killed(
+/// Lets sessions commit until some have been acknowledged, then kills the
+/// server; how each ended.
+pub(crate) async fn work_until_killed(
     place: &Place,
     store: &Arc<PostgresStore>,
     sessions: Vec<Session>,
@@ -76,16 +78,16 @@ async fn work_until_killed(
 
 /// One who commits a head and two rows at a time.
 #[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     number: usize,
     /// Its commits that were acknowledged.
-    count: u64,
+    pub(crate) count: u64,
     /// What its head is expected to be.
     head: Expect,
 }
 
 impl Session {
-    fn new(number: usize) -> Self {
+    pub(crate) fn new(number: usize) -> Self {
         Self {
             number,
             count: 0,
@@ -126,7 +128,7 @@ impl Session {
     }
 
     /// The session as it is in the store, all of whose commits must be whole.
-    async fn found(&self, store: &PostgresStore) -> Self {
+    pub(crate) async fn found(&self, store: &PostgresStore) -> Self {
         let range = KeyRange::prefix(self.prefix());
         let entries = reachable(store, range).await;
         let Some(head) = entries.first() else {

@@ -5,6 +5,7 @@ mod common;
 mod conformance;
 mod deaths;
 mod exports;
+mod failover;
 mod fixture;
 mod groups;
 mod hints;
