@@ -39,10 +39,14 @@ pub(crate) enum Job {
     },
     /// The end of an export.
     End { id: ExportId },
+    /// The end of a thread, as a panic of sled is.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Reads until the store is closed.
 pub(crate) fn run(shared: &Arc<Shared>) {
+    let _watch = Watch(shared);
     while let Some(job) = shared.reads.take() {
         // Whoever asked may have gone.
         match job {
@@ -57,6 +61,20 @@ pub(crate) fn run(shared: &Arc<Shared>) {
                 let _ = answer.send(step(shared, id, &rest));
             }
             Job::End { id } => end(shared, id),
+            #[cfg(test)]
+            Job::Panic => panic!("planted"),
+        }
+    }
+}
+
+/// Fails the store if its thread panics: sled does so where it finds damage,
+/// and what it leaves behind cannot be trusted.
+struct Watch<'a>(&'a Shared);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail();
         }
     }
 }

@@ -253,3 +253,42 @@ impl fmt::Debug for SledStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use windlass_store::StoreExt;
+
+    use super::*;
+
+    /// Callers that wait when a thread panics, and those that come later, get
+    /// an error; the directory can be opened again.
+    #[tokio::test]
+    async fn a_panic_in_a_thread_strands_nobody() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = directory.path().join("store.sled");
+        let open = || SledStore::open(&path, Options::default());
+        let store = open().await.expect("the store opens");
+        let first = store.commit(Batch::new().put("acme/a", "1")).await;
+        assert!(matches!(first, Ok(Commit::Applied(_))), "{first:?}");
+        let pushed = store.shared.reads.push(Job::Panic);
+        assert!(pushed.is_ok(), "the store takes jobs");
+        let read = loop {
+            match store.get("acme/a".into()).await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        let commit = store.commit(Batch::new().put("acme/a", "2")).await;
+        let commit = commit.expect_err("it is refused");
+        let kinds = (read.kind(), commit.kind());
+        assert_eq!(kinds, (StoreErrorKind::Closed, StoreErrorKind::Closed));
+        let expected = "`read` failed: the store closed itself after a failure; open it again";
+        assert_eq!(read.to_string(), expected);
+        assert!(store.health().failed, "{:?}", store.health());
+        // The failed store lets go of the directory by itself.
+        let again = open().await.expect("the store opens");
+        let entry = again.get("acme/a".into()).await.expect("it can be read");
+        assert_eq!(entry.expect("it is there").value.as_ref(), b"1");
+        store.close().await.expect("the store closes");
+    }
+}

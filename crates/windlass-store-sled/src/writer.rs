@@ -48,11 +48,10 @@ pub(crate) fn run(shared: &Arc<Shared>, mut writer: Writer, readers: Vec<JoinHan
     let ending = Ending { shared, readers };
     let mut waiting = VecDeque::new();
     while fill(shared, &mut waiting) {
-        let group = Group::decide(shared, &writer, &mut waiting);
+        let group = Group::decide(&writer, &mut waiting);
         if let Err(failure) = writer.commit(shared, &group.plan) {
             shared.fail();
             group.answer(shared, |_| Err(failure.indeterminate()));
-            shared.refuse(waiting.drain(..));
             break;
         }
         let garbage = group.plan.replaced().filter_map(|head| head.pieces());
@@ -60,8 +59,10 @@ pub(crate) fn run(shared: &Arc<Shared>, mut writer: Writer, readers: Vec<JoinHan
         group.acknowledge(shared);
         if writer.sweep(shared).is_err() {
             shared.fail();
+            break;
         }
     }
+    shared.refuse(waiting);
     drop(ending);
     writer.close(shared);
     shared.end();
@@ -95,7 +96,7 @@ struct Group {
 
 impl Group {
     /// Decides as much of what waits as one transaction should hold.
-    fn decide(shared: &Shared, writer: &Writer, waiting: &mut VecDeque<Request>) -> Self {
+    fn decide(writer: &Writer, waiting: &mut VecDeque<Request>) -> Self {
         let engine = writer.disk.engine();
         let mut plan = Plan::new(writer.ledger);
         let mut decided = Vec::with_capacity(waiting.len());
@@ -105,7 +106,6 @@ impl Group {
             let answer = plan.add(engine, &request.batch);
             decided.push((request, answer));
         }
-        debug_assert!(shared.incarnation == writer.ledger.incarnation);
         Self { plan, decided }
     }
 

@@ -55,6 +55,22 @@ async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
 }
 
 #[tokio::test]
+async fn hints_arrive_merged_and_only_below_the_prefix() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut below = store.subscribe(b"acme/");
+    let mut beside = store.subscribe(b"other/");
+    for value in ["1", "2"] {
+        apply(&store, Batch::new().put("acme/a", value)).await;
+    }
+    assert!(below.changed().await, "a put below the prefix is hinted at");
+    store.close().await.expect("the store closes");
+    let ended = !below.changed().await;
+    assert!(ended, "two puts are one hint, then the subscription ends");
+    assert!(!beside.changed().await, "a put elsewhere is no hint");
+}
+
+#[tokio::test]
 async fn a_dropped_store_can_be_opened_again_at_once() {
     let place = Place::new();
     for number in 0..5 {

@@ -10,6 +10,7 @@ mod disk_full;
 mod exports;
 mod fixture;
 mod large;
+mod layout;
 mod lifetime;
 #[cfg(target_os = "linux")]
 mod power;

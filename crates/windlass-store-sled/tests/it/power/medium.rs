@@ -7,6 +7,10 @@ use crate::sessions::SESSIONS;
 
 /// What a disk writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
+/// Sectors at the beginning of the disk of which a write survives as a whole
+/// or not at all. They are the first block of ext4, with its superblock, which
+/// it writes outside its journal: torn, nothing can be mounted any more.
+const SECTORS_WRITTEN_WHOLE: usize = 8;
 
 /// Something that happened to a disk, or beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,36 +106,36 @@ impl Medium {
         let flush = events.iter().rposition(|event| *event == Event::Flush);
         let (durable, pending) = events.split_at(flush.unwrap_or(0));
         let mut disk = self.start.clone();
-        let mut write = |events: &[Event], mut survives: &mut dyn FnMut(usize) -> bool| {
-            for event in events {
-                if let Event::Write { offset, bytes } = event {
-                    place(&mut disk, *offset, bytes, &mut survives);
-                }
-            }
-        };
-        write(durable, &mut |_| true);
+        write(&mut disk, durable, |_, _| true);
         let mut whole = false;
-        write(pending, &mut |sector| match fate {
-            Fate::Lost => false,
-            Fate::Kept => true,
-            Fate::Writes => {
-                if sector == 0 {
-                    whole = random.one_in(2);
-                }
-                whole
+        write(&mut disk, pending, |sector, first| {
+            if first {
+                whole = random.one_in(2);
             }
-            Fate::Sectors => random.one_in(2),
+            match fate {
+                Fate::Lost => false,
+                Fate::Kept => true,
+                Fate::Writes => whole,
+                Fate::Sectors if sector < SECTORS_WRITTEN_WHOLE => whole,
+                Fate::Sectors => random.one_in(2),
+            }
         });
         disk
     }
 }
 
-/// Writes those sectors of a write that survive, by their places within it.
-fn place(disk: &mut [u8], offset: usize, bytes: &[u8], survives: &mut impl FnMut(usize) -> bool) {
-    for (sector, part) in bytes.chunks(SECTOR_BYTES).enumerate() {
-        if survives(sector) {
-            let start = offset + sector * SECTOR_BYTES;
-            disk[start..start + part.len()].copy_from_slice(part);
+/// Writes those sectors that survive, by their numbers on the disk and whether
+/// they are the first of their write.
+fn write(disk: &mut [u8], events: &[Event], mut survives: impl FnMut(usize, bool) -> bool) {
+    for event in events {
+        let Event::Write { offset, bytes } = event else {
+            continue;
+        };
+        for (place, part) in bytes.chunks(SECTOR_BYTES).enumerate() {
+            let start = offset + place * SECTOR_BYTES;
+            if survives(start / SECTOR_BYTES, place == 0) {
+                disk[start..start + part.len()].copy_from_slice(part);
+            }
         }
     }
 }
@@ -144,16 +148,17 @@ mod tests {
 
     const TWO: usize = 2 * SECTOR_BYTES;
 
+    /// A write of two sectors, counted from the first that can be torn.
     fn write(sector: usize, byte: u8) -> Event {
         Event::Write {
-            offset: sector * SECTOR_BYTES,
+            offset: (SECTORS_WRITTEN_WHOLE + sector) * SECTOR_BYTES,
             bytes: vec![byte; TWO],
         }
     }
 
     /// A disk of four sectors: two writes, a flush, and two more.
     fn medium() -> Medium {
-        let mut medium = Medium::new(2 * TWO);
+        let mut medium = Medium::new(SECTORS_WRITTEN_WHOLE * SECTOR_BYTES + 2 * TWO);
         medium.record(write(0, 9));
         medium.begin();
         for event in [
@@ -173,7 +178,7 @@ mod tests {
     fn found(cut: usize) -> BTreeSet<Vec<u8>> {
         let (medium, mut random) = (medium(), Random::new(3));
         let sectors = |disk: &[u8]| {
-            let sectors = disk.chunks(SECTOR_BYTES);
+            let sectors = disk.chunks(SECTOR_BYTES).skip(SECTORS_WRITTEN_WHOLE);
             sectors.map(|sector| sector[SECTOR_BYTES - 1]).collect()
         };
         let trials = 0..500;
@@ -200,6 +205,23 @@ mod tests {
             }
         }
         assert_eq!(found(5), expected);
+    }
+
+    #[test]
+    fn the_first_block_is_there_as_it_was_written_or_not_at_all() {
+        let mut medium = Medium::new(4_096);
+        for byte in [1, 2] {
+            let bytes = vec![byte; 4_096];
+            medium.record(Event::Write { offset: 0, bytes });
+        }
+        let mut random = Random::new(3);
+        let mut found = BTreeSet::new();
+        for _ in 0..200 {
+            let disk = medium.after_a_cut(2, &mut random);
+            assert!(disk.iter().all(|byte| *byte == disk[0]), "it is torn");
+            found.insert(disk[0]);
+        }
+        assert_eq!(found, BTreeSet::from([0, 1, 2]));
     }
 
     #[test]
