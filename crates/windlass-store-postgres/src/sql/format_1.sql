@@ -85,7 +85,7 @@ BEGIN
 
     -- Locks the rows, in the order of keys, so that no two groups wait for
     -- each other; and makes the checks on what is locked.
-    SELECT coalesce(array_agg(t.ord), '{}'), array_agg(t.tid) FILTER (WHERE t.put)
+    SELECT coalesce(array_agg(t.ord), '{}'), array_agg(t.tid ORDER BY t.ord) FILTER (WHERE t.put)
     INTO held, spots FROM (
       SELECT l.ord, l.expect, l.put, e.version, e.ctid AS tid
       FROM unnest(l_wave, l_key, l_expect, l_put)
