@@ -24,6 +24,9 @@ const REGRESSION_SEEDS: &[u64] = &[
     0x555b_e068_787f_d3b7,
 ];
 
+/// Threads that share them: this is the longest test of the crate.
+const THREADS: usize = 2;
+
 /// Histories from seeds that are new each time.
 fn cases() -> usize {
     #[expect(clippy::disallowed_methods, reason = "the length of a test's loop")]
@@ -46,7 +49,14 @@ fn fixed_random_trees_match_the_model() {
 #[test]
 fn fresh_random_trees_match_the_model() {
     let first = RandomState::new().build_hasher().finish();
-    for number in 0..cases() {
-        run(first.wrapping_add(u64::try_from(number).expect("small")));
-    }
+    let cases = cases();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            scope.spawn(move || {
+                for number in (thread..cases).step_by(THREADS) {
+                    run(first.wrapping_add(u64::try_from(number).expect("small")));
+                }
+            });
+        }
+    });
 }
