@@ -244,3 +244,131 @@ fn merge<'a>(
         (None, _) => kept.next(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Files;
+    use crate::options::Options;
+    use crate::row::Sealed;
+
+    struct Base {
+        space: Space,
+        stamp: u64,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Base {
+        /// A space in which commit 1 has put `a`, `b` and `c`.
+        fn new() -> Self {
+            let directory = tempfile::tempdir().expect("a temporary directory can be made");
+            let files = Files::within(directory.path().to_owned());
+            let engine = Engine::open(&files, &Options::default()).expect("sled opens");
+            let mut base = Self {
+                space: Space::new(engine, 0, 10_000),
+                stamp: 0,
+                _directory: directory,
+            };
+            base.change(&["a", "b", "c"], &[]);
+            base.space.settle(1);
+            base
+        }
+
+        /// Puts and deletes keys as the next commit.
+        fn change(&mut self, puts: &[&'static str], deletes: &[&'static str]) {
+            self.stamp += 1;
+            let mut batch = sled::Batch::default();
+            for key in puts {
+                let sealed = Sealed::new(key.as_bytes(), b"1", self.stamp, 0, 100);
+                batch.insert(row::head_key(key.as_bytes()), sealed.head.to_bytes());
+            }
+            for key in deletes {
+                batch.remove(row::head_key(key.as_bytes()));
+            }
+            let changed = puts.iter().chain(deletes);
+            let old = changed.filter_map(|key| {
+                let key = Bytes::from_static(key.as_bytes());
+                find(self.space.engine(), &key).expect("it can be read")
+            });
+            let old: Vec<_> = old.collect();
+            let changed = self.space.change(old.iter(), batch);
+            changed.expect("sled changes its rows");
+        }
+
+        /// Keys and stamps that readers see.
+        fn shown(&self, order: Order) -> Vec<(Bytes, u64)> {
+            listed(self.space.heads(&KeyRange::all(), order))
+        }
+
+        fn exported(&self, id: ExportId) -> Vec<(Bytes, u64)> {
+            let heads = self.space.heads_of_export(id, &KeyRange::all());
+            listed(heads.expect("it is kept"))
+        }
+    }
+
+    fn listed(heads: impl Iterator<Item = Result<Head, Failure>>) -> Vec<(Bytes, u64)> {
+        let pair = |head: Result<Head, Failure>| {
+            let head = head.expect("it can be read");
+            (head.key, head.stamp)
+        };
+        heads.map(pair).collect()
+    }
+
+    fn pairs(pairs: &[(&'static str, u64)]) -> Vec<(Bytes, u64)> {
+        let pair = |(key, stamp): &(&'static str, u64)| (Bytes::from(*key), *stamp);
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn what_is_not_on_the_disk_yet_is_not_shown() {
+        let mut base = Base::new();
+        let before = pairs(&[("a", 1), ("b", 1), ("c", 1)]);
+        base.change(&["a", "ab", "d"], &["b"]);
+        assert_eq!(base.shown(Order::Ascending), before);
+        let mut backwards = base.shown(Order::Descending);
+        backwards.reverse();
+        assert_eq!(backwards, before);
+        let stamp = |base: &Base, key: &'static str| {
+            let head = base.space.head(&key.into()).expect("it can be read");
+            head.map(|head| head.stamp)
+        };
+        let points = ["a", "ab", "b", "d"].map(|key| stamp(&base, key));
+        assert_eq!(points, [Some(1), None, Some(1), None]);
+
+        base.space.settle(2);
+        let after = pairs(&[("a", 2), ("ab", 2), ("c", 1), ("d", 2)]);
+        assert_eq!(base.shown(Order::Ascending), after);
+        let points = ["a", "ab", "b", "d"].map(|key| stamp(&base, key));
+        assert_eq!(points, [Some(2), Some(2), None, Some(2)]);
+    }
+
+    #[test]
+    fn an_export_that_begins_before_a_commit_is_on_the_disk_does_not_show_it() {
+        let mut base = Base::new();
+        base.change(&["a"], &["b"]);
+        let export = base
+            .space
+            .begin_export(KeyRange::all())
+            .expect("there is room");
+        base.space.settle(2);
+        base.change(&["a", "b"], &["c"]);
+        base.space.settle(3);
+        let before = pairs(&[("a", 1), ("b", 1), ("c", 1)]);
+        assert_eq!(base.exported(export), before);
+        base.space.end_export(export);
+        assert_eq!(base.space.exports(), 0);
+    }
+
+    #[test]
+    fn an_export_keeps_nothing_from_outside_its_range_or_after_its_time() {
+        let mut base = Base::new();
+        let range = KeyRange::prefix("b");
+        let export = base.space.begin_export(range).expect("there is room");
+        for stamp in 2..5 {
+            base.change(&["a", "b", "ba"], &[]);
+            base.space.settle(stamp);
+        }
+        let kept: Vec<_> = base.space.exports[&export].kept.keys().collect();
+        assert_eq!(kept, ["b"]);
+    }
+}
