@@ -32,6 +32,10 @@ async fn an_export_that_is_dropped_leaves_no_transaction() {
     assert_eq!(first.map(|entries| entries.len()), Some(1_000));
     assert_eq!(place.sql(OPEN), "1");
     drop(export);
+    apply(&store, Batch::new().put("acme/new", "x")).await;
+    let export = store.export(KeyRange::all()).await.expect("it begins");
+    let entries = export.collect().await.expect("it ends");
+    assert_eq!(entries.len(), 2_001, "what the next export shows");
     ensure_all_end(&place).await;
 }
 
