@@ -209,9 +209,37 @@ async fn what_cannot_be_reached_or_used_is_told_apart() {
     refused(nobody, StoreErrorKind::Environment, &["refuses the user"]).await;
     let silent = at("postgres://postgres@127.0.0.1:1/postgres".to_owned());
     refused(silent, StoreErrorKind::Unavailable, &["cannot be reached"]).await;
+    let secret = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=require");
+    refused(at(secret), StoreErrorKind::Environment, &["configured"]).await;
     let mut injected = place.options();
     injected.schema = "a\"; DROP SCHEMA public; --".to_owned();
     refused(injected, StoreErrorKind::Invalid, &["no name for a schema"]).await;
+}
+
+/// Making the schema takes a right that using it does not.
+#[tokio::test]
+async fn a_user_without_rights_makes_nothing_and_uses_what_it_may() {
+    let place = Place::alone(&[]);
+    place.sql("CREATE ROLE weak LOGIN");
+    let as_weak = || {
+        let url = place.url().replace("//postgres@", "//weak@");
+        Options::from_url(&url).expect("the address is one")
+    };
+    refused(as_weak(), StoreErrorKind::Environment, &["may not do this"]).await;
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = '{schema}'";
+    assert_eq!(place.sql(schemas), "0");
+    migrate(&place.options(), |_| ())
+        .await
+        .expect("it migrates");
+    place.sql("GRANT USAGE ON SCHEMA {schema} TO weak");
+    place.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.entry TO weak");
+    place.sql("GRANT SELECT, UPDATE ON {schema}.store TO weak");
+    let store = place.open_with(as_weak()).await;
+    apply(&store, Batch::new().put("acme/a", "1")).await;
+    place.sql("REVOKE INSERT, UPDATE, DELETE ON {schema}.entry FROM weak");
+    let answer = store.commit(Batch::new().put("acme/a", "2")).await;
+    assert_eq!(kind(answer), StoreErrorKind::Environment);
+    assert_eq!(value(&store, "acme/a").await, Some("1".into()));
 }
 
 #[tokio::test]

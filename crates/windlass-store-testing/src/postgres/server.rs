@@ -22,7 +22,7 @@ const SETTINGS: [(&str, &str); 10] = [
     ("listen_addresses", "127.0.0.1"),
     ("unix_socket_directories", ""),
     ("shared_buffers", "32MB"),
-    ("max_connections", "200"),
+    ("max_connections", "400"),
     ("max_wal_size", "256MB"),
     ("max_parallel_workers_per_gather", "0"),
     // After a death, one call instead of one for each of 900 files.
