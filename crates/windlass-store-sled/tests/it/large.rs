@@ -1,7 +1,5 @@
 //! Large values, large batches and awkward keys: where sled itself has limits.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use windlass_store::limits::{BATCH_WRITES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use windlass_store::{Batch, KeyRange, Scan, Store, StoreExt};
@@ -39,6 +37,11 @@ async fn values_of_every_size_come_back_and_stay_in_the_log() {
         batch.put(format!("beta/{number}"), filled(number, *size))
     });
     apply(&store, batch.put("beta/z", filled(9, VALUE_BYTES_MAX))).await;
+    // As many as there may be in one node of sled, and more.
+    for number in 0..40 {
+        let batch = Batch::new().put(format!("gamma/{number}"), filled(1, 400_000));
+        apply(&store, batch).await;
+    }
     assert_no_page_outgrew_the_log(&place);
     store.close().await.expect("the store closes");
     let store = place.open().await;
@@ -148,37 +151,33 @@ fn long_key(number: u64) -> Vec<u8> {
     key
 }
 
-/// sled looks for the node before one by a key that ends with four `ff`, and
-/// gives up where it finds itself behind it.
+/// sled looks for the node before that of `xy` by asking for `x`, `y - 1` and
+/// four `ff`, and gives up where that is further back.
 #[tokio::test]
 async fn keys_of_highest_bytes_are_found_in_both_directions() {
     let place = Place::new();
     let store = place.open().await;
-    let mut random = Random::new(5);
-    let mut expected = BTreeMap::new();
-    for _ in 0..40 {
-        let mut batch = Batch::new();
-        for _ in 0..100 {
-            let length = random.below(12);
-            let bytes = (0..length).map(|_| *random.pick(&[0, 1, 0x7f, 0xfe, 0xff, 0xff, 0xff]));
-            let key: Bytes = bytes.collect::<Vec<u8>>().into();
-            if batch.writes.iter().all(|write| *write.key() != key) {
-                expected.insert(key.clone(), ());
-                batch = batch.put(key, "1");
-            }
-        }
-        apply(&store, batch).await;
+    let mut expected = Vec::new();
+    for first in 0..=u8::MAX {
+        let behind = (0..40).map(|last| vec![first, 0xff, 0xff, 0xff, 0xff, last]);
+        let keys: Vec<Bytes> = [vec![first]]
+            .into_iter()
+            .chain(behind)
+            .map(Bytes::from)
+            .collect();
+        let put = |batch: Batch, key: &Bytes| batch.put(key.clone(), "1");
+        apply(&store, keys.iter().fold(Batch::new(), put)).await;
+        expected.extend(keys);
     }
-    let expected: Vec<_> = expected.into_keys().collect();
     let ascending = walk(&store, Scan::new(KeyRange::all())).await;
     assert!(ascending == expected, "ascending");
     let mut descending = walk(&store, Scan::new(KeyRange::all()).descending()).await;
     descending.reverse();
     assert!(descending == expected, "descending");
-    for pair in expected.windows(3) {
-        let range = KeyRange::new(pair[0].clone(), pair[2].clone());
+    for three in expected.windows(3) {
+        let range = KeyRange::new(three[0].clone(), three[2].clone());
         let found = walk(&store, Scan::new(range).descending()).await;
-        assert_eq!(found, [pair[1].clone(), pair[0].clone()]);
+        assert_eq!(found, [three[1].clone(), three[0].clone()]);
     }
     store.close().await.expect("the store closes");
 }
