@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
 use crate::man::ManArgs;
+use crate::migrate::MigrateArgs;
 use crate::replay::ReplayArgs;
 use crate::session::SessionCommand;
 use crate::stash::StashCommand;
@@ -36,7 +37,8 @@ pub(crate) struct Cli {
 /// What every command understands.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Global {
-    /// Where the store is: `memory:`, `sqlite:PATH` or `sled:PATH` [default:
+    /// Where the store is: `memory:`, `sqlite:PATH`, `sled:PATH` or
+    /// `postgres://USER@HOST/DATABASE` [default:
     /// sqlite:./windlass.db]
     #[arg(
         long,
@@ -111,6 +113,8 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Drive the engine with recorded agent runs
     Replay(ReplayArgs),
+    /// Bring the schema of a store on PostgreSQL up to date
+    Migrate(MigrateArgs),
     /// Write everything in the store to a file
     Export(ExportArgs),
     /// Bring everything in such a file into a new store

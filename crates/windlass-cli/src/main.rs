@@ -18,6 +18,7 @@ mod failure;
 mod figures;
 mod input;
 mod man;
+mod migrate;
 mod output;
 mod replay;
 mod session;
@@ -107,6 +108,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Stash(command) => stash::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,
         Command::Replay(args) => replay::run(args, &context()?).await,
+        Command::Migrate(args) => migrate::run(&args, &context()?).await,
         Command::Export(args) => transfer::export(&args, &context()?).await,
         Command::Import(args) => transfer::import(&args, &context()?).await,
         Command::Completions(args) => completions::run(&args, &unsettled()),

@@ -36,6 +36,7 @@ mod committer;
 mod connect;
 mod error;
 mod export;
+mod health;
 mod hints;
 mod limits;
 mod numbers;
@@ -48,6 +49,7 @@ mod schema;
 mod shared;
 mod store;
 
+pub use health::Health;
 pub use options::{Migrations, Options, UnsafeServers};
 pub use schema::{Status, Step, check, migrate};
 pub use store::PostgresStore;

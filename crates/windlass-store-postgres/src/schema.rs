@@ -13,6 +13,7 @@ use windlass_store::{Incarnation, StoreError};
 
 use crate::connect::{Connection, Pool};
 use crate::error::Failure;
+use crate::health::Health;
 use crate::limits::SERVER_VERSION_MIN;
 use crate::options::{Migrations, Options, UnsafeServers};
 
@@ -102,8 +103,12 @@ pub async fn migrate(
 pub(crate) async fn open(
     connection: &mut Connection,
     options: &Options,
-) -> Result<Header, Failure> {
-    ensure_durable(connection, options.unsafe_servers).await?;
+) -> Result<(Header, Health), Failure> {
+    let health = ensure_durable(connection, options.unsafe_servers).await?;
+    Ok((open_schema(connection, options).await?, health))
+}
+
+async fn open_schema(connection: &mut Connection, options: &Options) -> Result<Header, Failure> {
     let found = {
         let transaction = connection.transaction().await?;
         recognize(&transaction, &options.schema).await?
@@ -123,10 +128,14 @@ pub(crate) async fn open(
 }
 
 /// Refuses a server that is too old or that does not keep what it says.
-async fn ensure_durable(connection: &Connection, servers: UnsafeServers) -> Result<(), Failure> {
+async fn ensure_durable(
+    connection: &Connection,
+    servers: UnsafeServers,
+) -> Result<Health, Failure> {
     let sql = "SELECT current_setting('fsync') = 'on', \
                current_setting('full_page_writes') = 'on', \
-               current_setting('server_version_num')::int4";
+               current_setting('server_version_num')::int4, \
+               split_part(current_setting('server_version'), ' ', 1)";
     let rows = connection.query_typed(sql, &[]).await?;
     let row = only(&rows)?;
     let version: i32 = row.try_get(2)?;
@@ -146,7 +155,10 @@ async fn ensure_durable(connection: &Connection, servers: UnsafeServers) -> Resu
             )));
         }
     }
-    Ok(())
+    Ok(Health {
+        server_version: row.try_get(3)?,
+        survives_power_loss: settings.iter().all(|(_, is_on)| *is_on),
+    })
 }
 
 async fn bring_up(

@@ -9,6 +9,7 @@ use windlass_store::{Batch, ChangeHub, StoreError};
 
 use crate::connect::Pool;
 use crate::error::Failure;
+use crate::health::Health;
 use crate::limits::{EXPORTS_MAX, WAITING_WRITES_KIB_MAX};
 use crate::numbers::Numbers;
 use crate::options::Options;
@@ -21,6 +22,7 @@ use crate::schema::{Header, quote};
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) incarnation: i64,
+    pub(crate) health: Health,
     pub(crate) commits: Pool,
     pub(crate) reads: Pool,
     pub(crate) exports: Pool,
@@ -38,8 +40,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, commits: Pool, header: Header) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        options: Options,
+        commits: Pool,
+        (header, health): (Header, Health),
+    ) -> Result<Self, Failure> {
         Ok(Self {
+            health,
             incarnation: header.incarnation(),
             reads: Pool::new(&options, options.readers)?,
             exports: Pool::new(&options, EXPORTS_MAX)?,

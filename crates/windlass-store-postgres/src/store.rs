@@ -11,6 +11,7 @@ use windlass_store::{
 
 use crate::connect::{Pool, discard};
 use crate::error::Failure;
+use crate::health::Health;
 use crate::options::Options;
 use crate::prepared::Prepared;
 use crate::queue::Request;
@@ -64,18 +65,24 @@ impl PostgresStore {
     pub fn schema(&self) -> &str {
         &self.shared.options.schema
     }
+
+    /// The server's state when the store was opened. Costs nothing.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.health.clone()
+    }
 }
 
 async fn open(options: Options) -> Result<Shared, Failure> {
     let commits = Pool::new(&options, options.committers)?;
     let mut connection = commits.connection().await?;
-    let header = within(
+    let found = within(
         options.unavailable_time_max,
         schema::open(&mut connection, &options),
     );
-    let header = header.await?;
+    let found = found.await?;
     drop(connection);
-    Shared::new(options, commits, header)
+    Shared::new(options, commits, found)
 }
 
 async fn commit_until_closed(committing: Committing) {

@@ -25,6 +25,9 @@ pub enum OpenError {
         /// The part whose own setting it is.
         part: &'static str,
     },
+    /// The store cannot be kept from others.
+    #[error("a store on PostgreSQL is shared by its nature; open it as shared")]
+    Shared,
     /// The store refused.
     #[error("cannot open the store `{location}`")]
     Store {
@@ -55,6 +58,7 @@ impl Coded for OpenError {
         match self {
             Self::NotBuilt { .. } => "store_not_built",
             Self::Sharing { .. } => "contradicting_settings",
+            Self::Shared => "store_is_shared",
             Self::Store { source, .. } => source.kind().code(),
             Self::HalfImported { .. } => "import_unfinished",
             Self::Sessions(source) => source.code(),
@@ -64,7 +68,7 @@ impl Coded for OpenError {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotBuilt { .. } | Self::Sharing { .. } => ErrorKind::Invalid,
+            Self::NotBuilt { .. } | Self::Sharing { .. } | Self::Shared => ErrorKind::Invalid,
             Self::Store { source, .. } => kind_of(source.kind()),
             Self::HalfImported { .. } => ErrorKind::Environment,
             Self::Sessions(source) => source.kind(),

@@ -68,3 +68,17 @@ impl Probe for windlass_store_sled::SledStore {
         }
     }
 }
+
+#[cfg(feature = "postgres")]
+impl Probe for windlass_store_postgres::PostgresStore {
+    fn health(&self) -> Health {
+        let health = Self::health(self);
+        Health {
+            database: format!("PostgreSQL {}", health.server_version),
+            survives_power_loss: health.survives_power_loss,
+            settled: true,
+            wal_bytes: None,
+            oldest_reader: None,
+        }
+    }
+}

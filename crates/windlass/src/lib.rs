@@ -45,9 +45,8 @@
 //!
 //! # Features
 //!
-//! `memory`, `sqlite` and `sled`, the first two on by default, bring the store
-//! of that name.
-//! `transfer`, on by default, moves everything stored into another store by way
+//! `memory`, `sqlite`, `sled` and `postgres`, the first two on by default, bring
+//! the store of that name. `transfer`, on by default, moves everything stored into another store by way
 //! of a file. Features only add.
 //!
 //! # Other crates of the engine
@@ -61,6 +60,7 @@ mod env;
 mod error;
 mod health;
 mod location;
+pub mod migration;
 mod opening;
 mod options;
 #[cfg(feature = "transfer")]
@@ -71,7 +71,7 @@ pub use engine::{Due, Maintained, Windlass};
 pub use env::SystemEnv;
 pub use error::{MaintainError, OpenError, StoreFailure};
 pub use health::Health;
-pub use location::{LocationError, StoreLocation};
+pub use location::{LocationError, PostgresAddress, StoreLocation};
 pub use options::Options;
 
 pub use windlass_core as core;

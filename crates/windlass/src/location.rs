@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use windlass_core::{Coded, ErrorKind};
 
-/// Where a store is: `memory:`, `sqlite:PATH` or `sled:PATH`.
+/// Where a store is: `memory:`, `sqlite:PATH`, `sled:PATH` or
+/// `postgres://USER@HOST/DATABASE`.
 ///
 /// Every build can parse and print every location; opening one whose store
 /// was left out of the build is [`OpenError::NotBuilt`](crate::OpenError).
@@ -20,11 +21,67 @@ pub enum StoreLocation {
     /// A directory of sled's files, created if there is none. One process at
     /// a time has it open, whatever the sharing asked for.
     Sled(PathBuf),
+    /// A schema of a PostgreSQL database, made if there is none.
+    Postgres(PostgresAddress),
+}
+
+/// The address of a PostgreSQL database, as libpq spells it, with the schema
+/// as a parameter of ours: `postgres://user@first,second:5433/database?schema=agents`.
+///
+/// It may hold a password, which is never shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PostgresAddress(String);
+
+impl PostgresAddress {
+    /// The whole address, password included: for whoever connects.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PostgresAddress {
+    /// The address with `***` for a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, parameters) = match self.0.split_once('?') {
+            Some((before, parameters)) => (before, Some(parameters)),
+            None => (self.0.as_str(), None),
+        };
+        match before.rsplit_once('@') {
+            Some((user, place)) => {
+                let start = user.find("//").map_or(0, |at| at + 2);
+                let (scheme, user) = user.split_at(start);
+                match user.split_once(':') {
+                    Some((user, _)) => write!(f, "{scheme}{user}:***@{place}")?,
+                    None => write!(f, "{before}")?,
+                }
+            }
+            None => f.write_str(before)?,
+        }
+        for (place, pair) in parameters
+            .into_iter()
+            .flat_map(|it| it.split('&'))
+            .enumerate()
+        {
+            let pair = match pair.split_once('=') {
+                Some((name, _)) if name.contains("password") => format!("{name}=***"),
+                _ => pair.to_owned(),
+            };
+            write!(f, "{}{pair}", if place == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PostgresAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresAddress({self})")
+    }
 }
 
 impl StoreLocation {
     /// The schemes a location may begin with, as they are spelled.
-    pub const SCHEMES: [&'static str; 3] = ["memory", "sqlite", "sled"];
+    pub const SCHEMES: [&'static str; 4] = ["memory", "sqlite", "sled", "postgres"];
 
     /// The scheme this location begins with.
     #[must_use]
@@ -33,6 +90,7 @@ impl StoreLocation {
             Self::Memory => "memory",
             Self::Sqlite(_) => "sqlite",
             Self::Sled(_) => "sled",
+            Self::Postgres(_) => "postgres",
         }
     }
 }
@@ -43,6 +101,7 @@ impl fmt::Display for StoreLocation {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Sled(path) => write!(f, "sled:{}", path.display()),
+            Self::Postgres(address) => address.fmt(f),
         }
     }
 }
@@ -57,9 +116,21 @@ impl FromStr for StoreLocation {
             "memory" => Err(LocationError::UnexpectedPath),
             "sqlite" => Ok(Self::Sqlite(path(rest)?)),
             "sled" => Ok(Self::Sled(path(rest)?)),
+            "postgres" | "postgresql" => postgres(text, rest),
             _ => Err(LocationError::UnknownScheme),
         }
     }
+}
+
+fn postgres(text: &str, rest: &str) -> Result<StoreLocation, LocationError> {
+    if rest.contains('\0') {
+        return Err(LocationError::Nul);
+    }
+    let address = rest.strip_prefix("//").unwrap_or_default();
+    if address.is_empty() {
+        return Err(LocationError::NoServer);
+    }
+    Ok(StoreLocation::Postgres(PostgresAddress(text.to_owned())))
 }
 
 fn path(path: &str) -> Result<PathBuf, LocationError> {
@@ -78,16 +149,23 @@ fn path(path: &str) -> Result<PathBuf, LocationError> {
 #[non_exhaustive]
 pub enum LocationError {
     /// There is no `:` in it.
-    #[error("a store location begins with its scheme: `memory:`, `sqlite:PATH` or `sled:PATH`")]
+    #[error(
+        "a store location begins with its scheme: `memory:`, `sqlite:PATH`, `sled:PATH` or \
+         `postgres://USER@HOST/DATABASE`"
+    )]
     NoScheme,
     /// It begins with a scheme that no store has.
     #[error(
-        "the scheme of the store location is unknown; known are `memory:`, `sqlite:PATH` and `sled:PATH`"
+        "the scheme of the store location is unknown; known are `memory:`, `sqlite:PATH`, \
+         `sled:PATH` and `postgres://USER@HOST/DATABASE`"
     )]
     UnknownScheme,
     /// `sqlite:` or `sled:` without a path.
     #[error("`sqlite:` needs the path of a file after it, and `sled:` that of a directory")]
     EmptyPath,
+    /// `postgres:` without a server.
+    #[error("`postgres:` needs an address after it: `postgres://USER@HOST/DATABASE`")]
+    NoServer,
     /// `memory:` with something after it.
     #[error("`memory:` takes nothing after it")]
     UnexpectedPath,
@@ -129,14 +207,38 @@ mod tests {
     }
 
     #[test]
+    fn the_address_of_a_server_is_shown_without_its_password() {
+        let table = [
+            ("postgres://h/d", "postgres://h/d"),
+            ("postgres://me@h/d", "postgres://me@h/d"),
+            ("postgresql://me:x@h/d", "postgresql://me:***@h/d"),
+            (
+                "postgres://me:p@ss:w@h,i:2/d?a=b",
+                "postgres://me:***@h,i:2/d?a=b",
+            ),
+            (
+                "postgres://h/d?password=x&schema=s",
+                "postgres://h/d?password=***&schema=s",
+            ),
+        ];
+        for (text, shown) in table {
+            let location: StoreLocation = text.parse().unwrap();
+            assert_eq!(location.to_string(), shown);
+            let debug = format!("{location:?}");
+            assert!(debug.contains(shown), "{debug}");
+            let StoreLocation::Postgres(address) = location else {
+                panic!("{text} is the address of a server");
+            };
+            assert_eq!(address.secret(), text);
+        }
+    }
+
+    #[test]
     fn what_is_no_location_is_refused_with_its_reason() {
         let table = [
             ("", LocationError::NoScheme),
             ("windlass.db", LocationError::NoScheme),
-            (
-                "postgres://user:secret@host/db",
-                LocationError::UnknownScheme,
-            ),
+            ("mysql://user:secret@host/db", LocationError::UnknownScheme),
             ("Sqlite:a.db", LocationError::UnknownScheme),
             (":a.db", LocationError::UnknownScheme),
             ("sqlite:", LocationError::EmptyPath),
@@ -144,6 +246,10 @@ mod tests {
             ("sled:a\0b", LocationError::Nul),
             ("sqlite:a\0b", LocationError::Nul),
             ("memory:a", LocationError::UnexpectedPath),
+            ("postgres:", LocationError::NoServer),
+            ("postgres://", LocationError::NoServer),
+            ("postgres:host/db", LocationError::NoServer),
+            ("postgres://h\0/d", LocationError::Nul),
         ];
         for (text, expected) in table {
             assert_eq!(text.parse::<StoreLocation>(), Err(expected), "{text:?}");
@@ -152,12 +258,12 @@ mod tests {
 
     #[test]
     fn an_error_names_every_scheme_and_repeats_nothing_of_the_text() {
-        let error = "postgres://user:secret@host/db"
+        let error = "mysql://user:secret@host/db"
             .parse::<StoreLocation>()
             .unwrap_err();
         let shown = error.to_string();
         assert!(
-            !shown.contains("secret") && !shown.contains("postgres"),
+            !shown.contains("secret") && !shown.contains("mysql"),
             "{shown}"
         );
         for scheme in StoreLocation::SCHEMES {

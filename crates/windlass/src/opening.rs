@@ -7,7 +7,7 @@ use windlass_core::Sharing;
 use windlass_store::Store;
 
 use crate::health::Probe;
-use crate::{OpenError, StoreLocation};
+use crate::{OpenError, PostgresAddress, StoreLocation};
 
 /// An open store, seen as one and as something that can say how it is.
 #[derive(Debug)]
@@ -25,10 +25,17 @@ pub(crate) async fn open_store(
         StoreLocation::Memory => memory(location),
         StoreLocation::Sqlite(path) => sqlite(location, path, sharing).await,
         StoreLocation::Sled(path) => sled(location, path).await,
+        StoreLocation::Postgres(_) if sharing == Sharing::Exclusive => Err(OpenError::Shared),
+        StoreLocation::Postgres(address) => postgres(location, address).await,
     }
 }
 
-#[cfg(any(feature = "memory", feature = "sqlite", feature = "sled"))]
+#[cfg(any(
+    feature = "memory",
+    feature = "postgres",
+    feature = "sled",
+    feature = "sqlite"
+))]
 fn opened<S: Store + Probe>(
     location: &StoreLocation,
     store: Result<S, windlass_store::StoreError>,
@@ -96,6 +103,27 @@ async fn sled(location: &StoreLocation, path: &Path) -> Result<Opened, OpenError
 
 #[cfg(not(feature = "sled"))]
 async fn sled(location: &StoreLocation, _: &Path) -> Result<Opened, OpenError> {
+    Err(OpenError::NotBuilt {
+        scheme: location.scheme(),
+    })
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(
+    location: &StoreLocation,
+    address: &PostgresAddress,
+) -> Result<Opened, OpenError> {
+    use windlass_store_postgres::{Options, PostgresStore};
+
+    let store = match Options::from_url(address.secret()) {
+        Ok(options) => PostgresStore::connect(options).await,
+        Err(refusal) => Err(refusal),
+    };
+    opened(location, store)
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn postgres(location: &StoreLocation, _: &PostgresAddress) -> Result<Opened, OpenError> {
     Err(OpenError::NotBuilt {
         scheme: location.scheme(),
     })

@@ -201,6 +201,7 @@ pub(crate) const TABLE: &[Row] = &[
         ],
         optional: &[
             "windlass-store-memory",
+            "windlass-store-postgres",
             "windlass-store-sled",
             "windlass-store-sqlite",
         ],
@@ -212,6 +213,7 @@ pub(crate) const TABLE: &[Row] = &[
         name: "windlass-replay",
         floor: Floor::Edge,
         imports: &["windlass"],
+        in_tests: &["windlass-store-testing"],
         blind_to: &[Http, Terminal],
         ..NOTHING
     },
@@ -226,6 +228,7 @@ pub(crate) const TABLE: &[Row] = &[
             "comfy-table",
             "indicatif",
         ],
+        in_tests: &["windlass-store-testing"],
         ..NOTHING
     },
     Row {

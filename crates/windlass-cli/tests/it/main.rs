@@ -5,6 +5,7 @@
 mod bench;
 mod documents;
 mod generated;
+mod postgres;
 mod refusals;
 mod replay;
 mod sled;

@@ -352,7 +352,7 @@ fn settings_that_are_wrong_are_refused_before_anything_is_opened() {
         ("store = \"memory:\"", "unknown_setting"),
         ("[store]\nlocation = 1", "invalid_setting"),
         (
-            "[store]\nlocation = \"postgres://me:secret@host\"",
+            "[store]\nlocation = \"mysql://me:secret@host\"",
             "invalid_setting",
         ),
         ("[sessions]\ncap = \"3\"", "invalid_setting"),

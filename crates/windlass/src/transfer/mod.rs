@@ -82,7 +82,11 @@ impl Windlass {
         from: &mut (dyn Read + Send),
         progress: Progress<'_>,
     ) -> Result<Report, TransferError> {
-        let store = open_store(location, Sharing::Exclusive).await?.store;
+        let sharing = match location {
+            StoreLocation::Postgres(_) => Sharing::Shared,
+            _ => Sharing::Exclusive,
+        };
+        let store = open_store(location, sharing).await?.store;
         let imported = import(store.as_ref(), from, progress).await;
         let closed = store.close().await;
         let report = imported?;
