@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windlass_store::{Batch, Store, StoreErrorKind};
+use windlass_store::{Batch, Commit, Store, StoreErrorKind};
 use windlass_store_postgres::{Options, PostgresStore};
 
 use crate::common::{Place, apply, kind, value};
@@ -94,13 +94,23 @@ async fn a_commit_whose_standby_is_no_longer_waited_for_is_indeterminate() {
     place.sql("ALTER SYSTEM SET synchronous_standby_names = 'missing'");
     place.sql("SELECT pg_reload_conf()");
     let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    let let_go = async {
+    let let_go = async || {
         while place.sql(&format!("SELECT pg_cancel_backend(pid) {waiting}")) != "t" {
             tokio::task::yield_now().await;
         }
     };
-    let batch = Batch::new().put("acme/a", "after");
-    let (answer, ()) = tokio::join!(store.commit(batch), let_go);
+    // The setting comes into force a while after it is made.
+    let answer = loop {
+        let commit = store.commit(Batch::new().put("acme/a", "after"));
+        let mut commit = std::pin::pin!(commit);
+        tokio::select! {
+            answer = &mut commit => match answer {
+                Ok(Commit::Applied(_)) => {}
+                other => break other,
+            },
+            () = let_go() => break commit.await,
+        }
+    };
     assert_eq!(kind(answer), StoreErrorKind::Indeterminate);
     assert_eq!(value(&store, "acme/a").await, Some("after".into()));
     place.sql("ALTER SYSTEM RESET synchronous_standby_names");
