@@ -6,19 +6,30 @@
 //! sent again. When there is no answer, or a warning beside it, everything is
 //! `Indeterminate`. A commit is never cancelled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_postgres::types::{ToSql, Type};
-use windlass_store::{Commit, Incarnation, StoreError, Version};
+use windlass_store::{Batch, Commit, Incarnation, StoreError, Version};
 
 use crate::connect::{Connection, discard};
 use crate::error::{Failure, Fate, fate};
-use crate::limits::COMMIT_ATTEMPTS_MAX;
+use crate::limits::{COMMIT_ATTEMPTS_MAX, GROUP_BATCHES_MAX, GROUP_KIB_MAX};
 use crate::plan::{Locking, Plan, Waves};
-use crate::queue::Request;
+use crate::prepared::Prepared;
 use crate::schema::FORMAT;
 use crate::shared::Shared;
+
+/// A batch, and who waits for the answer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) batch: Batch,
+    pub(crate) prepared: Prepared,
+    pub(crate) answer: oneshot::Sender<Result<Commit, StoreError>>,
+    /// What it takes up among all that waits.
+    pub(crate) room: OwnedSemaphorePermit,
+}
 
 /// What became of a group.
 enum Outcome {
@@ -35,11 +46,24 @@ enum Outcome {
 
 /// Commits until the store is closed and nothing waits any more.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    while let Some(requests) = shared.queue.take().await {
+    while let Some(requests) = shared.queue.take(group_of).await {
         let (group, others) = arrange(requests);
         shared.queue.put_back(others);
         commit(&shared, group).await;
     }
+}
+
+/// How many of those that wait one group may have.
+fn group_of(waiting: &VecDeque<Request>) -> usize {
+    let (mut count, mut kib) = (0, 0);
+    for request in waiting {
+        if count == GROUP_BATCHES_MAX || kib >= GROUP_KIB_MAX {
+            break;
+        }
+        count += 1;
+        kib += request.room.num_permits();
+    }
+    count
 }
 
 /// A request and its wave.

@@ -44,6 +44,7 @@ mod options;
 mod plan;
 mod prepared;
 mod queue;
+mod reader;
 mod scan;
 mod schema;
 mod shared;

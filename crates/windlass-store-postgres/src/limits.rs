@@ -21,6 +21,8 @@ pub(crate) const VERSION_NUMBERS: i64 = 1 << 20;
 
 /// Most connections that commit, and that read.
 pub(crate) const CONNECTIONS_MAX: usize = 64;
+/// Most reads of single keys that one statement answers.
+pub(crate) const POINT_READS_MAX: usize = 256;
 /// Exports that may run at a time.
 pub(crate) const EXPORTS_MAX: usize = 4;
 /// How long after a failed attempt to connect the next one begins, in

@@ -1,53 +1,52 @@
-//! Batches that wait to be committed.
+//! Requests that wait for one of several tasks.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
-use windlass_store::{Batch, Commit, StoreError};
-
-use crate::limits::{GROUP_BATCHES_MAX, GROUP_KIB_MAX};
-use crate::prepared::Prepared;
-
-/// A batch, and who waits for the answer.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) batch: Batch,
-    pub(crate) prepared: Prepared,
-    pub(crate) answer: oneshot::Sender<Result<Commit, StoreError>>,
-    /// What it takes up among all that waits.
-    pub(crate) room: OwnedSemaphorePermit,
-}
+use tokio::sync::Notify;
 
 /// Requests in the order they came.
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
-    state: Mutex<State>,
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
     arrived: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Request>,
+#[derive(Debug)]
+struct State<T> {
+    waiting: VecDeque<T>,
     closed: bool,
 }
 
-impl Queue {
-    /// Adds a request; gives it back if the queue is closed.
-    pub(crate) fn push(&self, request: Request) -> Result<(), Box<Request>> {
+impl<T> Queue<T> {
+    /// A queue in which nothing waits.
+    pub(crate) fn new() -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// Adds a request; drops it if the queue is closed, and says so.
+    #[must_use]
+    pub(crate) fn push(&self, request: T) -> bool {
         let mut state = self.lock();
         if state.closed {
-            return Err(Box::new(request));
+            return false;
         }
         state.waiting.push_back(request);
         drop(state);
         self.arrived.notify_one();
-        Ok(())
+        true
     }
 
     /// Puts requests back before all others, in their order. They were
     /// accepted, so this works also once the queue is closed.
-    pub(crate) fn put_back(&self, requests: Vec<Request>) {
+    pub(crate) fn put_back(&self, requests: Vec<T>) {
         if requests.is_empty() {
             return;
         }
@@ -59,12 +58,12 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Waits for requests and takes as many as one group may have; `None`
-    /// once the queue is closed and empty.
-    pub(crate) async fn take(&self) -> Option<Vec<Request>> {
+    /// Waits for requests and takes as many as `count` says of those that
+    /// wait, at least one; `None` once the queue is closed and empty.
+    pub(crate) async fn take(&self, count: impl Fn(&VecDeque<T>) -> usize) -> Option<Vec<T>> {
         loop {
             let arrived = self.arrived.notified();
-            let (group, closed) = self.take_waiting();
+            let (group, closed) = self.take_waiting(&count);
             if !group.is_empty() {
                 return Some(group);
             }
@@ -77,9 +76,10 @@ impl Queue {
 
     /// What one group may have of what waits, and whether nothing further
     /// will come. Wakes the next one who waits if there is more for it.
-    fn take_waiting(&self) -> (Vec<Request>, bool) {
+    fn take_waiting(&self, count: impl Fn(&VecDeque<T>) -> usize) -> (Vec<T>, bool) {
         let mut state = self.lock();
-        let group = take_group(&mut state.waiting);
+        let count = count(&state.waiting);
+        let group = state.waiting.drain(..count).collect();
         let closed = state.closed;
         if closed || !state.waiting.is_empty() {
             self.arrived.notify_one();
@@ -93,19 +93,7 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn take_group(waiting: &mut VecDeque<Request>) -> Vec<Request> {
-    let (mut count, mut kib) = (0, 0);
-    for request in waiting.iter() {
-        if count == GROUP_BATCHES_MAX || kib >= GROUP_KIB_MAX {
-            break;
-        }
-        count += 1;
-        kib += request.room.num_permits();
-    }
-    waiting.drain(..count).collect()
 }

@@ -166,8 +166,9 @@ fn page(scan: &Scan, rows: &[&Row], budget: &mut ReadBudget) -> Result<Page, Fai
     Ok(page)
 }
 
-/// The entry in a row, checked.
-fn entry(row: &Row, take: Take) -> Result<Entry, Failure> {
+/// The entry in a row, checked. The columns are those of [`Query`]: the number
+/// of the scan, then what is stored, then the incarnation.
+pub(crate) fn entry(row: &Row, take: Take) -> Result<Entry, Failure> {
     let key = Bytes::copy_from_slice(row.try_get(1)?);
     let number: i64 = row.try_get(2)?;
     let crc: i64 = row.try_get(3)?;

@@ -13,9 +13,9 @@ use crate::health::Health;
 use crate::limits::{EXPORTS_MAX, WAITING_WRITES_KIB_MAX};
 use crate::numbers::Numbers;
 use crate::options::Options;
-use crate::plan;
 use crate::queue::Queue;
 use crate::schema::{Header, quote};
+use crate::{committer, plan, reader};
 
 /// A store that is open.
 #[derive(Debug)]
@@ -26,7 +26,10 @@ pub(crate) struct Shared {
     pub(crate) commits: Pool,
     pub(crate) reads: Pool,
     pub(crate) exports: Pool,
-    pub(crate) queue: Queue,
+    /// Batches that wait to be committed.
+    pub(crate) queue: Queue<committer::Request>,
+    /// Reads of single keys that wait.
+    pub(crate) points: Queue<reader::Request>,
     /// KiB of batches that may still be accepted.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) numbers: Numbers,
@@ -51,7 +54,8 @@ impl Shared {
             reads: Pool::new(&options, options.readers)?,
             exports: Pool::new(&options, EXPORTS_MAX)?,
             commits,
-            queue: Queue::default(),
+            queue: Queue::new(),
+            points: Queue::new(),
             room: Arc::new(Semaphore::new(WAITING_WRITES_KIB_MAX)),
             numbers: Numbers::new(&options.schema, header.incarnation()),
             hub: ChangeHub::new(),
@@ -80,6 +84,7 @@ impl Shared {
         self.closed.store(true, Ordering::Release);
         self.room.close();
         self.queue.close();
+        self.points.close();
         self.hub.close();
         self.news.notify_one();
         self.reads.close();

@@ -9,15 +9,13 @@ use windlass_store::{
     Batch, Changes, Commit, Export, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind,
 };
 
-use crate::connect::{Pool, discard};
+use crate::connect::Pool;
 use crate::error::Failure;
 use crate::health::Health;
 use crate::options::Options;
 use crate::prepared::Prepared;
-use crate::queue::Request;
-use crate::schema::quote;
 use crate::shared::{Committing, Shared, within};
-use crate::{committer, export, hints, scan, schema};
+use crate::{committer, export, hints, reader, schema};
 
 /// A store in one schema of a PostgreSQL database.
 ///
@@ -53,6 +51,9 @@ impl PostgresStore {
         for _ in 0..shared.options.committers {
             let committing = shared.committing();
             tokio::spawn(commit_until_closed(committing));
+        }
+        for _ in 0..shared.options.readers {
+            tokio::spawn(reader::run(Arc::clone(&shared)));
         }
         if shared.options.hints_between_processes {
             tokio::spawn(hints::run(Arc::clone(&shared)));
@@ -94,19 +95,12 @@ impl Store for PostgresStore {
     async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
         Scan::validate(scans)?;
         self.shared.ensure_open("read")?;
-        let failed = |failure: Failure| failure.error("read");
-        let connection = self.shared.reads.connection().await.map_err(failed)?;
-        let schema = quote(&self.shared.options.schema);
-        let limit = self.shared.options.read_time_max;
-        match within(limit, scan::read(&connection, &schema, scans)).await {
-            Ok(pages) => Ok(pages),
-            Err(failure) => {
-                if failure.is_passing() {
-                    discard(connection);
-                }
-                Err(failed(failure))
-            }
-        }
+        let pages = if reader::can_share(scans) {
+            reader::share(&self.shared, scans).await
+        } else {
+            reader::alone(&self.shared, scans).await
+        };
+        pages.map_err(|failure| failure.error("read"))
     }
 
     async fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
@@ -122,13 +116,15 @@ impl Store for PostgresStore {
         let number = shared.numbers.next(&shared.commits).await;
         let number = number.map_err(|failure| failure.error("commit"))?;
         let (answer, answered) = oneshot::channel();
-        let request = Request {
+        let request = committer::Request {
             prepared: Prepared::new(&batch, number, shared.incarnation),
             batch,
             answer,
             room,
         };
-        shared.queue.push(request).map_err(|_| closed())?;
+        if !shared.queue.push(request) {
+            return Err(closed());
+        }
         answered.await.unwrap_or_else(|_| {
             let context = "the runtime ended while the commit was on its way";
             Err(StoreError::new(

@@ -15,5 +15,6 @@ mod pooler;
 mod processes;
 mod proxy;
 mod races;
+mod reads;
 mod settings;
 mod unknown;
