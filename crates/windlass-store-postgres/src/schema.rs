@@ -16,6 +16,7 @@ use crate::error::Failure;
 use crate::health::Health;
 use crate::limits::SERVER_VERSION_MIN;
 use crate::options::{Migrations, Options, UnsafeServers};
+use crate::shared::within;
 
 /// The format this code writes.
 pub(crate) const FORMAT: i32 = 1;
@@ -99,32 +100,40 @@ pub async fn migrate(
 }
 
 /// The header of the store that the options name, which is made or brought up
-/// to date if they say so.
+/// to date if they say so. That may take long, and waits for others who do it.
 pub(crate) async fn open(
     connection: &mut Connection,
     options: &Options,
 ) -> Result<(Header, Health), Failure> {
-    let health = ensure_durable(connection, options.unsafe_servers).await?;
-    Ok((open_schema(connection, options).await?, health))
+    let limit = options.unavailable_time_max;
+    let (health, found) = within(limit, look(connection, options)).await?;
+    let header = match (found, options.migrations) {
+        (Some(header), _) if header.format >= FORMAT => header,
+        (_, Migrations::Run) => bring_up(connection, &options.schema, |_| ()).await?,
+        (found, Migrations::Require) => return Err(unmigrated(found)),
+    };
+    Ok((header, health))
 }
 
-async fn open_schema(connection: &mut Connection, options: &Options) -> Result<Header, Failure> {
-    let found = {
-        let transaction = connection.transaction().await?;
-        recognize(&transaction, &options.schema).await?
-    };
-    let header = found.map(Header::verified).transpose()?;
-    match (header, options.migrations) {
-        (Some(header), _) if header.format >= FORMAT => Ok(header),
-        (_, Migrations::Run) => bring_up(connection, &options.schema, |_| ()).await,
-        (found, Migrations::Require) => Err(Failure::environment(match found {
-            Some(header) => format!(
-                "the schema has format {}, expected {FORMAT}; it has to be migrated first",
-                header.format
-            ),
-            None => "the schema holds no store; it has to be migrated first".to_owned(),
-        })),
-    }
+/// What server and schema are like.
+async fn look(
+    connection: &mut Connection,
+    options: &Options,
+) -> Result<(Health, Option<Header>), Failure> {
+    let health = ensure_durable(connection, options.unsafe_servers).await?;
+    let transaction = connection.transaction().await?;
+    let found = recognize(&transaction, &options.schema).await?;
+    Ok((health, found.map(Header::verified).transpose()?))
+}
+
+fn unmigrated(found: Option<Header>) -> Failure {
+    Failure::environment(match found {
+        Some(header) => format!(
+            "the schema has format {}, expected {FORMAT}; it has to be migrated first",
+            header.format
+        ),
+        None => "the schema holds no store; it has to be migrated first".to_owned(),
+    })
 }
 
 /// Refuses a server that is too old or that does not keep what it says.

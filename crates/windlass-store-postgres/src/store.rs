@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::health::Health;
 use crate::options::Options;
 use crate::prepared::Prepared;
-use crate::shared::{Committing, Shared, within};
+use crate::shared::{Committing, Shared};
 use crate::{committer, export, hints, reader, schema};
 
 /// A store in one schema of a PostgreSQL database.
@@ -77,11 +77,7 @@ impl PostgresStore {
 async fn open(options: Options) -> Result<Shared, Failure> {
     let commits = Pool::new(&options, options.committers)?;
     let mut connection = commits.connection().await?;
-    let found = within(
-        options.unavailable_time_max,
-        schema::open(&mut connection, &options),
-    );
-    let found = found.await?;
+    let found = schema::open(&mut connection, &options).await?;
     drop(connection);
     Shared::new(options, commits, found)
 }
