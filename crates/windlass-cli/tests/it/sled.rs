@@ -1,6 +1,7 @@
 //! The command on a store of sled, where it differs from one on SQLite.
 
 use std::fs;
+use std::path::Path;
 
 use crate::bench::{Bench, Ran};
 
@@ -50,6 +51,22 @@ fn what_is_in_sled_is_in_sqlite_after_a_move() {
     export.assert_code(0);
     let read = |name| fs::read(bench.path(name)).unwrap();
     assert_eq!(read("one.export"), read("other.export"));
+}
+
+#[test]
+fn a_recorded_run_leaves_the_same_store_on_sled_and_on_sqlite() {
+    let bench = Bench::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let recording = root.join("docs/examples/airline.json");
+    let read = |store: &str| {
+        let file = format!("{}.export", store.replace(':', "-"));
+        for words in [["replay", recording.to_str().unwrap()], ["export", &file]] {
+            let ran = bench.run_words(&[&["--store", store][..], &words].concat());
+            ran.assert_code(0);
+        }
+        fs::read(bench.path(&file)).unwrap()
+    };
+    assert_eq!(read("sled:runs.sled"), read("sqlite:runs.db"));
 }
 
 #[test]
