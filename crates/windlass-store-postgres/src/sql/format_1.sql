@@ -85,14 +85,18 @@ BEGIN
 
     -- Locks the rows, in the order of keys, so that no two groups wait for
     -- each other; and makes the checks on what is locked.
-    SELECT coalesce(array_agg(t.ord), '{}'), array_agg(t.tid ORDER BY t.ord) FILTER (WHERE t.put)
-    INTO held, spots FROM (
-      SELECT l.ord, l.expect, l.put, e.version, e.ctid AS tid
-      FROM unnest(l_wave, l_key, l_expect, l_put)
-        WITH ORDINALITY l (wave, key, expect, put, ord)
-      JOIN {schema}.entry e ON e.key = l.key
-      WHERE l.wave = w ORDER BY l.key FOR UPDATE OF e
-    ) t WHERE t.expect = -1 OR t.expect = t.version;
+    held := '{}';
+    IF cardinality(l_key) > 0 THEN
+      SELECT coalesce(array_agg(t.ord), '{}'),
+        array_agg(t.tid ORDER BY t.ord) FILTER (WHERE t.put)
+      INTO held, spots FROM (
+        SELECT l.ord, l.expect, l.put, e.version, e.ctid AS tid
+        FROM unnest(l_wave, l_key, l_expect, l_put)
+          WITH ORDINALITY l (wave, key, expect, put, ord)
+        JOIN {schema}.entry e ON e.key = l.key
+        WHERE l.wave = w ORDER BY l.key FOR UPDATE OF e
+      ) t WHERE t.expect = -1 OR t.expect = t.version;
+    END IF;
     IF cardinality(held) < p_checks[w] THEN
       SELECT array_agg(DISTINCT l.batch) INTO lost
       FROM unnest(l_wave, l_batch, l_expect) WITH ORDINALITY l (wave, batch, expect, ord)
