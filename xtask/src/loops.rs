@@ -38,7 +38,7 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_SLED_CORRUPTIONS",
         unit: "flipped bits in files of sled",
         quick: 20,
-        ci: 200,
+        ci: 120,
         nightly: 5_000,
     },
     Loop {
