@@ -1,13 +1,15 @@
 //! How fast the engine is, beside what it is compared with.
 //!
-//! `windlass-benches sessions` measures the table of sessions,
-//! `windlass-benches stash` that of the stash; later parts add theirs. This crate is not published, and nothing depends on it. It
-//! reads `/proc`, so it runs on Linux.
+//! `windlass-benches sessions` measures the table of sessions, `stash` that of
+//! the stash, `stores` that of the stores; `failover` is a drill. This crate is
+//! not published, and nothing depends on it. It reads `/proc`, so it runs on
+//! Linux.
 //!
-//! Read first: [`harness`] (how sides are compared), then [`sessions`] and
-//! [`stash`] (what is compared).
+//! Read first: [`harness`] (how sides are compared), then [`sessions`],
+//! [`stash`] and [`stores`] (what is compared).
 
 pub mod clock;
+pub mod drills;
 pub mod error;
 pub mod harness;
 pub mod sessions;

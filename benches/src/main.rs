@@ -13,7 +13,7 @@ use windlass_benches::error::BenchError;
 use windlass_benches::harness::contest::Effort;
 use windlass_benches::harness::report::Report;
 use windlass_benches::sessions::{self, Bench, Say, worker};
-use windlass_benches::{stash, stores};
+use windlass_benches::{drills, stash, stores};
 
 /// Where databases are made if there is such a directory: `/tmp` may be
 /// memory.
@@ -52,6 +52,15 @@ enum Command {
     },
     /// Measures the table of stores; needs PostgreSQL's server installed.
     Stores {
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Kills a primary over and over and lets its standby take over; exit code
+    /// 1 if anything that was acknowledged is lost.
+    Failover {
+        /// How often.
+        #[arg(long, default_value_t = 4)]
+        cycles: usize,
         #[command(flatten)]
         table: Table,
     },
@@ -102,6 +111,7 @@ fn run(command: Command) -> Result<u8, BenchError> {
             measure(&table, |bench| stash::run(bench, only.as_deref()))
         }
         Command::Stores { table } => measure(&table, stores::run),
+        Command::Failover { cycles, table } => failover(cycles, &table),
         Command::Hold => stash::heap::hold(&mut io::stdout().lock()).map(|()| 0),
         Command::Worker(orders) => {
             let (input, output) = (io::stdin(), io::stdout());
@@ -115,6 +125,15 @@ fn measure(
     table: &Table,
     run: impl FnOnce(&Bench<'_>) -> Result<Report, BenchError>,
 ) -> Result<u8, BenchError> {
+    let report = with_bench(table, run)?;
+    print(&report, table.json).map_err(BenchError::io("print the table"))?;
+    Ok(report.exit_code())
+}
+
+fn with_bench<T>(
+    table: &Table,
+    run: impl FnOnce(&Bench<'_>) -> Result<T, BenchError>,
+) -> Result<T, BenchError> {
     let directory = tempfile::Builder::new()
         .prefix("windlass-bench-")
         .tempdir_in(parent(table.directory.as_deref()))
@@ -134,9 +153,17 @@ fn measure(
         quick: table.quick,
         say: &Progress,
     };
-    let report = run(&bench)?;
-    print(&report, table.json).map_err(BenchError::io("print the table"))?;
-    Ok(report.exit_code())
+    run(&bench)
+}
+
+fn failover(cycles: usize, table: &Table) -> Result<u8, BenchError> {
+    let mut kept = false;
+    let bench = |bench: &Bench<'_>| {
+        kept = drills::failover::failover(bench, cycles, table.json, &mut io::stdout().lock())?;
+        Ok(())
+    };
+    with_bench(table, bench)?;
+    Ok(u8::from(!kept))
 }
 
 fn parent(asked: Option<&Path>) -> PathBuf {

@@ -16,6 +16,7 @@ mod bench;
 mod ci;
 mod commands;
 mod conformance;
+mod drill;
 mod error;
 mod faults;
 mod finding;
@@ -66,6 +67,14 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Loses a machine on purpose, and sees that nothing is lost with it
+    Drill {
+        /// Which drill
+        drill: drill::Drill,
+        /// Passed through to the drill, such as `--cycles 2` or `--json`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<String>,
+    },
     /// Compares the dependency graph with the table of layers
     Layers,
     /// Counts what a fresh crate gets that takes one part alone
@@ -95,6 +104,7 @@ fn main() -> ExitCode {
         Task::Nightly => nightly::run(),
         Task::Faults { only } => faults::run(only.as_deref()),
         Task::Conformance { json } => conformance::run(json),
+        Task::Drill { drill, flags } => drill::run(drill, &flags),
         Task::Layers => layers::run(),
         Task::Selective => selective::run(),
         Task::Tidy => tidy::run(),

@@ -9,7 +9,7 @@ use crate::error::TaskError;
 use crate::loops::{self, LOOPS, Loop};
 use crate::steps::{self, Outcome, Step};
 use crate::tidy::tree::Tree;
-use crate::{faults, release, suite, workspace};
+use crate::{drill, faults, release, suite, workspace};
 
 /// How long the loops of one crate may take.
 const LOOPS_SECONDS_MAX: u64 = 3_600;
@@ -28,6 +28,7 @@ pub(crate) fn run() -> Result<ExitCode, TaskError> {
             steps.push(repeat(package.clone(), &loops));
         }
     }
+    steps.push(drill::step());
     steps.push(faults::step());
     steps.push(Step::new("release", 180, release::step));
     steps.insert(0, Step::new("each alone", 900, || each_alone(directories)));
