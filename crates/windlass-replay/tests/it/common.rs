@@ -1,11 +1,13 @@
 //! Where recordings and stores come from.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use windlass::session::Caller;
 use windlass::store::KeyRange;
 use windlass::{Options, StoreLocation, Windlass};
 use windlass_replay::{ReadOptions, Recording, Replay, ReplayOptions, Report};
+use windlass_store_testing::postgres::Server;
 
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -84,6 +86,16 @@ pub(crate) async fn sqlite(directory: &Path) -> Windlass {
 pub(crate) async fn sled(directory: &Path) -> Windlass {
     let location = StoreLocation::Sled(directory.join("store.sled"));
     Windlass::open(&location, Options::default()).await.unwrap()
+}
+
+/// A store in a schema of its own.
+pub(crate) async fn postgres(server: &Server) -> Windlass {
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let location = format!("{}?schema=replay_{number}", server.url());
+    Windlass::open(&location.parse().unwrap(), Options::default())
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn play(

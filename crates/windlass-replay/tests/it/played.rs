@@ -7,8 +7,11 @@ use windlass::session::{Allow, Caller, Status, What};
 use windlass_replay::{
     Observer, Percent, Replay, ReplayError, ReplayOptions, Restrictions, StepDone, Withhold,
 };
+use windlass_store_testing::postgres::Server;
 
-use crate::common::{caller, contents, examples, memory, play, read, sled, sqlite, timeless};
+use crate::common::{
+    caller, contents, examples, memory, play, postgres, read, sled, sqlite, timeless,
+};
 
 #[tokio::test]
 async fn every_run_becomes_a_closed_session_with_a_use_for_every_call() {
@@ -158,13 +161,15 @@ async fn two_replays_leave_equal_stores_whatever_the_store_and_however_many_at_a
         jobs,
     };
     let (one, many, directory) = (memory().await, memory().await, tempfile::tempdir().unwrap());
-    let (durable, tree) = (sqlite(directory.path()).await, sled(directory.path()).await);
+    let server = Server::shared().unwrap();
+    let (file, tree) = (sqlite(directory.path()).await, sled(directory.path()).await);
+    let durable = [file, tree, postgres(&server).await];
     let report = play(&one, &recording, &options(1)).await;
     assert_eq!(
         timeless(&play(&many, &recording, &options(100)).await),
         timeless(&report)
     );
-    for store in [&durable, &tree] {
+    for store in &durable {
         assert_eq!(
             timeless(&play(store, &recording, &options(3)).await),
             timeless(&report)
@@ -177,8 +182,9 @@ async fn two_replays_leave_equal_stores_whatever_the_store_and_however_many_at_a
         .sum();
     assert_eq!(report.stored_bytes, u64::try_from(bytes).unwrap());
     assert_eq!(contents(&many).await, wanted);
-    assert_eq!(contents(&durable).await, wanted);
-    assert_eq!(contents(&tree).await, wanted);
+    for store in &durable {
+        assert_eq!(contents(store).await, wanted);
+    }
 }
 
 #[tokio::test]

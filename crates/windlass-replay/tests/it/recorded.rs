@@ -1,9 +1,10 @@
 //! Published recordings, where they are at hand.
 
 use windlass_replay::{Replay, ReplayOptions};
+use windlass_store_testing::postgres::Server;
 
 use crate::common::{
-    SETS, Set, caller, contents, memory, play, published, read, sled, sqlite, timeless,
+    SETS, Set, caller, contents, memory, play, postgres, published, read, sled, sqlite, timeless,
 };
 
 /// Plays a set on all stores and compares the outcomes.
@@ -12,7 +13,7 @@ async fn replay_everywhere(set: &Set) {
         return;
     };
     let (recording, options, caller) = (read(&path), ReplayOptions::default(), caller());
-    let directory = tempfile::tempdir().unwrap();
+    let (directory, server) = (tempfile::tempdir().unwrap(), Server::shared().unwrap());
     let volatile = memory().await;
     let in_memory = play(&volatile, &recording, &options).await;
     assert_eq!(
@@ -22,9 +23,10 @@ async fn replay_everywhere(set: &Set) {
         set.name
     );
     let wanted = contents(&volatile).await;
-    for durable in [sqlite(directory.path()).await, sled(directory.path()).await] {
-        let on_disk = play(&durable, &recording, &options).await;
-        assert_eq!(timeless(&on_disk), timeless(&in_memory), "{}", set.name);
+    let on_disk = [sqlite(directory.path()).await, sled(directory.path()).await];
+    for durable in on_disk.into_iter().chain([postgres(&server).await]) {
+        let report = play(&durable, &recording, &options).await;
+        assert_eq!(timeless(&report), timeless(&in_memory), "{}", set.name);
         assert_eq!(contents(&durable).await, wanted, "{}", set.name);
         let replay = Replay {
             windlass: &durable,
