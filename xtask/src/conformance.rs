@@ -186,9 +186,9 @@ mod tests {
     #[test]
     fn an_object_has_a_reason_only_where_there_is_one() {
         let text = objects(&heard());
-        let first = text.lines().next();
-        let expected = r#"{"promise":"P1","result":"passed","store":"memory"}"#;
-        assert_eq!(first, Some(expected));
+        let first = text.lines().next().map(serde_json::from_str);
+        let expected = json!({ "store": "memory", "promise": "P1", "result": "passed" });
+        assert_eq!(first.map(Result::ok), Some(Some(expected)));
         assert!(text.contains(r#""reason":"half a batch""#), "{text}");
     }
 

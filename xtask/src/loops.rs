@@ -49,6 +49,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 1_000,
     },
     Loop {
+        variable: "WINDLASS_POSTGRES_KILL_CYCLES",
+        unit: "SIGKILL cycles, clients of a server",
+        quick: 10,
+        ci: 20,
+        nightly: 300,
+    },
+    Loop {
         variable: "WINDLASS_SERVER_KILLS",
         unit: "SIGKILLs of a whole server",
         quick: 2,

@@ -62,7 +62,20 @@ impl Context {
         &self,
         work: impl AsyncFnOnce(&Windlass) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let windlass = Windlass::open(self.location(), self.options()).await?;
+        self.with_options(self.options(), work).await
+    }
+
+    /// As [`Context::with_engine`], with other options.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Context::with_engine`].
+    pub(crate) async fn with_options<T>(
+        &self,
+        options: Options,
+        work: impl AsyncFnOnce(&Windlass) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let windlass = Windlass::open(self.location(), options).await?;
         let done = work(&windlass).await;
         let closed = windlass.close().await;
         let done = done?;

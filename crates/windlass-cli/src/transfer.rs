@@ -9,8 +9,8 @@ use clap::Args;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use windlass::Windlass;
-use windlass::transfer::{Moved, Report};
+use windlass::transfer::{MOVE_TIME_MAX, Moved, Report};
+use windlass::{Options, Windlass};
 
 use crate::context::Context;
 use crate::failure::{CommandError, Failure};
@@ -54,8 +54,12 @@ pub(crate) async fn export(args: &ExportArgs, context: &Context) -> Result<(), F
         return Err(exists(&args.file));
     }
     let bar = bar(context.output(), None);
+    let options = Options {
+        export_time_max: Some(MOVE_TIME_MAX),
+        ..context.options()
+    };
     let report = context
-        .with_engine(async |windlass| {
+        .with_options(options, async |windlass| {
             let mut progress = |moved: Moved| show(&bar, moved);
             let report = if standard {
                 windlass.export_to(&mut io::stdout(), &mut progress).await?

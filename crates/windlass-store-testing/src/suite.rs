@@ -1,5 +1,8 @@
 //! The list of promises, the table of their trials, and the macro that makes
 //! tests of them.
+//!
+//! Prints how each trial ended, for the harness that runs the test and whoever
+//! reads its output.
 
 use std::fmt;
 use std::time::Duration;

@@ -57,7 +57,7 @@ impl Windlass {
         env: Arc<dyn Env>,
     ) -> Result<Self, OpenError> {
         let (sessions, stashes) = (options.checked_sessions()?, options.checked_stashes()?);
-        let opened = open_store(location, options.sharing).await?;
+        let opened = open_store(location, options.terms()).await?;
         if let Err(refusal) = refuse_unfinished(location, opened.store.as_ref()).await {
             // Whoever finishes the import needs the store; that it could not
             // be closed says less than the refusal does.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use windlass_core::Sharing;
 use windlass_store::Store;
@@ -16,17 +17,31 @@ pub(crate) struct Opened {
     pub(crate) probe: Arc<dyn Probe>,
 }
 
+/// What holds for any store that is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) sharing: Sharing,
+    /// How long an export may take; `None` for as long as the store allows by
+    /// itself.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        expect(dead_code, reason = "the other stores have no such limit")
+    )]
+    pub(crate) export_time_max: Option<Duration>,
+}
+
 /// Opens what `location` names.
 pub(crate) async fn open_store(
     location: &StoreLocation,
-    sharing: Sharing,
+    terms: Terms,
 ) -> Result<Opened, OpenError> {
+    let sharing = terms.sharing;
     match location {
         StoreLocation::Memory => memory(location),
-        StoreLocation::Sqlite(path) => sqlite(location, path, sharing).await,
+        StoreLocation::Sqlite(path) => sqlite(location, path, terms).await,
         StoreLocation::Sled(path) => sled(location, path).await,
         StoreLocation::Postgres(_) if sharing == Sharing::Exclusive => Err(OpenError::Shared),
-        StoreLocation::Postgres(address) => postgres(location, address).await,
+        StoreLocation::Postgres(address) => postgres(location, address, terms).await,
     }
 }
 
@@ -68,26 +83,25 @@ fn memory(location: &StoreLocation) -> Result<Opened, OpenError> {
 }
 
 #[cfg(feature = "sqlite")]
-async fn sqlite(
-    location: &StoreLocation,
-    path: &Path,
-    sharing: Sharing,
-) -> Result<Opened, OpenError> {
+async fn sqlite(location: &StoreLocation, path: &Path, terms: Terms) -> Result<Opened, OpenError> {
     use windlass_store_sqlite::{self as driver, SqliteStore};
 
-    let sharing = match sharing {
+    let sharing = match terms.sharing {
         Sharing::Shared => driver::Sharing::Shared,
         Sharing::Exclusive => driver::Sharing::Exclusive,
     };
-    let options = driver::Options {
+    let mut options = driver::Options {
         sharing,
         ..driver::Options::default()
     };
+    if let Some(limit) = terms.export_time_max {
+        options.export_time_max = limit;
+    }
     opened(location, SqliteStore::open(path, options).await)
 }
 
 #[cfg(not(feature = "sqlite"))]
-async fn sqlite(location: &StoreLocation, _: &Path, _: Sharing) -> Result<Opened, OpenError> {
+async fn sqlite(location: &StoreLocation, _: &Path, _: Terms) -> Result<Opened, OpenError> {
     Err(OpenError::NotBuilt {
         scheme: location.scheme(),
     })
@@ -112,18 +126,28 @@ async fn sled(location: &StoreLocation, _: &Path) -> Result<Opened, OpenError> {
 async fn postgres(
     location: &StoreLocation,
     address: &PostgresAddress,
+    terms: Terms,
 ) -> Result<Opened, OpenError> {
     use windlass_store_postgres::{Options, PostgresStore};
 
     let store = match Options::from_url(address.secret()) {
-        Ok(options) => PostgresStore::connect(options).await,
+        Ok(mut options) => {
+            if let Some(limit) = terms.export_time_max {
+                options.export_time_max = limit;
+            }
+            PostgresStore::connect(options).await
+        }
         Err(refusal) => Err(refusal),
     };
     opened(location, store)
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn postgres(location: &StoreLocation, _: &PostgresAddress) -> Result<Opened, OpenError> {
+async fn postgres(
+    location: &StoreLocation,
+    _: &PostgresAddress,
+    _: Terms,
+) -> Result<Opened, OpenError> {
     Err(OpenError::NotBuilt {
         scheme: location.scheme(),
     })

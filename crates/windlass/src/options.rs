@@ -1,10 +1,13 @@
 //! Settings of an engine, checked when it is opened.
 
+use std::time::Duration;
+
 use windlass_core::Sharing;
 use windlass_session::Config;
 use windlass_stash::durable;
 
 use crate::OpenError;
+use crate::opening::Terms;
 
 /// Settings of [`Windlass`](crate::Windlass).
 ///
@@ -17,6 +20,11 @@ pub struct Options {
     /// Settings of sessions. Their own `sharing` is set from the one above
     /// and may be left as it is.
     pub sessions: Config,
+    /// How long an export may take before it ends with `Unavailable`; `None`
+    /// for a minute. While one runs, a write-ahead log cannot shrink and a
+    /// server keeps old rows. Without meaning for stores in memory and on
+    /// sled, which bound the memory instead.
+    pub export_time_max: Option<Duration>,
     /// Settings of stashes, with the same rule for their `sharing`.
     pub stashes: durable::Options,
 }
@@ -29,6 +37,13 @@ impl Options {
         Self {
             sharing: Sharing::Exclusive,
             ..Self::default()
+        }
+    }
+
+    pub(crate) const fn terms(&self) -> Terms {
+        Terms {
+            sharing: self.sharing,
+            export_time_max: self.export_time_max,
         }
     }
 

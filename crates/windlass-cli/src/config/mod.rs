@@ -106,6 +106,7 @@ impl Settings {
                 stash: self.stash.clone(),
                 ..stash::durable::Options::default()
             },
+            ..Options::default()
         }
     }
 }

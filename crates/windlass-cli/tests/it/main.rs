@@ -8,6 +8,7 @@ mod generated;
 mod postgres;
 mod refusals;
 mod replay;
+mod settings;
 mod sled;
 mod stashing;
 mod streams;

@@ -20,15 +20,20 @@ mod reading;
 mod writing;
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use windlass_core::Sharing;
 
-use crate::opening::open_store;
+use crate::opening::{Terms, open_store};
 use crate::{StoreLocation, Windlass};
 
 pub use error::TransferError;
 pub use reading::import;
 pub use writing::export;
+
+/// How long reading everything back may take at the end of an import, and
+/// what an export that moves a whole store should be allowed.
+pub const MOVE_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// How much has been moved so far, or was moved in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +62,9 @@ pub struct Report {
 pub type Progress<'a> = &'a mut (dyn FnMut(Moved) + Send);
 
 impl Windlass {
-    /// Writes everything that is stored to a file; see [`export`].
+    /// Writes everything that is stored to a file; see [`export`]. A large
+    /// store needs more time than it gives an export by itself:
+    /// [`Options::export_time_max`](crate::Options::export_time_max).
     ///
     /// # Errors
     ///
@@ -86,7 +93,11 @@ impl Windlass {
             StoreLocation::Postgres(_) => Sharing::Shared,
             _ => Sharing::Exclusive,
         };
-        let store = open_store(location, sharing).await?.store;
+        let terms = Terms {
+            sharing,
+            export_time_max: Some(MOVE_TIME_MAX),
+        };
+        let store = open_store(location, terms).await?.store;
         let imported = import(store.as_ref(), from, progress).await;
         let closed = store.close().await;
         let report = imported?;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use windlass::core::{Coded, Env, ErrorKind, ManualEnv, Millis};
 use windlass::session::{Agent, Allow, Caller, Config, Create, Session, Status, Use};
 use windlass::store::{Entry, Store};
 use windlass::{Due, Options, StoreLocation, Windlass};
 
 use crate::SCHEMES;
+use crate::place::Place;
 
 const START: Millis = Millis::new(1_700_000_000_000);
 
@@ -17,23 +17,18 @@ struct Bench {
     windlass: Windlass,
     env: Arc<ManualEnv>,
     caller: Caller,
-    _directory: TempDir,
+    _place: Place,
 }
 
 impl Bench {
     async fn open(scheme: &str, sessions: Config) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let location = match scheme {
-            "memory" => StoreLocation::Memory,
-            "sled" => StoreLocation::Sled(directory.path().join("store.sled")),
-            _ => StoreLocation::Sqlite(directory.path().join("store.db")),
-        };
+        let place = Place::new(scheme);
         let env = Arc::new(ManualEnv::new(1, START));
         let options = Options {
             sessions,
             ..Options::default()
         };
-        let windlass = Windlass::with_env(&location, options, env.clone())
+        let windlass = Windlass::with_env(&place.location(), options, env.clone())
             .await
             .unwrap();
         let caller = Caller::new("acme".parse().unwrap(), "tests".parse().unwrap());
@@ -41,7 +36,7 @@ impl Bench {
             windlass,
             env,
             caller,
-            _directory: directory,
+            _place: place,
         }
     }
 
@@ -223,6 +218,15 @@ async fn each_store_says_how_it_is_and_a_brought_one_says_nothing() {
             (&health.database[..], health.wal_bytes),
             ("sled 0.34", None)
         );
+    }
+
+    #[cfg(feature = "postgres")]
+    {
+        let server = Bench::open("postgres", Config::default()).await;
+        let health = server.windlass.health().expect("opened by location");
+        assert!(health.survives_power_loss && health.settled, "{health:?}");
+        assert!(health.database.starts_with("PostgreSQL "), "{health:?}");
+        assert_eq!(health.wal_bytes, None);
     }
 
     let store: Arc<dyn Store> = Arc::clone(memory.windlass.store());

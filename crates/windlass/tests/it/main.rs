@@ -9,6 +9,8 @@ mod engine;
 mod environment;
 mod features;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
+mod place;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod processes;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod refusals;
@@ -18,11 +20,16 @@ mod requests;
 mod stash;
 #[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
 mod transfer;
+#[cfg(all(feature = "memory", feature = "postgres", feature = "sqlite"))]
+mod unanswered;
 
 /// The stores of this build that the same tests run on.
 #[cfg(all(feature = "memory", feature = "sqlite"))]
-const SCHEMES: &[&str] = if cfg!(feature = "sled") {
-    &["memory", "sqlite", "sled"]
-} else {
-    &["memory", "sqlite"]
-};
+const SCHEMES: &[&str] = &[
+    "memory",
+    "sqlite",
+    #[cfg(feature = "sled")]
+    "sled",
+    #[cfg(feature = "postgres")]
+    "postgres",
+];

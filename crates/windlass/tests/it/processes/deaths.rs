@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
-use tempfile::TempDir;
 use windlass::Windlass;
 use windlass::core::{OperationId, SessionId};
 use windlass::session::{Agent, ListQuery, Session, Status, TopUp, Use, UseItem, What};
 
-use super::{Player, Random, Role, agent, caller, open, session, setting, tell};
+use super::{Place, Player, Random, Role, agent, caller, session, setting, tell};
 
 const CYCLES: &str = "WINDLASS_KILL_CYCLES";
 const CYCLES_DEFAULT: u64 = 20;
+#[cfg(feature = "postgres")]
+const CLIENT_CYCLES: &str = "WINDLASS_POSTGRES_KILL_CYCLES";
 /// Kills of one store: each is followed by a look at all of it.
 const CYCLES_A_STORE: usize = 300;
 const SEED: &str = "WINDLASS_KILL_SEED";
@@ -40,24 +41,32 @@ async fn what_a_killed_process_acknowledged_is_there_and_budgets_add_up() {
     let cycles = setting(CYCLES, CYCLES_DEFAULT);
     for first in (0..cycles).step_by(CYCLES_A_STORE) {
         let last = cycles.min(first + CYCLES_A_STORE as u64);
-        kill_again_and_again(&mut random, seed, first..last).await;
+        kill_again_and_again(&Place::new("sqlite"), &mut random, seed, first..last).await;
     }
 }
 
-async fn kill_again_and_again(random: &mut Random, seed: u64, cycles: Range<u64>) {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("store.db");
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_client_of_a_server_acknowledged_is_there_and_budgets_add_up() {
+    let seed = setting(SEED, 11);
+    let cycles = setting(CLIENT_CYCLES, CYCLES_DEFAULT);
+    let place = Place::new("postgres");
+    kill_again_and_again(&place, &mut Random(seed), seed, 0..cycles).await;
+}
+
+async fn kill_again_and_again(place: &Place, random: &mut Random, seed: u64, cycles: Range<u64>) {
     let mut known = BTreeMap::new();
     for cycle in cycles {
         let when = format!("seed {seed}, cycle {cycle}");
-        let mut child = Player::start(Role::Mortal, &path);
+        let mut child = Player::start(Role::Mortal, place);
         let wanted = random.below(ACKNOWLEDGED_MAX);
         let mut told: Vec<_> = (0..wanted).filter_map(|_| child.hear()).collect();
         told.extend(child.kill());
+        place.forget_children();
         for line in &told {
             acknowledge(&mut known, line, &when);
         }
-        let engine = open(&path).await;
+        let engine = place.open().await;
         verify(&engine, &mut known, &when).await;
         engine.close().await.unwrap();
     }

@@ -7,12 +7,11 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use windlass::Windlass;
 use windlass::core::SessionId;
 use windlass::session::{Agent, Receipt, Use, What};
 
-use super::{Random, caller, open, session, setting};
+use super::{Place, Random, caller, session, setting};
 
 const CALLERS: u64 = 10_000;
 const AT_ONCE: u64 = 500;
@@ -93,8 +92,8 @@ async fn calls(engine: &Windlass, id: &SessionId) -> BTreeMap<u64, u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_impatient_callers_strand_nobody_and_use_nothing_twice() {
-    let place = TempDir::new().unwrap();
-    let engine = open(&place.path().join("store.db")).await;
+    let place = Place::new("sqlite");
+    let engine = place.open().await;
     for number in 0..SESSIONS {
         let request = session(id_of(number).as_str(), "shared", 1_000_000);
         engine.sessions().create(&caller(), request).await.unwrap();

@@ -1,5 +1,5 @@
-//! Several processes on one SQLite file: the test binary run again with a
-//! role to play.
+//! Several processes on one store: the test binary run again with a role to
+//! play.
 //!
 //! A child is started with one test and its role in the environment. It tells
 //! its parent what was acknowledged to it, in lines that begin with `@`, and
@@ -11,14 +11,16 @@ mod sharing;
 mod turns;
 
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use windlass::Windlass;
 use windlass::core::AgentId;
 use windlass::session::{Caller, Create};
-use windlass::{Options, StoreLocation, Windlass};
+
+use crate::place::{Place, open};
 
 const ROLE: &str = "WINDLASS_TEST_ROLE";
+/// Where the store is.
 const PATH: &str = "WINDLASS_TEST_PATH";
 
 /// What a child does.
@@ -73,8 +75,8 @@ async fn a_child_plays_the_role_it_is_told() {
         return;
     };
     let role = Role::named(&role).unwrap();
-    let path = variable(PATH).unwrap();
-    role.play(open(Path::new(&path)).await).await;
+    let location = variable(PATH).unwrap();
+    role.play(open(&location).await).await;
 }
 
 #[expect(
@@ -88,11 +90,6 @@ fn variable(name: &str) -> Option<String> {
 /// A number that a longer run sets in the environment.
 fn setting(name: &str, otherwise: u64) -> u64 {
     variable(name).map_or(otherwise, |text| text.parse().unwrap())
-}
-
-async fn open(path: &Path) -> Windlass {
-    let location: StoreLocation = format!("sqlite:{}", path.display()).parse().unwrap();
-    Windlass::open(&location, Options::default()).await.unwrap()
 }
 
 fn caller() -> Caller {
@@ -127,7 +124,7 @@ struct Player {
 }
 
 impl Player {
-    fn start(role: Role, path: &Path) -> Self {
+    fn start(role: Role, place: &Place) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "processes::a_child_plays_the_role_it_is_told",
@@ -135,7 +132,7 @@ impl Player {
                 "--nocapture",
             ])
             .env(ROLE, format!("{role:?}"))
-            .env(PATH, path)
+            .env(PATH, place.location_of_children())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

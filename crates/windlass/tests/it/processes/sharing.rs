@@ -2,29 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::path::Path;
 
-use tempfile::TempDir;
 use windlass::Windlass;
 use windlass::core::{Coded, SessionId};
 use windlass::session::{Agent, SessionError, TopUp, Use};
 
-use super::{Player, Random, Role, agent, caller, open, session, tell};
+use super::{Place, Player, Random, Role, agent, caller, session, tell};
+use crate::place::open;
 
-const SESSIONS: u64 = 20;
+const SESSIONS: u64 = 50;
 const CALLS: u64 = 40;
-const TASKS: u64 = 8;
+/// Callers of each process.
+const TASKS: u64 = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_make_exactly_the_calls_the_budget_grants() {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("store.db");
-    let engine = open(&path).await;
+    make_the_calls_that_are_granted(&Place::new("sqlite")).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clients_of_a_server_make_exactly_the_calls_the_budget_grants() {
+    make_the_calls_that_are_granted(&Place::new("postgres")).await;
+}
+
+async fn make_the_calls_that_are_granted(place: &Place) {
+    let engine = place.open().await;
     for number in 0..SESSIONS {
         let request = session(&format!("shared-{number}"), "shared", CALLS);
         engine.sessions().create(&caller(), request).await.unwrap();
     }
-    let children = [(); 2].map(|()| Player::start(Role::Spender, &path));
+    let children = [(); 2].map(|()| Player::start(Role::Spender, place));
     let mut made: BTreeMap<SessionId, u64> = BTreeMap::new();
     let mut shares = Vec::new();
     for child in children {
@@ -46,7 +54,9 @@ async fn two_processes_make_exactly_the_calls_the_budget_grants() {
             .unwrap()
             .unwrap();
         assert_eq!(stored.budget.calls.used, CALLS, "calls granted in `{id}`");
+        assert_eq!(stored.calls_made, CALLS, "calls on record in `{id}`");
         assert_eq!(made.get(&id), Some(&CALLS), "calls made in `{id}`");
+        assert_eq!(code(&engine, &id).await, "budget_exceeded", "`{id}`");
     }
     assert!(
         shares.iter().all(|share| *share > 0),
@@ -107,11 +117,19 @@ fn search() -> Use {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_process_topped_up_or_closed_the_next_call_of_another_sees() {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("store.db");
-    let engine = open(&path).await;
+    change_what_another_process_uses(&Place::new("sqlite")).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_client_of_a_server_topped_up_or_closed_the_next_call_of_another_sees() {
+    change_what_another_process_uses(&Place::new("postgres")).await;
+}
+
+async fn change_what_another_process_uses(place: &Place) {
+    let engine = place.open().await;
     let sessions = engine.sessions();
-    let mut clerk = Player::start(Role::Clerk, &path);
+    let mut clerk = Player::start(Role::Clerk, place);
     for round in 0..25 {
         let id: SessionId = format!("shared-{round}").parse().unwrap();
         sessions
@@ -140,9 +158,8 @@ async fn what_one_process_topped_up_or_closed_the_next_call_of_another_sees() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_engine_topped_up_or_closed_the_next_call_of_another_sees() {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("store.db");
-    let engines = [open(&path).await, open(&path).await];
+    let place = Place::new("sqlite");
+    let engines = [place.open().await, place.open().await];
     for round in 0..50 {
         let id: SessionId = format!("shared-{round}").parse().unwrap();
         let [one, other] = [&engines[round % 2], &engines[(round + 1) % 2]];
@@ -199,15 +216,14 @@ pub(super) async fn play_clerk(engine: Windlass) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twelve_first_opens_at_once_give_twelve_whole_engines() {
     for round in 0..30 {
-        let place = TempDir::new().unwrap();
-        let path = place.path().join("store.db");
+        let place = Place::new("sqlite");
         let openings: Vec<_> = (0..12)
-            .map(|number| tokio::spawn(first_use(path.clone(), number)))
+            .map(|number| tokio::spawn(first_use(place.location_of_children(), number)))
             .collect();
         for opening in openings {
             opening.await.unwrap();
         }
-        let engine = open(&path).await;
+        let engine = place.open().await;
         let count = engine
             .sessions()
             .count_active(&caller(), &agent("shared"))
@@ -218,8 +234,8 @@ async fn twelve_first_opens_at_once_give_twelve_whole_engines() {
     }
 }
 
-async fn first_use(path: impl AsRef<Path>, number: u64) {
-    let engine = open(path.as_ref()).await;
+async fn first_use(location: String, number: u64) {
+    let engine = open(&location).await;
     let id = format!("shared-{number}");
     engine
         .sessions()

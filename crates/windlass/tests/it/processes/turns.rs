@@ -4,12 +4,11 @@ use std::io::BufRead;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tempfile::TempDir;
 use windlass::core::{Env, SessionId};
 use windlass::session::{Agent, Use};
 use windlass::{SystemEnv, Windlass};
 
-use super::{Player, Role, caller, session, tell};
+use super::{Place, Player, Role, caller, session, tell};
 
 /// Callers of a process that commits as fast as it can, each on a session of
 /// its own.
@@ -40,9 +39,8 @@ async fn two_saturated_processes_each_make_their_share_of_the_commits() {
 
 /// Two processes on one file, and what each of them was granted.
 fn saturate_together() -> [u64; 2] {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("store.db");
-    let mut children = [(); 2].map(|()| Player::start(Role::Saturated, &path));
+    let place = Place::new("sqlite");
+    let mut children = [(); 2].map(|()| Player::start(Role::Saturated, &place));
     for child in &mut children {
         assert_eq!(child.hear().as_deref(), Some("ready"));
     }
@@ -114,13 +112,12 @@ fn search() -> Use {
 /// told, and has to come to an end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_use_after_the_other_is_granted_beside_a_saturated_process() {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("store.db");
-    let mut saturated = Player::start(Role::Saturated, &path);
+    let place = Place::new("sqlite");
+    let mut saturated = Player::start(Role::Saturated, &place);
     assert_eq!(saturated.hear().as_deref(), Some("ready"));
     saturated.say("go");
     let before: u64 = saturated.hear().expect("its progress").parse().unwrap();
-    let light = Player::start(Role::Light, &path).finish();
+    let light = Player::start(Role::Light, &place).finish();
     tell(&format!(
         "one light beside one saturated: {}",
         light.join(", ")
