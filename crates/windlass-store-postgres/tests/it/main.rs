@@ -13,7 +13,6 @@ mod histories;
 mod opening;
 mod pooler;
 mod processes;
-mod proxy;
 mod races;
 mod reads;
 mod settings;

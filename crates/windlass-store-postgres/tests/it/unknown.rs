@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use windlass_store::{Batch, Commit, Store, StoreErrorKind};
 use windlass_store_postgres::{Options, PostgresStore};
+use windlass_store_testing::postgres::{Cut, Proxy};
 
 use crate::common::{Place, apply, kind, value};
-use crate::proxy::{Cut, Proxy};
 
 /// A store behind a proxy.
 async fn behind_proxy(place: &Place, adjust: impl FnOnce(&mut Options)) -> (PostgresStore, Proxy) {
     let proxy = Proxy::start(place.server().port()).await;
+    let proxy = proxy.unwrap_or_else(|error| panic!("{error}"));
     let server = format!(":{}/", place.server().port());
     let url = place.url().replace(&server, &format!(":{}/", proxy.port()));
     let mut options = Options::from_url(&url).expect("the address is one");

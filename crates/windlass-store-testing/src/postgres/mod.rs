@@ -17,10 +17,12 @@ mod installation;
 mod place;
 mod pooler;
 mod process;
+mod proxy;
 mod server;
 mod template;
 
 pub use error::ServerError;
 pub use installation::Installation;
 pub use pooler::Pooler;
+pub use proxy::{Cut, Proxy};
 pub use server::Server;

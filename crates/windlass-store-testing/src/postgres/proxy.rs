@@ -1,12 +1,14 @@
 //! A way to the server that can be cut at a chosen moment.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+
+use super::ServerError;
 
 /// What a commit looks like on its way to the server.
 const COMMIT: &[u8] = b".commit($1";
@@ -14,44 +16,56 @@ const COMMIT: &[u8] = b".commit($1";
 const CANCEL: [u8; 8] = [0, 0, 0, 16, 4, 210, 22, 46];
 
 /// What is done to the next commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
     /// Nothing.
+    #[default]
     None,
     /// It never gets to the server.
     Before,
+    /// It is sent, and the connection is cut at once: the server works on it
+    /// while its client already knows that it has no answer.
+    During,
     /// The server gets it, and its answer is lost with the connection.
     After,
     /// The server gets it, and its answer is kept back.
     Silence,
 }
 
-const CUTS: [Cut; 4] = [Cut::None, Cut::Before, Cut::After, Cut::Silence];
-
-/// The proxy; ends with the test's runtime.
-pub(crate) struct Proxy {
+/// A way to a server on 127.0.0.1 that can be cut at a chosen moment; ends
+/// with the runtime it was started in.
+///
+/// It knows a commit of the store by the call of its function.
+#[derive(Debug)]
+pub struct Proxy {
     port: u16,
     state: Arc<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
-    /// The place of the next cut in [`CUTS`].
-    cut: AtomicU8,
+    cut: Mutex<Cut>,
     cancelled: AtomicBool,
 }
 
 impl State {
-    fn take_cut(&self) -> Cut {
-        CUTS[usize::from(self.cut.swap(0, Ordering::SeqCst))]
+    fn replace_cut(&self, cut: Cut) -> Cut {
+        let mut next = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *next, cut)
     }
 }
 
 impl Proxy {
-    pub(crate) async fn start(server: u16) -> Self {
+    /// Starts one in front of the port of a server.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from listening.
+    pub async fn start(server: u16) -> Result<Self, ServerError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
+        let listener = listener.map_err(ServerError::system("listen on a free port"))?;
+        let address = listener.local_addr();
+        let address = address.map_err(ServerError::system("tell the port of a proxy"))?;
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -59,22 +73,25 @@ impl Proxy {
                 tokio::spawn(serve(client, server, Arc::clone(&shared)));
             }
         });
-        Self { port, state }
+        let port = address.port();
+        Ok(Self { port, state })
     }
 
-    pub(crate) const fn port(&self) -> u16 {
+    /// Its own port on 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Does something to the next commit that passes.
-    pub(crate) fn cut_next(&self, cut: Cut) {
-        let place = CUTS.iter().position(|one| *one == cut);
-        let place = u8::try_from(place.expect("it is one of them")).expect("it is small");
-        self.state.cut.store(place, Ordering::SeqCst);
+    /// Does something to the next commit that passes; gives what was to be
+    /// done and was not, for want of a commit.
+    pub fn cut_next(&self, cut: Cut) -> Cut {
+        self.state.replace_cut(cut)
     }
 
     /// Whether a client ever asked the server to cancel anything.
-    pub(crate) fn was_cancelled(&self) -> bool {
+    #[must_use]
+    pub fn was_cancelled(&self) -> bool {
         self.state.cancelled.load(Ordering::SeqCst)
     }
 }
@@ -91,7 +108,7 @@ async fn serve(client: TcpStream, server: u16, state: Arc<State>) {
         _ = tokio::io::copy(&mut from_server, &mut to_client) => return,
     };
     match cut {
-        Cut::None | Cut::Before => {}
+        Cut::None | Cut::Before | Cut::During => {}
         Cut::After => drop(from_server.read(&mut [0; 1]).await),
         Cut::Silence => drop(swallow(from_server, from_client).await),
     }
@@ -114,7 +131,7 @@ async fn pass_requests(
         }
         let is_commit = said.windows(COMMIT.len()).any(|window| window == COMMIT);
         let cut = if is_commit {
-            state.take_cut()
+            state.replace_cut(Cut::None)
         } else {
             Cut::None
         };
