@@ -42,7 +42,7 @@ pub use format::Format;
 pub use id::{AgentId, GroupId, IdError, OperationId, PrincipalId, SessionId, TenantId, unique_id};
 pub use manual::ManualEnv;
 pub use time::Millis;
-pub use writers::{WriterId, Writers, Written};
+pub use writers::{Writer, WriterId, Writers, Written};
 
 /// Compiles and runs the example that README.md shows.
 #[cfg(doctest)]

@@ -7,8 +7,12 @@
 //! for each aggregate a process touches, and the revision. Revisions in a row
 //! by one writer are stored as one run, which keeps the hot record small: an
 //! aggregate used by one process has a single run that never changes.
+//!
+//! A commit that may still arrive keeps its nonce for itself: a [`Writer`]
+//! goes on under another id, or the next commit of the same revision would
+//! take the late one for its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{Env, RandomError};
 use serde::{Deserialize, Serialize};
@@ -28,9 +32,53 @@ impl WriterId {
     ///
     /// [`RandomError`] if the environment has no random bytes.
     pub fn draw(env: &dyn Env) -> Result<Self, RandomError> {
-        let mut bytes = [0; 8];
-        env.random(&mut bytes)?;
-        Ok(Self(format!("{:016x}", u64::from_be_bytes(bytes)).into()))
+        Ok(Self::of_bits(random_bits(env)?))
+    }
+
+    fn of_bits(bits: u64) -> Self {
+        Self(format!("{bits:016x}").into())
+    }
+}
+
+fn random_bits(env: &dyn Env) -> Result<u64, RandomError> {
+    let mut bytes = [0; 8];
+    env.random(&mut bytes)?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+/// Who writes one aggregate in one process, one commit after the other.
+#[derive(Debug)]
+pub struct Writer(Mutex<(u64, WriterId)>);
+
+impl Writer {
+    /// A writer with an id of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomError`] if the environment has no random bytes.
+    pub fn draw(env: &dyn Env) -> Result<Self, RandomError> {
+        let bits = random_bits(env)?;
+        Ok(Self(Mutex::new((bits, WriterId::of_bits(bits)))))
+    }
+
+    /// The id to commit under.
+    #[must_use]
+    pub fn id(&self) -> WriterId {
+        self.lock().1.clone()
+    }
+
+    /// Leaves the id to a commit whose outcome is unknown, and gives it: the
+    /// next commit has another. Needs no randomness: ids that are drawn are
+    /// too far apart to be counted up to.
+    pub fn leave_id(&self) -> WriterId {
+        let mut current = self.lock();
+        let bits = current.0.wrapping_add(1);
+        let next = (bits, WriterId::of_bits(bits));
+        std::mem::replace(&mut *current, next).1
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (u64, WriterId)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,6 +151,18 @@ mod tests {
         assert_eq!(writers.of(1_000, 1_000), Written::By(&writer));
         assert_eq!(writers.of(1_001, 1_000), Written::NotYet);
         assert_eq!(writers.of(968, 1_000), Written::Forgotten);
+    }
+
+    #[test]
+    fn an_id_that_was_left_is_never_used_again() {
+        let writer = Writer::draw(&ManualEnv::new(1, Millis::new(0))).expect("random");
+        let first = writer.id();
+        assert_eq!(writer.id(), first);
+        assert_eq!(writer.leave_id(), first);
+        let second = writer.leave_id();
+        let third = writer.id();
+        assert!(first != second && second != third && third != first);
+        assert_eq!(third.0.len(), first.0.len());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::record::{
     ActiveRow, AgentHead, Answer, Format, Head, MeterRecord, Spec, decode, encode,
 };
 use crate::view::Session;
-use crate::writers::{WriterId, Writers, Written};
+use crate::writers::{Writer, WriterId, Writers, Written};
 
 /// One session to be created.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ pub(crate) struct Birth {
 pub(crate) struct Nursery {
     engine: Arc<Engine>,
     keys: AgentKeys,
-    writer: WriterId,
+    writer: Writer,
 }
 
 impl Nursery {
     pub(crate) fn new(engine: Arc<Engine>, keys: AgentKeys) -> Result<Self, RandomError> {
-        let writer = WriterId::draw(engine.env.as_ref())?;
+        let writer = Writer::draw(engine.env.as_ref())?;
         Ok(Self {
             engine,
             keys,
@@ -87,6 +87,7 @@ struct Run {
 }
 
 struct Doubt {
+    writer: WriterId,
     revision: u64,
     born: Vec<Born>,
     error: SessionError,
@@ -165,7 +166,7 @@ impl Run {
         if let Some((_, Err(refusal))) = plan.decided.pop_if(|(_, answer)| answer.is_err()) {
             return self.refuse(place, refusal).await;
         }
-        plan.stamp(&parent, &nursery.writer, engine.terms());
+        plan.stamp(&parent, &nursery.writer.id(), engine.terms());
         let (mut batch, born, revision) =
             self.prepare_below(Some(&parent), &head, version, now, &[place]);
         batch.append(plan.batch(&parent, keys, asked));
@@ -177,7 +178,7 @@ impl Run {
             return Ok(false);
         };
         match head.by.of(doubt.revision, head.rev) {
-            Written::By(writer) if *writer == self.nursery.writer => {
+            Written::By(writer) if *writer == doubt.writer => {
                 self.answer(doubt.born);
                 Ok(true)
             }
@@ -296,12 +297,12 @@ impl Run {
         now: Millis,
         places: &[usize],
     ) -> (Batch, Vec<Born>, u64) {
-        let nursery = &self.nursery;
+        let (nursery, writer) = (&self.nursery, self.nursery.writer.id());
         let mut batch = Batch::new();
         let mut born = Vec::with_capacity(places.len());
         for place in places {
             let birth = &self.requests[*place];
-            let (rows, session) = birth.rows(parent, &nursery.keys, &nursery.writer, now);
+            let (rows, session) = birth.rows(parent, &nursery.keys, &writer, now);
             batch.append(rows);
             born.push(Born {
                 place: *place,
@@ -313,7 +314,7 @@ impl Run {
         next.rev += 1;
         next.active += count;
         next.sessions += count;
-        next.by.note(&nursery.writer, next.rev);
+        next.by.note(&writer, next.rev);
         let expect = version.map_or(Expect::Absent, Expect::Version);
         let revision = next.rev;
         (
@@ -340,13 +341,17 @@ impl Run {
             Ok(Commit::Conflict { key }) => self.conflict(&key, &born).await,
             Err(error) if error.kind() == StoreErrorKind::Indeterminate && self.doubt.is_none() => {
                 self.doubt = Some(Doubt {
+                    writer: self.nursery.writer.leave_id(),
                     revision,
                     born,
                     error: error.into(),
                 });
                 Ok(())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.nursery.writer.leave_id();
+                Err(error.into())
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use crate::keys::SessionKeys;
 use crate::plan::{Decided, Plan, Request, ending, place_of};
 use crate::record::{Answer, Head, Spec, decode};
 use crate::rules::Change;
-use crate::writers::{WriterId, Written};
+use crate::writers::{Writer, WriterId, Written};
 
 /// The answer to a granted request, with what is needed to show a session.
 #[derive(Clone, Debug)]
@@ -36,13 +36,13 @@ pub(crate) struct Reply {
 pub(crate) struct Cell {
     engine: Arc<Engine>,
     keys: SessionKeys,
-    writer: WriterId,
+    writer: Writer,
     guess: Mutex<Option<Arc<Loaded>>>,
 }
 
 impl Cell {
     pub(crate) fn new(engine: Arc<Engine>, keys: SessionKeys) -> Result<Self, RandomError> {
-        let writer = WriterId::draw(engine.env.as_ref())?;
+        let writer = Writer::draw(engine.env.as_ref())?;
         Ok(Self {
             engine,
             keys,
@@ -91,6 +91,7 @@ struct Run {
 
 /// A commit of which it is not known whether it was applied.
 struct Doubt {
+    writer: WriterId,
     revision: u64,
     decided: Vec<Decided>,
     error: SessionError,
@@ -199,7 +200,7 @@ impl Run {
             return Ok(false);
         };
         match loaded.head.by.of(doubt.revision, loaded.head.rev) {
-            Written::By(writer) if *writer == self.cell.writer => {
+            Written::By(writer) if *writer == doubt.writer => {
                 let granted = doubt.decided.into_iter().filter(|(_, it)| it.is_ok());
                 self.settle(loaded, granted.collect());
                 Ok(true)
@@ -220,7 +221,8 @@ impl Run {
         mut plan: Plan,
     ) -> Result<Option<Arc<Loaded>>, SessionError> {
         let cell = Arc::clone(&self.cell);
-        plan.stamp(loaded, &cell.writer, cell.engine.terms());
+        let writer = cell.writer.id();
+        plan.stamp(loaded, &writer, cell.engine.terms());
         let mut batch = plan.batch(loaded, &cell.keys, &self.requests);
         if plan.ends(loaded) {
             let agent = agent_keys(&cell.keys, &loaded.spec.agent);
@@ -230,7 +232,7 @@ impl Run {
             let Some(head) = beside.await? else {
                 return self.lose(None).await;
             };
-            batch.append(ending(&[(&cell.keys, loaded)], &agent, head, &cell.writer)?);
+            batch.append(ending(&[(&cell.keys, loaded)], &agent, head, &writer)?);
         }
         match cell.engine.store.commit(batch).await {
             Ok(Commit::Applied(version)) => self.acknowledge(loaded, plan, version).await,
@@ -238,6 +240,7 @@ impl Run {
             Err(error) if error.kind() == StoreErrorKind::Indeterminate && self.doubt.is_none() => {
                 cell.remember(None);
                 self.doubt = Some(Doubt {
+                    writer: cell.writer.leave_id(),
                     revision: plan.head.rev,
                     decided: plan.decided,
                     error: error.into(),
@@ -245,6 +248,7 @@ impl Run {
                 Ok(None)
             }
             Err(error) => {
+                cell.writer.leave_id();
                 cell.remember(None);
                 Err(error.into())
             }

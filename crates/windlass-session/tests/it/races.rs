@@ -56,6 +56,27 @@ async fn a_use_under_an_operation_id_that_arrives_late_is_not_made_twice() {
     assert_eq!(world.get("s1").await.budget.calls.used, 1);
 }
 
+/// Both would have written the same revision, since the second was decided
+/// from what the process remembered.
+#[tokio::test]
+async fn a_use_that_arrived_late_is_not_taken_for_the_next_one() {
+    let (world, late, sessions) = late();
+    world.create(|_| {}).await;
+    for number in 1..=2 {
+        match number {
+            1 => late.hold_until_the_next(),
+            _ => late.hold(0),
+        }
+        let mut request = call("search");
+        request.operation = Some(operation(&format!("o{number}")));
+        let used = use_tools(&sessions, "s1", request).await;
+        assert_eq!(used.expect("granted").last_call, number);
+        assert_eq!(world.get("s1").await.budget.calls.used, number);
+    }
+    let arrived = late.arrive().await;
+    assert!(matches!(arrived, Commit::Conflict { .. }), "{arrived:?}");
+}
+
 #[tokio::test]
 async fn a_creation_that_arrives_late_is_not_taken_for_somebody_elses() {
     let (world, late, sessions) = late();

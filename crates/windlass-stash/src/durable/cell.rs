@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use windlass_core::{BoxFuture, Drive, GroupId, Millis, RandomError, WriterId, Written};
+use windlass_core::{BoxFuture, Drive, GroupId, Millis, RandomError, Writer, WriterId, Written};
 use windlass_store::{Commit, StoreErrorKind, Version};
 
 use super::engine::{Engine, Found};
@@ -28,7 +28,7 @@ use crate::rules::Call;
 pub(super) struct Cell {
     pub(super) engine: Arc<Engine>,
     pub(super) keys: StashKeys,
-    writer: WriterId,
+    writer: Writer,
     memory: Mutex<Memory>,
 }
 
@@ -42,7 +42,7 @@ struct Memory {
 
 impl Cell {
     pub(super) fn new(engine: Arc<Engine>, keys: StashKeys) -> Result<Self, RandomError> {
-        let writer = WriterId::draw(engine.env.as_ref())?;
+        let writer = Writer::draw(engine.env.as_ref())?;
         Ok(Self {
             engine,
             keys,
@@ -221,7 +221,8 @@ impl Cell {
         let seen = Seen::new();
         self.look(|state, now| {
             let config = self.engine.config();
-            let terms = self.terms(&config, now);
+            let writer = self.writer.id();
+            let terms = self.terms(&config, &writer, now);
             match Plan::decide(state, terms, &seen, [(0, request)].into_iter()) {
                 Ok(plan) => plan.decided.into_iter().find_map(|(_, told)| told.err()),
                 Err(_) => None,
@@ -230,11 +231,16 @@ impl Cell {
         .await
     }
 
-    const fn terms<'a>(&'a self, config: &'a crate::Config, now: Millis) -> Terms<'a> {
+    const fn terms<'a>(
+        &'a self,
+        config: &'a crate::Config,
+        writer: &'a WriterId,
+        now: Millis,
+    ) -> Terms<'a> {
         Terms {
             keys: &self.keys,
             config,
-            writer: &self.writer,
+            writer,
             now,
         }
     }
@@ -273,6 +279,7 @@ struct Run {
 
 /// A commit of which it is not known whether it was applied.
 struct Doubt {
+    writer: WriterId,
     base: Option<Version>,
     rev: u64,
     removes: bool,
@@ -330,7 +337,8 @@ impl Run {
     fn decide(&mut self) -> Option<Result<Plan, Undecided>> {
         let cell = Arc::clone(&self.cell);
         let config = cell.engine.config();
-        let terms = cell.terms(&config, cell.engine.env.now());
+        let writer = cell.writer.id();
+        let terms = cell.terms(&config, &writer, cell.engine.env.now());
         let mut memory = cell.lock();
         let state = memory.guess.as_mut()?;
         if self.crowded {
@@ -380,6 +388,7 @@ impl Run {
             Err(error) if error.kind() == StoreErrorKind::Indeterminate && self.doubt.is_none() => {
                 cell.forget();
                 self.doubt = Some(Doubt {
+                    writer: cell.writer.leave_id(),
                     base,
                     rev: next.rev,
                     removes: next.head.is_none(),
@@ -389,6 +398,7 @@ impl Run {
                 Ok(())
             }
             Err(error) => {
+                cell.writer.leave_id();
                 cell.forget();
                 Err(error.into())
             }
@@ -479,7 +489,7 @@ impl Run {
             return Some(Resolved::NotYet);
         }
         Some(match head.by.of(doubt.rev, head.rev) {
-            Written::By(writer) if *writer == self.cell.writer => Resolved::Applied,
+            Written::By(writer) if *writer == doubt.writer => Resolved::Applied,
             Written::By(_) => Resolved::Lost,
             Written::NotYet => Resolved::NotYet,
             Written::Forgotten => Resolved::Unknown,
