@@ -86,7 +86,7 @@ fn build(files: &Files, options: &Options, incarnation: Incarnation) -> Result<(
     engine.apply(batch)?;
     disk.sync()?;
     drop(engine);
-    if !disk.close(options.open_time_max) {
+    if !disk.close() {
         return Err(Failure::unavailable("sled did not let go of a new store"));
     }
     let note = Note {

@@ -44,11 +44,22 @@ impl Drop for Claim {
     }
 }
 
+/// Waits until nobody has locked a file; whether that was so within
+/// `patience`.
+pub(crate) fn free_within(file: &File, patience: Duration) -> io::Result<bool> {
+    let free = lock_within(file, patience)?;
+    if free {
+        // Explicitly, as for a claim.
+        file.unlock()?;
+    }
+    Ok(free)
+}
+
 /// Locks a file; whether that succeeded within `patience`.
 ///
 /// The operating system waits for a lock for ever, so a thread does it: one
 /// that outlives the patience gives the lock up again when it gets it.
-pub(crate) fn lock_within(file: &File, patience: Duration) -> io::Result<bool> {
+fn lock_within(file: &File, patience: Duration) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => return Ok(true),
         Err(TryLockError::Error(cause)) => return Err(cause),

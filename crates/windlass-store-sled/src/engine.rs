@@ -5,6 +5,7 @@
 //! alone decides what is on the disk.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use crate::claim;
 use crate::error::Failure;
 use crate::files::Files;
-use crate::limits::SEGMENT_BYTES;
+use crate::limits::{LET_GO_SECONDS_MAX, SEGMENT_BYTES};
 use crate::options::{Durability, Options};
 
 /// An open database of sled.
@@ -28,6 +29,7 @@ pub(crate) type Row = (Bytes, Bytes);
 impl Engine {
     /// Opens sled's files, or makes them if there are none.
     pub(crate) fn open(files: &Files, options: &Options) -> Result<Self, Failure> {
+        await_log(files, options.open_time_max)?;
         let config = sled::Config::new()
             .path(files.directory())
             .cache_capacity(options.cache_bytes)
@@ -68,6 +70,24 @@ impl Engine {
     pub(crate) fn apply(&self, batch: sled::Batch) -> Result<(), Failure> {
         Ok(self.db.apply_batch(batch)?)
     }
+}
+
+/// Waits until no one has locked sled's log: sled itself gives up at once. A
+/// database that was not closed by us may have threads that still use it.
+fn await_log(files: &Files, patience: Duration) -> Result<(), Failure> {
+    let path = files.log();
+    let fail = |cause| Failure::system(format!("`{}` cannot be locked", path.display()), cause);
+    let log = match OpenOptions::new().write(true).open(&path) {
+        Ok(log) => log,
+        // A new store has none.
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(fail(cause)),
+    };
+    if claim::free_within(&log, patience).map_err(fail)? {
+        return Ok(());
+    }
+    let context = format!("`{}` is locked by another program", path.display());
+    Err(Failure::environment(context))
 }
 
 /// The way from sled's buffers to the disk.
@@ -116,10 +136,11 @@ impl Disk {
     }
 
     /// Closes sled, and waits until its threads have let go of the files.
-    /// Whether that took no longer than `patience`.
-    pub(crate) fn close(self, patience: Duration) -> bool {
+    /// Whether they did so in time.
+    pub(crate) fn close(self) -> bool {
         let Self { engine, log, .. } = self;
         let closed = panic::catch_unwind(AssertUnwindSafe(|| drop(engine)));
-        closed.is_ok() && claim::lock_within(&log, patience).unwrap_or(false)
+        let patience = Duration::from_secs(LET_GO_SECONDS_MAX);
+        closed.is_ok() && claim::free_within(&log, patience).unwrap_or(false)
     }
 }

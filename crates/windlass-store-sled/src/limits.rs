@@ -42,6 +42,10 @@ pub(crate) const EXPORTS_MAX: usize = 8;
 /// Bytes of keys and values after which a step of an export ends.
 pub(crate) const EXPORT_STEP_BYTES: usize = 1_024 * 1_024;
 
+/// How long closing waits for sled's threads to let go of its files, in
+/// seconds. They take some milliseconds.
+pub(crate) const LET_GO_SECONDS_MAX: u64 = 30;
+
 /// Most reader threads.
 pub(crate) const READERS_MAX: usize = 64;
 

@@ -112,7 +112,7 @@ fn start(path: &Path, options: Options) -> Result<SledStore, Failure> {
         Err(failure) => {
             drop(opened.engine);
             // Whether sled lets go in time matters only to the next attempt.
-            let _ = opened.disk.close(options.open_time_max);
+            let _ = opened.disk.close();
             Err(failure)
         }
     }

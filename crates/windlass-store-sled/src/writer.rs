@@ -204,7 +204,7 @@ impl Writer {
             claim,
             ..
         } = self;
-        let closed = disk.close(shared.options.open_time_max);
+        let closed = disk.close();
         if closed && !shared.has_failed() {
             let file_bytes = shared.files.log_bytes();
             // A mark that still says open is no harm.

@@ -1,14 +1,17 @@
 //! Closing, dropping, who may open, and what is still done then.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_store::{Batch, Commit, KeyRange, Store, StoreErrorKind, StoreExt};
 use windlass_store_sled::{Options, SledStore};
+use windlass_store_testing::suite::block_on;
 
 use crate::children::{Player, Role, tell, wait_for_the_end};
 use crate::common::{Place, apply, kind, value};
+use crate::fixture::open_raw;
 
 const WAITING: usize = 200;
 
@@ -83,6 +86,84 @@ async fn a_dropped_store_can_be_opened_again_at_once() {
     }
     let store = place.open().await;
     assert!(value(&store, "acme/4").await.is_some(), "the last is there");
+}
+
+/// Threads that open and close stores of their own, and how often.
+const THREADS: usize = 4;
+const TURNS: usize = 30;
+
+/// What runs beside starts processes, each of which has copies of all handles
+/// for a moment.
+#[test]
+fn a_store_is_free_at_once_when_it_was_closed() {
+    std::thread::scope(|scope| {
+        let turns = || block_on(turns());
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(turns)).collect();
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            let ended = Command::new("true").status();
+            assert!(ended.expect("it can be started").success());
+        }
+    });
+}
+
+async fn turns() {
+    let place = Place::new();
+    let impatient = Options {
+        open_time_max: Duration::ZERO,
+        ..Options::default()
+    };
+    place.open().await.close().await.expect("the store closes");
+    for turn in 0..TURNS {
+        let store = place.open_with(impatient.clone()).await;
+        apply(&store, Batch::new().put("acme/turn", turn.to_string())).await;
+        store.close().await.expect("the store closes");
+    }
+}
+
+/// sled lets go of its files on threads of its own, some time after its last
+/// handle was dropped; so do other programs that use it.
+#[test]
+fn opening_waits_until_sled_has_let_go_of_the_files() {
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| block_on(turns_with_another()));
+        }
+    });
+}
+
+async fn turns_with_another() {
+    let place = Place::new();
+    let store = place.open().await;
+    apply(&store, Batch::new().put("acme/a", "1")).await;
+    store.close().await.expect("the store closes");
+    for _ in 0..TURNS {
+        let raw = open_raw(&place.store()).expect("sled opens its files");
+        let row = raw.remove(b"\x02acme/a").expect("it can be removed");
+        let row = row.expect("the row is there");
+        raw.insert(b"\x02acme/a", row).expect("it can be put back");
+        raw.flush().expect("it can be flushed");
+        drop(raw);
+        let store = place.open().await;
+        store.close().await.expect("the store closes");
+    }
+}
+
+#[tokio::test]
+async fn files_that_another_program_has_open_are_refused_in_time() {
+    let place = Place::new();
+    place.open().await.close().await.expect("the store closes");
+    let other = open_raw(&place.store()).expect("sled opens its files");
+    let impatient = Options {
+        open_time_max: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let second = SledStore::open(place.store(), impatient).await;
+    let error = second.map(drop).expect_err("it is open");
+    assert_eq!(error.kind(), StoreErrorKind::Environment);
+    let says = "is locked by another program";
+    assert!(error.to_string().contains(says), "{error}");
+    drop(other);
+    place.open().await.close().await.expect("the store closes");
 }
 
 #[tokio::test]
