@@ -1,8 +1,10 @@
 //! A way to the server that can be cut at a chosen moment.
 
+use std::collections::VecDeque;
+use std::mem;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -15,11 +17,10 @@ const COMMIT: &[u8] = b".commit($1";
 /// What begins a request to cancel something.
 const CANCEL: [u8; 8] = [0, 0, 0, 16, 4, 210, 22, 46];
 
-/// What is done to the next commit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What is done to a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// Nothing.
-    #[default]
     None,
     /// It never gets to the server.
     Before,
@@ -44,14 +45,13 @@ pub struct Proxy {
 
 #[derive(Debug, Default)]
 struct State {
-    cut: Mutex<Cut>,
+    cuts: Mutex<VecDeque<Cut>>,
     cancelled: AtomicBool,
 }
 
 impl State {
-    fn replace_cut(&self, cut: Cut) -> Cut {
-        let mut next = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *next, cut)
+    fn cuts(&self) -> MutexGuard<'_, VecDeque<Cut>> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,10 +83,15 @@ impl Proxy {
         self.port
     }
 
-    /// Does something to the next commit that passes; gives what was to be
-    /// done and was not, for want of a commit.
-    pub fn cut_next(&self, cut: Cut) -> Cut {
-        self.state.replace_cut(cut)
+    /// Does something to the next commit that passes, or to the one after
+    /// those of which it was said before.
+    pub fn cut_next(&self, cut: Cut) {
+        self.state.cuts().push_back(cut);
+    }
+
+    /// Lets pass whatever comes; what was to be done and met no commit.
+    pub fn let_pass(&self) -> Vec<Cut> {
+        mem::take(&mut *self.state.cuts()).into()
     }
 
     /// Whether a client ever asked the server to cancel anything.
@@ -131,7 +136,7 @@ async fn pass_requests(
         }
         let is_commit = said.windows(COMMIT.len()).any(|window| window == COMMIT);
         let cut = if is_commit {
-            state.replace_cut(Cut::None)
+            state.cuts().pop_front().unwrap_or(Cut::None)
         } else {
             Cut::None
         };
