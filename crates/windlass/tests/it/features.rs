@@ -2,11 +2,13 @@
 
 use windlass::core::{Coded, ErrorKind};
 use windlass::{Options, StoreLocation, Windlass};
+use windlass_store_testing::postgres::Server;
 
 #[tokio::test]
 async fn a_store_is_opened_if_it_was_built_in_and_named_if_it_was_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
+    let server = Server::shared().unwrap();
     let table = [
         (StoreLocation::Memory, cfg!(feature = "memory")),
         (
@@ -17,6 +19,7 @@ async fn a_store_is_opened_if_it_was_built_in_and_named_if_it_was_not() {
             StoreLocation::Sled(directory.path().join("store.sled")),
             cfg!(feature = "sled"),
         ),
+        (server.url().parse().unwrap(), cfg!(feature = "postgres")),
     ];
     for (location, built) in table {
         match Windlass::open(&location, Options::default()).await {

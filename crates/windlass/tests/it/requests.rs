@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use windlass::core::{Coded, ErrorKind, IdError, ManualEnv, Millis, SessionId};
 use windlass::session::{
     Agent, Allow, Caller, Create, ListQuery, Name, Outcome, SessionError, Settle, TopUp, Use,
 };
 use windlass::store::Entry;
-use windlass::{Options, StoreLocation, Windlass};
+use windlass::{Options, Windlass};
 
 use crate::SCHEMES;
+use crate::place::Place;
 
 /// An engine with the session `s1` of agent `scout`, which may call `search`
 /// five times.
@@ -19,19 +19,14 @@ struct Bench {
     windlass: Windlass,
     owner: Caller,
     stranger: Caller,
-    _directory: TempDir,
+    _place: Place,
 }
 
 impl Bench {
     async fn open(scheme: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let location = match scheme {
-            "memory" => StoreLocation::Memory,
-            "sled" => StoreLocation::Sled(directory.path().join("store.sled")),
-            _ => StoreLocation::Sqlite(directory.path().join("store.db")),
-        };
+        let place = Place::new(scheme);
         let env = Arc::new(ManualEnv::new(1, Millis::new(1_700_000_000_000)));
-        let windlass = Windlass::with_env(&location, Options::default(), env)
+        let windlass = Windlass::with_env(&place.location(), Options::default(), env)
             .await
             .unwrap();
         let caller = |tenant: &str| Caller::new(tenant.parse().unwrap(), "tests".parse().unwrap());
@@ -45,7 +40,7 @@ impl Bench {
             windlass,
             owner,
             stranger,
-            _directory: directory,
+            _place: place,
         }
     }
 
