@@ -107,7 +107,18 @@ pub(crate) fn fate(error: &tokio_postgres::Error) -> Fate {
     if said.parsed_severity() != Some(Severity::Error) {
         return Fate::Unknown;
     }
-    match *said.code() {
+    fate_of(said.code())
+}
+
+/// What an error of severity ERROR means.
+fn fate_of(code: &SqlState) -> Fate {
+    // A pooler says so when it has lost the server behind it. The server
+    // itself ends the connection with these.
+    if code.code().starts_with("08") || code.code().starts_with("57P") {
+        return Fate::Unknown;
+    }
+    match *code {
+        SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => Fate::Unknown,
         SqlState::T_R_SERIALIZATION_FAILURE
         | SqlState::T_R_DEADLOCK_DETECTED
         | SqlState::LOCK_NOT_AVAILABLE => Fate::Again,
@@ -222,6 +233,27 @@ mod tests {
         assert!(include_str!("sql/format_1.sql").contains(REPLACED));
         let (kind, _) = describe(&SqlState::from_code(REPLACED));
         assert_eq!(kind, StoreErrorKind::Environment);
+    }
+
+    #[test]
+    fn an_error_says_nothing_of_a_commit_where_a_pooler_may_have_raised_it() {
+        let cases = [
+            ("08006", Fate::Unknown),
+            ("08007", Fate::Unknown),
+            ("08P01", Fate::Unknown),
+            ("57P01", Fate::Unknown),
+            ("40003", Fate::Unknown),
+            ("40001", Fate::Again),
+            ("40P01", Fate::Again),
+            ("55P03", Fate::Again),
+            ("25006", Fate::Elsewhere),
+            ("57014", Fate::Refused),
+            ("53100", Fate::Refused),
+            ("WL001", Fate::Refused),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(fate_of(&SqlState::from_code(code)), expected, "{code}");
+        }
     }
 
     #[test]
