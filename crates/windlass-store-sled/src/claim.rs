@@ -7,12 +7,12 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use crate::error::Failure;
 use crate::files::{Files, restrict};
+use crate::limits::LOCK_PAUSE;
 
 /// The right to use a directory; given up when dropped.
 #[derive(Debug)]
@@ -57,30 +57,29 @@ pub(crate) fn free_within(file: &File, patience: Duration) -> io::Result<bool> {
 
 /// Locks a file; whether that succeeded within `patience`.
 ///
-/// The operating system waits for a lock for ever, so a thread does it: one
-/// that outlives the patience gives the lock up again when it gets it.
+/// The operating system would wait for ever, and a thread that does so could
+/// not be called back: so it is asked again and again.
 fn lock_within(file: &File, patience: Duration) -> io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => return Ok(true),
-        Err(TryLockError::Error(cause)) => return Err(cause),
-        Err(TryLockError::WouldBlock) => {}
-    }
-    let copy = file.try_clone()?;
-    let (answer, answered) = mpsc::channel();
-    let waiting = move || {
-        let locked = copy.lock();
-        let got = locked.is_ok();
-        if answer.send(locked).is_err() && got {
-            let _ = copy.unlock();
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+            Err(TryLockError::WouldBlock) if waited >= patience => return Ok(false),
+            Err(TryLockError::WouldBlock) => {}
         }
-    };
-    thread::Builder::new()
-        .name("sled-lock".into())
-        .spawn(waiting)?;
-    match answered.recv_timeout(patience) {
-        Ok(locked) => locked.map(|()| true),
-        Err(_) => Ok(false),
+        let pause = LOCK_PAUSE.min(patience - waited);
+        rest(pause);
+        waited += pause;
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lock of a file has no condition to wait for, and no environment reaches here"
+)]
+fn rest(pause: Duration) {
+    thread::sleep(pause);
 }
 
 #[cfg(test)]
@@ -102,8 +101,31 @@ mod tests {
             .expect_err("it is taken");
         assert_eq!(refused.error("open").kind(), StoreErrorKind::Environment);
         drop(claim);
-        // The thread that still waits gets the lock and gives it up.
-        drop(Claim::take(&files, LONG).expect("it is free again"));
+        drop(Claim::take(&files, SHORT).expect("it is free again"));
+    }
+
+    /// A service may try for hours.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn whoever_gives_up_leaves_nothing_behind() {
+        const ATTEMPTS: usize = 200;
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let files = Files::within(directory.path().to_owned());
+        let _claim = Claim::take(&files, SHORT).expect("it is free");
+        let count = |what: &str| {
+            let names = std::fs::read_dir(format!("/proc/self/{what}"));
+            names.expect("the system shows them").count()
+        };
+        let before = (count("task"), count("fd"));
+        for _ in 0..ATTEMPTS {
+            let refused = Claim::take(&files, Duration::from_millis(1)).map(drop);
+            assert!(refused.is_err(), "{refused:?}");
+        }
+        // Other tests of this process may have made some.
+        let most = ATTEMPTS / 2;
+        let after = (count("task"), count("fd"));
+        assert!(after.0 < before.0 + most, "threads: {before:?}, {after:?}");
+        assert!(after.1 < before.1 + most, "handles: {before:?}, {after:?}");
     }
 
     #[test]

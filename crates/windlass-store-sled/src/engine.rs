@@ -141,6 +141,8 @@ impl Disk {
         let Self { engine, log, .. } = self;
         let closed = panic::catch_unwind(AssertUnwindSafe(|| drop(engine)));
         let patience = Duration::from_secs(LET_GO_SECONDS_MAX);
-        closed.is_ok() && claim::free_within(&log, patience).unwrap_or(false)
+        let free = closed.is_ok() && claim::free_within(&log, patience).unwrap_or(false);
+        // The length that the mark is going to note must not come back shorter.
+        free && log.sync_all().is_ok()
     }
 }

@@ -1,5 +1,7 @@
 //! Every limit of this store, with its unit in its name.
 
+use std::time::Duration;
+
 /// Size of a segment of sled's log, in bytes. Part of the stored format: sled
 /// refuses to open a directory with another.
 ///
@@ -42,6 +44,8 @@ pub(crate) const EXPORTS_MAX: usize = 8;
 /// Bytes of keys and values after which a step of an export ends.
 pub(crate) const EXPORT_STEP_BYTES: usize = 1_024 * 1_024;
 
+/// Pause between two attempts to get a lock.
+pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(2);
 /// How long closing waits for sled's threads to let go of its files, in
 /// seconds. They take some milliseconds.
 pub(crate) const LET_GO_SECONDS_MAX: u64 = 30;
