@@ -38,36 +38,38 @@ impl PostgresAddress {
     pub fn secret(&self) -> &str {
         &self.0
     }
+
+    /// The address without what stands between user and host. A password may
+    /// have any character, so it ends at the last `@`.
+    fn without_password(&self) -> String {
+        let start = self.0.find("//").map_or(0, |at| at + 2);
+        let (scheme, rest) = self.0.split_at(start);
+        let parts = rest.rsplit_once('@');
+        let parts = parts.and_then(|(user, place)| Some((user.split_once(':')?.0, place)));
+        match parts {
+            Some((user, place)) => format!("{scheme}{user}:***@{place}"),
+            None => self.0.clone(),
+        }
+    }
 }
 
 impl fmt::Display for PostgresAddress {
-    /// The address with `***` for a password.
+    /// The address with `***` for a password. One that is not encoded as it
+    /// should be may hide what stands behind it as well.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (before, parameters) = match self.0.split_once('?') {
+        let shown = self.without_password();
+        let (before, parameters) = match shown.split_once('?') {
             Some((before, parameters)) => (before, Some(parameters)),
-            None => (self.0.as_str(), None),
+            None => (&shown[..], None),
         };
-        match before.rsplit_once('@') {
-            Some((user, place)) => {
-                let start = user.find("//").map_or(0, |at| at + 2);
-                let (scheme, user) = user.split_at(start);
-                match user.split_once(':') {
-                    Some((user, _)) => write!(f, "{scheme}{user}:***@{place}")?,
-                    None => write!(f, "{before}")?,
-                }
+        f.write_str(before)?;
+        let pairs = parameters.into_iter().flat_map(|it| it.split('&'));
+        for (place, pair) in pairs.enumerate() {
+            f.write_str(if place == 0 { "?" } else { "&" })?;
+            match pair.split_once('=') {
+                Some((name, _)) if name.contains("password") => write!(f, "{name}=***")?,
+                _ => f.write_str(pair)?,
             }
-            None => f.write_str(before)?,
-        }
-        for (place, pair) in parameters
-            .into_iter()
-            .flat_map(|it| it.split('&'))
-            .enumerate()
-        {
-            let pair = match pair.split_once('=') {
-                Some((name, _)) if name.contains("password") => format!("{name}=***"),
-                _ => pair.to_owned(),
-            };
-            write!(f, "{}{pair}", if place == 0 { '?' } else { '&' })?;
         }
         Ok(())
     }
@@ -220,6 +222,14 @@ mod tests {
                 "postgres://h/d?password=x&schema=s",
                 "postgres://h/d?password=***&schema=s",
             ),
+            ("postgres://me:p?w@h/d?a=b", "postgres://me:***@h/d?a=b"),
+            ("postgres://me:p@s?s@h/d", "postgres://me:***@h/d"),
+            ("postgres://me:p/w?x&y@h", "postgres://me:***@h"),
+            (
+                "postgres://h/d?a=b&password=p:w@x",
+                "postgres://h/d?a=b&password=***",
+            ),
+            ("postgres://me@h/d?a=b@c", "postgres://me@h/d?a=b@c"),
         ];
         for (text, shown) in table {
             let location: StoreLocation = text.parse().unwrap();
