@@ -210,6 +210,7 @@ impl<'a> FileReader<'a> {
         }
         let legal = length <= FRAME_BYTES_MAX && packed <= zstd::zstd_safe::compress_bound(length);
         self.ensure(legal, "it is longer than any can be")?;
+        self.ensure(length > 0, "it has no entries")?;
         let mut data = vec![0; packed];
         self.fill(&mut data)?;
         let unpacked = self.unpack(length, &data)?;
@@ -304,5 +305,43 @@ impl<'a> FileReader<'a> {
 
     pub(super) const fn moved(&self) -> Moved {
         self.moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of one frame that says it unpacks to `length` bytes.
+    fn file(length: u32, data: &[u8]) -> Vec<u8> {
+        let packed = zstd::bulk::compress(data, LEVEL).unwrap();
+        let mut file = MAGIC.to_vec();
+        file.extend(length.to_le_bytes());
+        file.extend(short(packed.len()));
+        file.extend(Content::default().digest(&packed));
+        file.extend(packed);
+        file
+    }
+
+    #[test]
+    fn what_is_never_written_is_refused_before_it_takes_memory() {
+        let key_only = [&[255, 255, 0, 0, 0, 0, 0, 0][..], &[0; 65_535]].concat();
+        let table = [
+            (file(0, &[]), "it has no entries"),
+            (file(u32::MAX, &[]), "it is longer than any can be"),
+            (file(7, &[0; 7]), "an entry is cut short"),
+            (file(8, &[255; 8]), "an entry is cut short"),
+            (file(65_543, &key_only), "an entry is cut short"),
+            (file(9, &[0; 8]), "it is shorter than it says"),
+            (file(8, &[0; 1 << 20]), "it cannot be unpacked"),
+        ];
+        for (file, why) in table {
+            let from = &mut &file[..];
+            let read = FileReader::new(from).unwrap().next();
+            assert_eq!(
+                read.unwrap_err().to_string(),
+                format!("the export is damaged in frame 1: {why}; export the store again")
+            );
+        }
     }
 }
