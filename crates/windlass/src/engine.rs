@@ -71,7 +71,8 @@ impl Windlass {
 
     /// An engine over a store that is open already, for wrappers and stores
     /// of the caller's own. With [`Sharing::Exclusive`] in `options` the
-    /// caller vouches that nobody else writes to the store.
+    /// caller vouches that nobody else writes to the store. Reads nothing, so
+    /// it does not notice that the store holds part of an import.
     ///
     /// [`Sharing::Exclusive`]: windlass_core::Sharing::Exclusive
     ///
