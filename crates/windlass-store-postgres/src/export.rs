@@ -28,7 +28,7 @@ pub(crate) async fn start(shared: &Shared, range: KeyRange) -> Result<Source, Fa
     let source = Source {
         transaction: Some(Transaction::new(shared.exports.connection().await?)),
         schema,
-        rest: Scan::new(range),
+        rest: Some(Scan::new(range)),
         deadline: clock::now() + limit,
     };
     source.run(limit, &begin).await?;
@@ -41,7 +41,8 @@ pub(crate) struct Source {
     /// `None` at the end.
     transaction: Option<Transaction>,
     schema: String,
-    rest: Scan,
+    /// `None` once everything was read.
+    rest: Option<Scan>,
     deadline: Instant,
 }
 
@@ -90,14 +91,14 @@ impl Source {
 
     /// The next page; `None` at the end.
     async fn page(&self) -> Result<Option<Page>, Failure> {
-        let Some(transaction) = &self.transaction else {
+        let (Some(transaction), Some(rest)) = (&self.transaction, &self.rest) else {
             return Ok(None);
         };
-        let left = self.deadline.saturating_duration_since(clock::now());
+        let left = self.left();
         if left == Duration::ZERO {
             return Err(Failure::unavailable("the export took longer than it may"));
         }
-        let scans = slice::from_ref(&self.rest);
+        let scans = slice::from_ref(rest);
         let reading = scan::read(transaction.connection(), &self.schema, scans);
         Ok(within(left, reading).await?.pop())
     }
@@ -105,33 +106,41 @@ impl Source {
     /// Ends the transaction. Everything was read by then, so it does not
     /// matter how.
     async fn end(&mut self) {
-        if let Some(transaction) = self.transaction.take()
-            && transaction
-                .connection()
-                .batch_execute("COMMIT")
-                .await
-                .is_ok()
-        {
+        let Some(transaction) = self.transaction.take() else {
+            return;
+        };
+        let commit = async { Ok(transaction.connection().batch_execute("COMMIT").await?) };
+        if within(self.left(), commit).await.is_ok() {
             transaction.release();
         }
+    }
+
+    /// How long the export may still take.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(clock::now())
     }
 }
 
 #[async_trait]
 impl ExportSource for Source {
+    /// A page is given out before the transaction is ended, so that nothing
+    /// is lost if this is dropped and asked again.
     async fn next(&mut self) -> Result<Option<Vec<Entry>>, StoreError> {
-        let page = match self.page().await {
-            Ok(Some(page)) => page,
-            Ok(None) => return Ok(None),
+        match self.page().await {
+            Ok(Some(page)) => {
+                let rest = self.rest.take().filter(|_| page.more);
+                let last = page.entries.last();
+                self.rest = rest.zip(last).map(|(rest, last)| rest.after(&last.key));
+                Ok(Some(page.entries))
+            }
+            Ok(None) => {
+                self.end().await;
+                Ok(None)
+            }
             Err(failure) => {
                 self.transaction = None;
-                return Err(failure.error("export"));
+                Err(failure.error("export"))
             }
-        };
-        match page.entries.last() {
-            Some(last) if page.more => self.rest = self.rest.clone().after(&last.key),
-            _ => self.end().await,
         }
-        Ok(Some(page.entries))
     }
 }

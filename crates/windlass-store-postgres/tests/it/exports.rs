@@ -1,5 +1,8 @@
 //! What an export holds, and for how long.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use windlass_store::{Batch, KeyRange, Store, StoreErrorKind};
@@ -50,6 +53,39 @@ async fn an_export_that_is_finished_leaves_no_transaction() {
         assert_eq!(export.collect().await.expect("it ends").len(), 2_000);
     }
     assert_eq!(place.sql(OPEN), "0");
+}
+
+/// The answer of a future, if it has one when it was polled so many times.
+async fn polled<T>(mut answer: Pin<Box<dyn Future<Output = T> + '_>>, polls: usize) -> Option<T> {
+    let mut left = polls;
+    poll_fn(|context| match answer.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending if left <= 1 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// At whatever moment: on the way to a page, or to the end.
+#[tokio::test]
+async fn an_export_whose_caller_went_away_and_came_back_leaves_nothing_out() {
+    let place = Place::new();
+    let store = place.open().await;
+    let put = |batch: Batch, number: usize| batch.put(format!("acme/{number}"), "x");
+    apply(&store, (0..10).fold(Batch::new(), put)).await;
+    for polls in 1..=8 {
+        let mut export = store.export(KeyRange::all()).await.expect("it begins");
+        let mut entries = Vec::new();
+        let answer = polled(Box::pin(export.next()), polls).await;
+        entries.extend(answer.transpose().expect("it goes on").flatten());
+        let mut rest = export.collect().await.expect("it ends");
+        let mut found: Vec<_> = entries.into_iter().flatten().collect();
+        found.append(&mut rest);
+        assert_eq!(found.len(), 10, "the first call was polled {polls} times");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
