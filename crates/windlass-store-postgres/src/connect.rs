@@ -43,6 +43,7 @@ impl Pool {
             .max_size(size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(options.unavailable_time_max))
+            .create_timeout(connect_time_max(&options.config))
             .build();
         let connections = built.map_err(|cause| {
             Failure::environment("connections cannot be pooled").caused_by(cause)
@@ -78,6 +79,14 @@ impl Pool {
     pub(crate) fn close(&self) {
         self.connections.close();
     }
+}
+
+/// How long it may take until a server, of all that are named, has answered.
+/// The driver's own limit ends once the kernel at the other end has.
+pub(crate) fn connect_time_max(config: &Config) -> Option<Duration> {
+    let hosts = u32::try_from(config.get_hosts().len().max(1)).unwrap_or(u32::MAX);
+    let each = config.get_connect_timeout()?;
+    Some(each.saturating_mul(hosts))
 }
 
 /// Closes a connection whose state is not known.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use windlass_store::{StoreError, StoreErrorKind};
 
@@ -147,7 +147,10 @@ impl From<PoolError> for Failure {
     fn from(cause: PoolError) -> Self {
         match cause {
             PoolError::Backend(cause) => cause.into(),
-            PoolError::Timeout(_) => Self::unavailable("no connection became free in time"),
+            PoolError::Timeout(TimeoutType::Wait) => {
+                Self::unavailable("no connection became free in time")
+            }
+            PoolError::Timeout(_) => Self::unavailable("the server did not answer in time"),
             PoolError::Closed => Self::new(StoreErrorKind::Closed, "the store is closed"),
             other => Self::environment("connections cannot be pooled").caused_by(other),
         }

@@ -12,15 +12,19 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Socket, tls::NoTlsStream};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Socket, tls::NoTlsStream};
 use windlass_store::Incarnation;
 
-use crate::limits::{HINT_MS, RECONNECT_MS};
+use crate::connect::connect_time_max;
+use crate::limits::{CHANNEL_BYTES_MAX, HINT_MS, RECONNECT_MS};
 use crate::shared::Shared;
 
 /// How many times longer than usual the pause between two attempts to
 /// connect is: hints are not urgent.
 const PATIENCE: u32 = 20;
+
+/// What hears on a connection.
+type Hearing = Connection<Socket, NoTlsStream>;
 
 /// Listens and tells until the store is closed.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -33,7 +37,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shared.is_closed() {
         pause.tick().await;
-        if let Ok((client, connection)) = shared.options.config.connect(NoTls).await {
+        if let Some((client, connection)) = connect(&shared.options.config).await {
             tokio::select! {
                 () = listen(&shared, connection, &me) => {}
                 () = tell(&shared, &client, &me) => {}
@@ -42,8 +46,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// A connection, unless the server cannot be reached.
+async fn connect(config: &Config) -> Option<(Client, Hearing)> {
+    let connecting = config.connect(NoTls);
+    match connect_time_max(config) {
+        Some(limit) => tokio::time::timeout(limit, connecting).await.ok()?.ok(),
+        None => connecting.await.ok(),
+    }
+}
+
 /// Passes on what is heard until the connection ends.
-async fn listen(shared: &Shared, mut connection: Connection<Socket, NoTlsStream>, me: &str) {
+async fn listen(shared: &Shared, mut connection: Hearing, me: &str) {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
         if let AsyncMessage::Notification(told) = message
             && told.payload() != me
@@ -56,8 +69,10 @@ async fn listen(shared: &Shared, mut connection: Connection<Socket, NoTlsStream>
 /// Listens on the store's channel, then tells others what happens here, at
 /// most once in [`HINT_MS`]; until the store is closed or the server fails.
 async fn tell(shared: &Shared, client: &Client, me: &str) {
-    // A name of a schema is a name of a channel, and needs no escape.
-    let channel = format!("windlass/{}", shared.options.schema);
+    // A name of a schema needs no escape. One that is cut off may be another
+    // store's as well; then both hear more than they need.
+    let mut channel = format!("windlass/{}", shared.options.schema);
+    channel.truncate(CHANNEL_BYTES_MAX);
     let listen = format!("LISTEN \"{channel}\"");
     if client.batch_execute(&listen).await.is_err() {
         return;

@@ -31,6 +31,8 @@ pub(crate) const RECONNECT_MS: u64 = 50;
 /// How long hints for other processes are gathered before they are sent, in
 /// milliseconds.
 pub(crate) const HINT_MS: u64 = 20;
+/// Longest name of a channel for hints.
+pub(crate) const CHANNEL_BYTES_MAX: usize = 63;
 /// Longest name of a schema.
 pub(crate) const SCHEMA_BYTES_MAX: usize = 63;
 /// Most limits of a scan whose page cannot be larger than a read may be, so

@@ -21,6 +21,28 @@ async fn a_subscriber_hears_of_what_another_store_commits() {
     while changes.changed().await {}
 }
 
+/// A channel's name can be no longer than a schema's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_longest_schema_is_heard_of_as_well() {
+    let place = Place::alone(&[]);
+    let mut options = place.options();
+    options.schema = "s".repeat(63);
+    let here = place.open_with(options.clone()).await;
+    let there = place.open_with(options).await;
+    let listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    while place.sql(listening) != "2" {
+        tokio::task::yield_now().await;
+    }
+    let told = "SELECT count(*) FROM pg_stat_activity \
+                WHERE query LIKE '%pg_notify($1%' AND state = 'idle'";
+    let mut changes = there.subscribe(b"acme/");
+    apply(&here, Batch::new().put("acme/a", "1")).await;
+    assert!(changes.changed().await, "the subscription ended");
+    while place.sql(told) != "1" {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn commit_for_ever(store: &dyn Store) {
     loop {
         apply(store, Batch::new().put("acme/a", "1")).await;

@@ -216,6 +216,20 @@ async fn what_cannot_be_reached_or_used_is_told_apart() {
     refused(injected, StoreErrorKind::Invalid, &["no name for a schema"]).await;
 }
 
+/// The kernel takes the connection, but nobody is there.
+#[tokio::test]
+async fn a_server_that_never_says_a_word_is_not_waited_for_without_end() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = silent.local_addr().expect("it is bound").port();
+    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?connect_timeout=1");
+    let mut options = Options::from_url(&url).expect("the address is one");
+    options.unavailable_time_max = std::time::Duration::ZERO;
+    let opening = PostgresStore::connect(options);
+    let opened = tokio::time::timeout(std::time::Duration::from_secs(20), opening).await;
+    let answer = opened.expect("it gives up");
+    assert_eq!(kind(answer), StoreErrorKind::Unavailable);
+}
+
 /// Making the schema takes a right that using it does not.
 #[tokio::test]
 async fn a_user_without_rights_makes_nothing_and_uses_what_it_may() {
