@@ -7,13 +7,16 @@
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio_postgres::types::Type;
 
-use crate::connect::Pool;
+use crate::connect::{Pool, discard};
 use crate::error::Failure;
 use crate::limits::VERSION_NUMBERS;
+use crate::options::Options;
 use crate::schema::quote;
+use crate::shared::within;
 
 /// Gives out the numbers of one store.
 #[derive(Debug)]
@@ -22,22 +25,25 @@ pub(crate) struct Numbers {
     /// Held by who fetches more.
     fetching: tokio::sync::Mutex<()>,
     fetch: String,
+    fetch_time_max: Duration,
     incarnation: i64,
 }
 
 impl Numbers {
-    pub(crate) fn new(schema: &str, incarnation: i64) -> Self {
-        // The setting is made where it cannot be left out.
+    pub(crate) fn new(options: &Options, incarnation: i64) -> Self {
+        // The settings are made where they cannot be left out.
         let fetch = format!(
             "UPDATE {}.store SET versions_below = versions_below + $1 \
              WHERE incarnation = $2 AND set_config('synchronous_commit', 'on', true) = 'on' \
+               AND set_config('client_min_messages', 'warning', true) = 'warning' \
              RETURNING versions_below",
-            quote(schema)
+            quote(&options.schema)
         );
         Self {
             left: Mutex::new(0..0),
             fetching: tokio::sync::Mutex::new(()),
             fetch,
+            fetch_time_max: options.commit_time_max,
             incarnation,
         }
     }
@@ -48,7 +54,8 @@ impl Numbers {
         if let Some(number) = self.take() {
             return Ok(number);
         }
-        let _turn = self.fetching.lock().await;
+        let turn = async { Ok(self.fetching.lock().await) };
+        let _turn = within(self.fetch_time_max, turn).await?;
         if let Some(number) = self.take() {
             return Ok(number);
         }
@@ -70,9 +77,20 @@ impl Numbers {
         let connection = pool.connection().await?;
         let count = (&VERSION_NUMBERS as _, Type::INT8);
         let incarnation = (&self.incarnation as _, Type::INT8);
-        let rows = connection
-            .query_typed(&self.fetch, &[count, incarnation])
-            .await?;
+        let warnings = pool.warnings();
+        let parameters = [count, incarnation];
+        let call = async { Ok(connection.query_typed(&self.fetch, &parameters).await?) };
+        let rows = within(self.fetch_time_max, call).await;
+        if rows.as_ref().is_err_and(Failure::is_passing) {
+            discard(connection);
+        }
+        let rows = rows?;
+        // A standby that was not waited for would give the same ones out.
+        if pool.warnings() != warnings {
+            return Err(Failure::unavailable(
+                "the server warned that new numbers may not be on its standby",
+            ));
+        }
         match rows.as_slice() {
             [row] => Ok(row.try_get(0)?),
             _ => Err(Failure::environment(

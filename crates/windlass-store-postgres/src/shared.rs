@@ -57,7 +57,7 @@ impl Shared {
             queue: Queue::new(),
             points: Queue::new(),
             room: Arc::new(Semaphore::new(WAITING_WRITES_KIB_MAX)),
-            numbers: Numbers::new(&options.schema, header.incarnation()),
+            numbers: Numbers::new(&options, header.incarnation()),
             hub: ChangeHub::new(),
             news: Notify::new(),
             commit_call: plan::call(&quote(&options.schema)),

@@ -68,9 +68,14 @@ impl Place {
             .unwrap_or_else(|error| panic!("the store opens: {error:?}"))
     }
 
+    /// SQL with the place's schema for `{schema}`.
+    pub(crate) fn with_schema(&self, sql: &str) -> String {
+        sql.replace("{schema}", &self.schema)
+    }
+
     /// Runs SQL in which `{schema}` stands for the place's schema.
     pub(crate) fn sql(&self, sql: &str) -> String {
-        let sql = sql.replace("{schema}", &self.schema);
+        let sql = self.with_schema(sql);
         let said = self.server.query(&sql);
         said.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }

@@ -10,6 +10,7 @@ mod fixture;
 mod groups;
 mod hints;
 mod histories;
+mod numbers;
 mod opening;
 mod pooler;
 mod processes;
