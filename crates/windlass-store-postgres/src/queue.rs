@@ -1,6 +1,7 @@
 //! Requests that wait for one of several tasks.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -91,6 +92,14 @@ impl<T> Queue<T> {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_one();
+    }
+
+    /// Takes no further request, and drops what waits: nobody is left to take
+    /// it.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        let waiting = mem::take(&mut self.lock().waiting);
+        drop(waiting);
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

@@ -1,7 +1,7 @@
 //! What the handle of a store and its tasks have in common.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     closed: AtomicBool,
     /// Tasks that still commit.
     committing: watch::Sender<usize>,
+    /// Tasks that still read.
+    reading: AtomicUsize,
 }
 
 impl Shared {
@@ -63,6 +65,7 @@ impl Shared {
             commit_call: plan::call(&quote(&options.schema)),
             closed: AtomicBool::new(false),
             committing: watch::Sender::new(0),
+            reading: AtomicUsize::new(0),
             options,
         })
     }
@@ -107,6 +110,14 @@ impl Shared {
         }
     }
 
+    /// Counts a task that reads, until what is given is dropped.
+    pub(crate) fn reading(self: &Arc<Self>) -> Reading {
+        self.reading.fetch_add(1, Ordering::AcqRel);
+        Reading {
+            shared: Arc::clone(self),
+        }
+    }
+
     /// Waits until nothing commits any more.
     pub(crate) async fn ended(&self) {
         let mut committing = self.committing.subscribe();
@@ -123,8 +134,31 @@ pub(crate) struct Committing {
 }
 
 impl Drop for Committing {
+    /// The last one leaves nobody waiting: its runtime may have ended.
     fn drop(&mut self) {
-        self.shared.committing.send_modify(|count| *count -= 1);
+        let mut left = 0;
+        self.shared.committing.send_modify(|count| {
+            *count -= 1;
+            left = *count;
+        });
+        if left == 0 {
+            self.shared.queue.abandon();
+        }
+    }
+}
+
+/// A task that reads.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Drop for Reading {
+    /// As for those that commit.
+    fn drop(&mut self) {
+        if self.shared.reading.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.points.abandon();
+        }
     }
 }
 

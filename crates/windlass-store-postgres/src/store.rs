@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::health::Health;
 use crate::options::Options;
 use crate::prepared::Prepared;
-use crate::shared::{Committing, Shared};
+use crate::shared::{Committing, Reading, Shared};
 use crate::{committer, export, hints, reader, schema};
 
 /// A store in one schema of a PostgreSQL database.
@@ -53,7 +53,8 @@ impl PostgresStore {
             tokio::spawn(commit_until_closed(committing));
         }
         for _ in 0..shared.options.readers {
-            tokio::spawn(reader::run(Arc::clone(&shared)));
+            let reading = shared.reading();
+            tokio::spawn(read_until_closed(reading));
         }
         if shared.options.hints_between_processes {
             tokio::spawn(hints::run(Arc::clone(&shared)));
@@ -84,6 +85,10 @@ async fn open(options: Options) -> Result<Shared, Failure> {
 
 async fn commit_until_closed(committing: Committing) {
     committer::run(Arc::clone(&committing.shared)).await;
+}
+
+async fn read_until_closed(reading: Reading) {
+    reader::run(Arc::clone(&reading.shared)).await;
 }
 
 #[async_trait]

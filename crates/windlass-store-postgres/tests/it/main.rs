@@ -16,5 +16,6 @@ mod pooler;
 mod processes;
 mod races;
 mod reads;
+mod runtimes;
 mod settings;
 mod unknown;
