@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -80,9 +81,16 @@ pub(crate) async fn export(args: &ExportArgs, context: &Context) -> Result<(), F
 pub(crate) async fn import(args: &ImportArgs, context: &Context) -> Result<(), Failure> {
     let (mut input, length) = source(&args.file)?;
     let bar = bar(context.output(), length);
-    let mut progress = |moved: Moved| show(&bar, moved);
-    let imported = Windlass::import_from(context.location(), &mut *input, &mut progress).await;
+    let (location, shown) = (context.location().clone(), bar.clone());
+    // Beside whoever listens for interrupts: a read can wait for its input
+    // for ever.
+    let importing = tokio::spawn(async move {
+        let mut progress = |moved: Moved| show(&shown, moved);
+        Windlass::import_from(&location, &mut *input, &mut progress).await
+    });
+    let imported = importing.await;
     bar.finish_and_clear();
+    let imported = imported.unwrap_or_else(|error| resume_unwind(error.into_panic()));
     tell(context.output(), &imported?, false)
 }
 

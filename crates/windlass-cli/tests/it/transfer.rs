@@ -3,7 +3,11 @@
 use std::fs;
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::bench::{Bench, Ran};
@@ -71,7 +75,9 @@ fn an_import_that_is_killed_is_no_store_until_it_is_finished() {
     input.flush().unwrap();
     let half = bench.path("half.db");
     while !fs::exists(&half).unwrap() {
-        std::thread::yield_now();
+        let ended = child.try_wait().unwrap();
+        assert_eq!(ended, None, "it ended before it was killed");
+        thread::yield_now();
     }
     child.kill().unwrap();
     child.wait().unwrap();
@@ -87,6 +93,31 @@ fn an_import_that_is_killed_is_no_store_until_it_is_finished() {
     assert!(whole["entries"].as_u64() > Some(4), "{whole}");
     let shown = bench.run("session show s1 --store sqlite:half.db");
     shown.assert_code(0);
+}
+
+/// The file comes from a program that has stopped in the middle of a frame.
+#[test]
+fn an_import_that_waits_for_its_file_can_be_interrupted() {
+    const FRAME: u32 = 1_024 * 1_024;
+    let bench = Bench::new();
+    let mut command = bench.command(&["--json", "import", "-"]);
+    let piped = command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut file = b"WNDLXP01".to_vec();
+    file.extend(FRAME.to_le_bytes().repeat(2));
+    // More than a pipe holds, so that it is being read once it is written.
+    file.resize(512 * 1_024, 0);
+    input.write_all(&file).unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || ended.send(child.wait_with_output()));
+    let output = end.recv_timeout(Duration::from_secs(30));
+    drop(input);
+    let output = output.expect("it ends while nobody ends its input");
+    let ran = Ran::new(&output.unwrap());
+    ran.assert_code(130);
+    assert_eq!(code_of(&ran), "interrupted");
 }
 
 #[test]
