@@ -1,7 +1,7 @@
 //! `windlass export` and `windlass import`: everything stored, by way of a
 //! file, into another store.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -51,8 +51,8 @@ pub(crate) async fn export(args: &ExportArgs, context: &Context) -> Result<(), F
     if standard && io::stdout().is_terminal() {
         return Err(CommandError::Terminal.into());
     }
-    if !standard && !args.yes && args.file.exists() {
-        return Err(exists(&args.file));
+    if !standard {
+        ensure_free(args)?;
     }
     let bar = bar(context.output(), None);
     let options = Options {
@@ -107,6 +107,19 @@ fn source(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
 fn about<T>(path: &Path, done: io::Result<T>) -> Result<T, Failure> {
     let path = path.to_owned();
     Ok(done.map_err(|source| CommandError::File { path, source })?)
+}
+
+/// Refuses a name that must not be given to an export: that of a file, unless
+/// it may be replaced, or of anything else, such as a device.
+fn ensure_free(args: &ExportArgs) -> Result<(), Failure> {
+    match fs::metadata(&args.file) {
+        Ok(found) if !args.yes && found.is_file() => Err(exists(&args.file)),
+        Ok(found) if !found.is_file() => {
+            let why = "it is no file; use `-` and pass the export on";
+            about(&args.file, Err(io::Error::other(why)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn exists(path: &Path) -> Failure {

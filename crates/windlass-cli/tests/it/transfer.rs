@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
@@ -155,6 +156,7 @@ fn what_cannot_be_moved_is_refused_and_changes_nothing() {
     assert_ne!(fs::read(bench.path("there.export")).unwrap(), before);
 
     let stored = bench.export();
+    let _socket = UnixListener::bind(bench.path("socket")).unwrap();
     let table = [
         ("import there.export", "store_not_empty", 3),
         (
@@ -164,6 +166,9 @@ fn what_cannot_be_moved_is_refused_and_changes_nothing() {
         ),
         ("import windlass.db --store sqlite:new.db", "no_export", 2),
         ("export no/such/directory.export", "file_failed", 8),
+        ("export socket --yes", "file_failed", 8),
+        ("export socket", "file_failed", 8),
+        ("export . --yes", "file_failed", 8),
     ];
     for (line, code, exit) in table {
         let refused = bench.run(&format!("--json {line}"));
