@@ -1,5 +1,6 @@
 //! An export's end at the caller.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,19 +20,31 @@ pub(crate) struct Source {
     rest: KeyRange,
 }
 
+impl Source {
+    /// For whoever waits for the beginning of an export. If they have gone,
+    /// it is dropped on its way.
+    pub(crate) fn new(shared: &Arc<Shared>, id: ExportId, range: KeyRange) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            id,
+            rest: range,
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Begins an export of `range`; its point in time is fixed when this returns.
 pub(crate) async fn begin(shared: &Arc<Shared>, range: KeyRange) -> Result<Source, StoreError> {
     let (answer, answered) = oneshot::channel();
-    let job = Job::Begin {
-        range: range.clone(),
-        answer,
-    };
-    let id = ask(shared, job, answered).await?;
-    Ok(Source {
-        shared: Arc::clone(shared),
-        id,
-        rest: range,
-    })
+    let job = Job::Begin { range, answer };
+    ask(shared, job, answered).await
 }
 
 async fn ask<T>(

@@ -11,6 +11,7 @@ use windlass_store::limits::READ_ENTRIES_MAX;
 use windlass_store::{Entry, Incarnation, KeyRange, Page, ReadBudget, Scan, StoreError, Take};
 
 use crate::error::Failure;
+use crate::export::Source;
 use crate::limits::EXPORT_STEP_BYTES;
 use crate::row::Head;
 use crate::shared::Shared;
@@ -29,7 +30,7 @@ pub(crate) enum Job {
     /// A point in time for an export.
     Begin {
         range: KeyRange,
-        answer: Answer<ExportId>,
+        answer: Answer<Source>,
     },
     /// The next entries of an export, those of `rest`.
     Step {
@@ -138,15 +139,14 @@ fn entry(
     })
 }
 
-fn begin(shared: &Shared, range: KeyRange, answer: Answer<ExportId>) {
+fn begin(shared: &Arc<Shared>, range: KeyRange, answer: Answer<Source>) {
     let begun = lock_alone(shared).and_then(|mut guard| {
         let space = guard.as_mut().ok_or_else(|| shared.refusal("export"))?;
-        let begun = space.begin_export(range);
+        let begun = space.begin_export(range.clone());
         begun.map_err(|failure| failure.error("export"))
     });
-    if let Err(Ok(id)) = answer.send(begun) {
-        end(shared, id);
-    }
+    // A source that nobody waits for any more ends its export.
+    let _ = answer.send(begun.map(|id| Source::new(shared, id, range)));
 }
 
 fn step(shared: &Shared, id: ExportId, rest: &KeyRange) -> Result<Vec<Entry>, StoreError> {

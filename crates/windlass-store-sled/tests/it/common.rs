@@ -95,3 +95,15 @@ pub(crate) fn kind<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> StoreEr
         Err(error) => error.kind(),
     }
 }
+
+/// Polls a future once; its output if it is done.
+pub(crate) async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        let polled = std::pin::Pin::new(&mut *future).poll(context);
+        std::task::Poll::Ready(match polled {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}

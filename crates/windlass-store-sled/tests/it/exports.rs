@@ -3,9 +3,30 @@
 use windlass_store::{Batch, KeyRange, Store, StoreErrorKind};
 use windlass_store_sled::{Options, SledStore};
 
-use crate::common::{Place, apply, kind};
+use crate::common::{Place, apply, futures_poll, kind, value};
 
 const EXPORTS_MAX: usize = 8;
+
+/// A caller that goes away between the beginning of an export and its answer.
+#[tokio::test]
+async fn an_export_that_nobody_waits_for_holds_nothing() {
+    let place = Place::new();
+    let options = Options {
+        reader_threads: 1,
+        ..Options::default()
+    };
+    let store = place.open_with(options).await;
+    for _ in 0..4 * EXPORTS_MAX {
+        let mut export = store.export(KeyRange::all());
+        // The first poll asks for it; what the one thread reads next is read
+        // after it was answered.
+        let polled = futures_poll(&mut export).await;
+        assert_eq!(value(&store, "acme/a").await, None);
+        drop((export, polled));
+    }
+    let export = store.export(KeyRange::all()).await;
+    assert!(export.is_ok(), "{export:?}");
+}
 
 async fn fill(store: &SledStore, entries: usize, value_bytes: usize) {
     for start in (0..entries).step_by(100) {

@@ -10,7 +10,7 @@ use windlass_store_sled::{Options, SledStore};
 use windlass_store_testing::suite::block_on;
 
 use crate::children::{Player, Role, tell, wait_for_the_end};
-use crate::common::{Place, apply, kind, value};
+use crate::common::{Place, apply, futures_poll, kind, value};
 use crate::fixture::open_raw;
 
 const WAITING: usize = 200;
@@ -44,17 +44,6 @@ async fn close_finishes_what_was_accepted() {
     let entries = store.scan_all(KeyRange::all()).await;
     assert_eq!(entries.expect("all can be read").len(), WAITING);
     store.close().await.expect("the store closes");
-}
-
-async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    std::future::poll_fn(|context| {
-        let polled = std::pin::Pin::new(&mut *future).poll(context);
-        std::task::Poll::Ready(match polled {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 #[tokio::test]
