@@ -1,7 +1,7 @@
 //! Reads. Those of single keys that wait at the same time are answered by one
 //! statement, and so at one point in time, later than each was asked.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -24,8 +24,29 @@ pub(crate) struct Request {
     answer: oneshot::Sender<Result<Vec<Page>, Failure>>,
 }
 
-/// The rows of a statement by their keys.
-type Rows<'r> = HashMap<&'r [u8], &'r Row>;
+/// The rows of a statement.
+struct Rows<'r> {
+    by_key: HashMap<&'r [u8], &'r Row>,
+    /// Whether the index led to a row of a key that nobody asked for: its key
+    /// is damaged, and somebody's is missing.
+    have_stray: bool,
+}
+
+impl<'r> Rows<'r> {
+    fn new(rows: &'r [Row], requests: &[Request]) -> Result<Self, Failure> {
+        let by_key = rows.iter().map(|row| Ok((row.try_get(1)?, row)));
+        let by_key: HashMap<&[u8], _> = by_key.collect::<Result<_, Failure>>()?;
+        let asked: HashSet<&[u8]> = keys(requests).collect();
+        let have_stray = by_key.keys().any(|key| !asked.contains(key));
+        Ok(Self { by_key, have_stray })
+    }
+}
+
+/// All keys that are asked for.
+fn keys(requests: &[Request]) -> impl Iterator<Item = &[u8]> {
+    let scans = requests.iter().flat_map(|request| &request.scans);
+    scans.filter_map(|scan| scan.range.as_point().map(AsRef::as_ref))
+}
 
 /// Whether a read is of single keys only.
 pub(crate) fn can_share(scans: &[Scan]) -> bool {
@@ -86,13 +107,10 @@ async fn answer_together(shared: &Shared, requests: Vec<Request>) {
             return;
         }
     };
-    let by_key: Result<Rows<'_>, Failure> = rows
-        .iter()
-        .map(|row| Ok((row.try_get::<_, &[u8]>(1)?, row)))
-        .collect();
+    let rows = Rows::new(&rows, &requests);
     for request in requests {
-        let by_key = by_key.as_ref().map_err(Clone::clone);
-        match by_key.and_then(|rows| pages(&request.scans, rows)) {
+        let rows = rows.as_ref().map_err(Clone::clone);
+        match rows.and_then(|rows| pages(&request.scans, rows)) {
             Ok(Some(pages)) => drop(request.answer.send(Ok(pages))),
             Ok(None) => answer_alone(shared, request).await,
             Err(failure) => drop(request.answer.send(Err(failure))),
@@ -103,9 +121,7 @@ async fn answer_together(shared: &Shared, requests: Vec<Request>) {
 /// The rows of all keys that are asked for. Once they have as many bytes as
 /// one read may give, the others come without their values.
 async fn look_up(shared: &Shared, requests: &[Request]) -> Result<Vec<Row>, Failure> {
-    let scans = requests.iter().flat_map(|request| &request.scans);
-    let keys = scans.filter_map(|scan| scan.range.as_point());
-    let keys: Vec<&[u8]> = keys.map(AsRef::as_ref).collect();
+    let keys: Vec<&[u8]> = keys(requests).collect();
     let schema = quote(&shared.options.schema);
     let sql = format!(
         "SELECT 0::int4, key, version, key_crc, \
@@ -125,13 +141,18 @@ async fn look_up(shared: &Shared, requests: &[Request]) -> Result<Vec<Row>, Fail
     rows
 }
 
-/// The pages of one read; `None` if a value was left out that it wants.
+/// The pages of one read; `None` if a value was left out that it wants, or a
+/// row may be missing.
 fn pages(scans: &[Scan], rows: &Rows<'_>) -> Result<Option<Vec<Page>>, Failure> {
     let mut budget = ReadBudget::new();
     let mut pages = Vec::with_capacity(scans.len());
     for scan in scans {
-        let row = scan.range.as_point().and_then(|key| rows.get(key.as_ref()));
+        let key = scan.range.as_point();
+        let row = key.and_then(|key| rows.by_key.get(key.as_ref()));
         let Some(row) = row else {
+            if rows.have_stray {
+                return Ok(None);
+            }
             pages.push(Page::default());
             continue;
         };

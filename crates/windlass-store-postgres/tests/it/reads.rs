@@ -81,3 +81,28 @@ async fn only_who_reads_the_damaged_key_is_told_of_damage() {
         }
     }
 }
+
+/// Damage in the server's file, which its index knows nothing of.
+#[tokio::test]
+async fn a_key_that_is_damaged_where_it_lies_is_not_taken_for_missing() {
+    let place = Place::alone(&[]);
+    let put = |batch: Batch, number: usize| batch.put(key(number), number.to_string());
+    apply(&place.open().await, (0..50).fold(Batch::new(), put)).await;
+    let file = place.sql("SELECT pg_relation_filepath('{schema}.entry')");
+    place.sql("CHECKPOINT");
+    place.server().stop().expect("the server ends");
+    let file = place.server().data().join(file);
+    let mut bytes = std::fs::read(&file).expect("the file is there");
+    let wanted = key(7).into_bytes();
+    let found = bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted);
+    bytes[found.expect("the key is in the file") + wanted.len() - 1] ^= 8;
+    std::fs::write(&file, bytes).expect("the file can be written");
+    place.server().start_again().expect("the server starts");
+    let store = place.open().await;
+    // Reads that wait at the same time share a statement.
+    for found in join_all([7, 7].map(|number| store.get(key(number).into()))).await {
+        assert_eq!(kind(found), StoreErrorKind::Corrupt);
+    }
+}
