@@ -79,7 +79,7 @@ async fn a_dropped_store_can_be_opened_again_at_once() {
 
 /// Threads that open and close stores of their own, and how often.
 const THREADS: usize = 4;
-const TURNS: usize = 30;
+const TURNS: usize = 15;
 
 /// What runs beside starts processes, each of which has copies of all handles
 /// for a moment.
