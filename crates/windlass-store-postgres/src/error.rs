@@ -198,7 +198,7 @@ fn describe(code: &SqlState) -> (StoreErrorKind, &'static str) {
     match code.code() {
         "WL001" => (
             Environment,
-            "the store was replaced or upgraded; open it again",
+            "the store was replaced, upgraded or set back; open it again",
         ),
         "25006" => (Unavailable, "the server takes no writes now"),
         "40001" | "40P01" => (Unavailable, "other writers were always faster"),

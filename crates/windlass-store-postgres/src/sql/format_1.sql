@@ -64,7 +64,10 @@ DECLARE
   affected bigint;
 BEGIN
   PERFORM 1 FROM {schema}.store s
-    WHERE s.id = 1 AND s.incarnation = p_incarnation AND s.writable_from <= p_format;
+    WHERE s.id = 1 AND s.incarnation = p_incarnation AND s.writable_from <= p_format
+      -- A server that has lost which numbers were given out gives them again.
+      AND s.versions_below > (
+        SELECT coalesce(max(v), 0) FROM unnest(n_version || u_version) v);
   IF NOT FOUND THEN
     RAISE EXCEPTION 'the store was replaced or upgraded' USING ERRCODE = 'WL001';
   END IF;

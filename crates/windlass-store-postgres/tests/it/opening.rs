@@ -147,6 +147,19 @@ async fn a_store_that_is_replaced_takes_no_commit_of_the_one_before() {
     assert_eq!(value(&new, "acme/a").await, Some("3".into()));
 }
 
+/// As after a fail-over to a standby that had not all of it.
+#[tokio::test]
+async fn a_server_that_forgot_which_numbers_it_gave_out_takes_no_commit_with_them() {
+    let place = Place::new();
+    let store = place.open().await;
+    apply(&store, Batch::new().put("acme/a", "1")).await;
+    place.sql("UPDATE {schema}.store SET versions_below = 1");
+    let answer = store.commit(Batch::new().put("acme/a", "2")).await;
+    assert_eq!(kind(answer), StoreErrorKind::Environment);
+    let found = value(&store, "acme/a").await;
+    assert_eq!(found, Some("1".into()));
+}
+
 #[tokio::test]
 async fn a_schema_of_somebody_else_is_refused_and_left_alone() {
     let place = Place::new();
