@@ -136,6 +136,8 @@ async fn call_until<C: Caller>(
         caller.call().await?;
         let after = clock::now();
         waits.push(u64::try_from((after - before).as_nanos()).unwrap_or(u64::MAX));
+        // Where an answer never has to be waited for, others get their turn.
+        tokio::task::consume_budget().await;
         before = after;
     }
     Ok((caller, waits))
