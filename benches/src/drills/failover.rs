@@ -41,7 +41,8 @@ pub struct Cycle {
     pub unasked: u64,
     /// From the kill to the promotion's end, in milliseconds.
     pub promoted_ms: u64,
-    /// From the kill to the first answer after it, in milliseconds.
+    /// The longest time after the kill in which nobody was answered, in
+    /// milliseconds.
     pub gap_ms: u64,
 }
 
@@ -140,9 +141,9 @@ async fn cycle() -> Result<Cycle, BenchError> {
         told.push(ended.map_err(|cause| BenchError::Process(cause.to_string()))??);
     }
     let (lost, unasked) = compare(windlass.sessions(), &told).await?;
-    let after = told.iter().flat_map(|it| it.answered_after(killed));
-    let gap = after
-        .min()
+    let answered = told.iter().flat_map(|it| it.answered.iter().copied());
+    let gap = longest_silence(killed, answered.collect());
+    let gap = gap
         .ok_or_else(|| BenchError::Process("nobody was answered after the fail-over".to_owned()))?;
     windlass.store().close().await?;
     Ok(Cycle {
@@ -183,17 +184,18 @@ async fn compare(sessions: &Sessions, told: &[Told]) -> Result<(u64, u64), Bench
 struct Told {
     session: usize,
     acknowledged: u64,
-    /// When each answer came that was waited for longer than usual.
-    late: Vec<(Instant, Duration)>,
+    /// When each answer came.
+    answered: Vec<Instant>,
 }
 
-impl Told {
-    /// How long after `moment` the answers came that were asked for before
-    /// it, or met it.
-    fn answered_after(&self, moment: Instant) -> impl Iterator<Item = Duration> {
-        let late = self.late.iter();
-        late.filter_map(move |(at, _)| at.checked_duration_since(moment))
-    }
+/// The longest time from `moment` on, or between two answers after it, without
+/// an answer; `None` if none came.
+fn longest_silence(moment: Instant, mut answered: Vec<Instant>) -> Option<Duration> {
+    answered.retain(|at| *at >= moment);
+    answered.push(moment);
+    answered.sort_unstable();
+    let pauses = answered.windows(2).map(|pair| pair[1] - pair[0]);
+    pauses.max()
 }
 
 /// One caller.
@@ -211,7 +213,7 @@ impl User {
             told: Told {
                 session: number,
                 acknowledged: 0,
-                late: Vec::new(),
+                answered: Vec::new(),
             },
         }
     }
@@ -226,10 +228,7 @@ impl User {
                 }
             }
             self.told.acknowledged += 1;
-            let waited = asked.elapsed();
-            if waited > Duration::from_millis(100) {
-                self.told.late.push((clock::now(), waited));
-            }
+            self.told.answered.push(clock::now());
         }
         Ok(self.told)
     }
@@ -267,6 +266,17 @@ mod tests {
         let text = table(&[CYCLE, Cycle { lost: 2, ..CYCLE }]);
         assert!(text.ends_with("\n20 acknowledged, 2 lost\n"), "{text}");
         assert_eq!(text.lines().count(), 4, "{text}");
+    }
+
+    #[test]
+    fn the_longest_silence_begins_with_the_kill() {
+        let begun = clock::now();
+        let at = |ms: u64| begun + Duration::from_millis(ms);
+        let answered = vec![at(90), at(5), at(70), at(20)];
+        let silence = |from: u64| longest_silence(at(from), answered.clone());
+        assert_eq!(silence(10), Some(Duration::from_millis(50)));
+        assert_eq!(silence(21), Some(Duration::from_millis(49)));
+        assert_eq!(silence(91), None);
     }
 
     #[test]
