@@ -13,6 +13,8 @@ pub(crate) const GROUP_WAVES_MAX: usize = 32;
 /// KiB of accepted batches that wait or are being committed; further callers
 /// wait to be accepted.
 pub(crate) const WAITING_WRITES_KIB_MAX: usize = 64 * 1_024;
+/// Reads of single keys that wait; further callers wait to be accepted.
+pub(crate) const WAITING_READS_MAX: usize = 16_384;
 /// How often a group is sent that the server refused for a deadlock or a
 /// conflict of transactions.
 pub(crate) const COMMIT_ATTEMPTS_MAX: usize = 16;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use windlass_store::limits::READ_BYTES_MAX;
@@ -22,6 +22,8 @@ use crate::shared::{Shared, within};
 pub(crate) struct Request {
     scans: Vec<Scan>,
     answer: oneshot::Sender<Result<Vec<Page>, Failure>>,
+    /// Its place among those that may wait.
+    _room: OwnedSemaphorePermit,
 }
 
 /// The rows of a statement.
@@ -55,12 +57,14 @@ pub(crate) fn can_share(scans: &[Scan]) -> bool {
 
 /// Reads single keys, with others who do so.
 pub(crate) async fn share(shared: &Shared, scans: &[Scan]) -> Result<Vec<Page>, Failure> {
+    let closed = || Failure::new(StoreErrorKind::Closed, "the store is closed");
+    let room = Arc::clone(&shared.reading_room).acquire_owned().await;
     let (answer, answered) = oneshot::channel();
     let request = Request {
         scans: scans.to_vec(),
         answer,
+        _room: room.map_err(|_| closed())?,
     };
-    let closed = || Failure::new(StoreErrorKind::Closed, "the store is closed");
     if !shared.points.push(request) {
         return Err(closed());
     }
@@ -83,6 +87,11 @@ pub(crate) async fn alone(shared: &Shared, scans: &[Scan]) -> Result<Vec<Page>, 
 pub(crate) async fn run(shared: Arc<Shared>) {
     let count = |waiting: &VecDeque<Request>| waiting.len().min(POINT_READS_MAX);
     while let Some(mut requests) = shared.points.take(count).await {
+        // Nobody reads for those who have gone.
+        requests.retain(|request| !request.answer.is_closed());
+        if requests.is_empty() {
+            continue;
+        }
         if let [_] = requests.as_slice() {
             answer_alone(&shared, requests.remove(0)).await;
         } else {

@@ -82,7 +82,8 @@ pub async fn check(options: &Options) -> Result<Status, StoreError> {
 ///
 /// # Errors
 ///
-/// As [`check`]; nothing has changed then.
+/// As [`check`]. Nothing has changed then, unless the connection was lost at
+/// the very end: [`check`] tells, and doing it again is safe.
 pub async fn migrate(
     options: &Options,
     progress: impl FnMut(Step) + Send,

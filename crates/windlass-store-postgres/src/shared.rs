@@ -10,7 +10,7 @@ use windlass_store::{Batch, ChangeHub, StoreError};
 use crate::connect::Pool;
 use crate::error::Failure;
 use crate::health::Health;
-use crate::limits::{EXPORTS_MAX, WAITING_WRITES_KIB_MAX};
+use crate::limits::{EXPORTS_MAX, WAITING_READS_MAX, WAITING_WRITES_KIB_MAX};
 use crate::numbers::Numbers;
 use crate::options::Options;
 use crate::queue::Queue;
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) points: Queue<reader::Request>,
     /// KiB of batches that may still be accepted.
     pub(crate) room: Arc<Semaphore>,
+    /// Reads of single keys that may still be accepted.
+    pub(crate) reading_room: Arc<Semaphore>,
     pub(crate) numbers: Numbers,
     pub(crate) hub: ChangeHub,
     /// Something was committed that other processes may want to hear of.
@@ -59,6 +61,7 @@ impl Shared {
             queue: Queue::new(),
             points: Queue::new(),
             room: Arc::new(Semaphore::new(WAITING_WRITES_KIB_MAX)),
+            reading_room: Arc::new(Semaphore::new(WAITING_READS_MAX)),
             numbers: Numbers::new(&options, header.incarnation()),
             hub: ChangeHub::new(),
             news: Notify::new(),
@@ -86,6 +89,7 @@ impl Shared {
     pub(crate) fn shut(&self) {
         self.closed.store(true, Ordering::Release);
         self.room.close();
+        self.reading_room.close();
         self.queue.close();
         self.points.close();
         self.hub.close();

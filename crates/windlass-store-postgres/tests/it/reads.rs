@@ -1,6 +1,7 @@
 //! Reads of single keys that are answered together.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use windlass_store::limits::VALUE_BYTES_MAX;
 use windlass_store::{Batch, Entry, Scan, Store, StoreErrorKind, StoreExt};
@@ -41,6 +42,24 @@ async fn each_of_many_readers_gets_its_own_keys() {
         assert_eq!(values(&pages[0].entries), one, "{number}");
         assert_eq!(values(&pages[1].entries), next, "{number}");
         assert!(!pages[0].more && !pages[1].more, "{number}: {pages:?}");
+    }
+}
+
+/// More than may wait: the last ones wait to be accepted.
+#[tokio::test]
+async fn however_many_read_at_once_all_are_answered() {
+    let place = Place::new();
+    let store = place.open().await;
+    apply(&store, Batch::new().put(key(1), "one")).await;
+    for _ in 0..20_000 {
+        // Asked, and at once not waited for any more.
+        let asked = store.get(key(1).into()).now_or_never();
+        assert!(asked.is_none(), "{asked:?}");
+    }
+    let found = join_all((0..20_000).map(|number| store.get(key(number % 2).into()))).await;
+    for (number, entry) in found.into_iter().enumerate() {
+        let there = entry.expect("it can be read").is_some();
+        assert_eq!(there, number % 2 == 1, "{number}");
     }
 }
 
