@@ -58,9 +58,9 @@ enum Command {
     /// Kills a primary over and over and lets its standby take over; exit code
     /// 1 if anything that was acknowledged is lost.
     Failover {
-        /// How often.
-        #[arg(long, default_value_t = 4)]
-        cycles: usize,
+        /// How often: 1 to 1000.
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+        cycles: u16,
         #[command(flatten)]
         table: Table,
     },
@@ -111,7 +111,7 @@ fn run(command: Command) -> Result<u8, BenchError> {
             measure(&table, |bench| stash::run(bench, only.as_deref()))
         }
         Command::Stores { table } => measure(&table, stores::run),
-        Command::Failover { cycles, table } => failover(cycles, &table),
+        Command::Failover { cycles, table } => failover(cycles.into(), &table),
         Command::Hold => stash::heap::hold(&mut io::stdout().lock()).map(|()| 0),
         Command::Worker(orders) => {
             let (input, output) = (io::stdin(), io::stdout());
