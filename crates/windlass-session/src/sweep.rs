@@ -440,7 +440,7 @@ struct Bite {
     more: bool,
 }
 
-fn delete_all(keys: impl Iterator<Item = Bytes>) -> Batch {
+pub(crate) fn delete_all(keys: impl Iterator<Item = Bytes>) -> Batch {
     keys.fold(Batch::new(), Batch::delete)
 }
 

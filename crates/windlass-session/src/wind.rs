@@ -8,15 +8,16 @@
 use bytes::Bytes;
 use windlass_core::{Coded, ErrorKind, Millis, SessionId};
 use windlass_store::limits::READ_SCANS_MAX;
-use windlass_store::{Batch, Entry, Scan};
+use windlass_store::{Batch, Commit, Entry, Scan};
 
 use crate::engine::Engine;
 use crate::error::SessionError;
 use crate::keys::{SessionKeys, named};
+use crate::limits::COMMIT_DELETES_MAX;
 use crate::list::Unreadable;
 use crate::record::Ended;
 use crate::rules::{Change, due_after_end};
-use crate::sweep::{End, Subject, SweepReport, step_over};
+use crate::sweep::{End, Subject, SweepReport, delete_all, step_over};
 
 impl Engine {
     /// Ends what is below `subject`, which has ended, and brings its rest
@@ -131,11 +132,30 @@ impl Engine {
                 stale = stale.delete(row.key.clone());
             }
             let Some(last) = page.entries.last() else {
+                self.forget_returns(subject).await?;
                 return Ok(true);
             };
             scan = scan.after(&last.key);
             // Only rows of a session that takes no more children.
-            let _: windlass_store::Commit = self.store.commit(stale).await?;
+            let _: Commit = self.store.commit(stale).await?;
+        }
+    }
+
+    /// Drops what is noted of children that may give something back. Without
+    /// a child left nobody does, and nobody writes such a note again.
+    async fn forget_returns(&self, subject: &Subject) -> Result<(), SessionError> {
+        let mut scan = Scan::new(subject.keys.all_back())
+            .keys()
+            .limit(COMMIT_DELETES_MAX);
+        loop {
+            let pages = self.store.read(std::slice::from_ref(&scan)).await?;
+            let rows: Vec<Entry> = pages.into_iter().flat_map(|page| page.entries).collect();
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            scan = scan.after(&last.key);
+            let batch = delete_all(rows.into_iter().map(|row| row.key));
+            let _: Commit = self.store.commit(batch).await?;
         }
     }
 }

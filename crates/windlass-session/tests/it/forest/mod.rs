@@ -22,6 +22,7 @@ const REGRESSION_SEEDS: &[u64] = &[
     0x6805_053f_6fd3_3e2d,
     0xfc2e_31dd_d621_8048,
     0x555b_e068_787f_d3b7,
+    0x3964_8879_8481_90c4,
 ];
 
 /// Threads that share them: this is the longest test of the crate.
