@@ -218,6 +218,14 @@ pub(crate) const TABLE: &[Row] = &[
         ..NOTHING
     },
     Row {
+        name: "windlass-server",
+        floor: Floor::Edge,
+        imports: &["windlass"],
+        names: &["axum", "hyper", "utoipa"],
+        blind_to: &[Terminal],
+        ..NOTHING
+    },
+    Row {
         name: "windlass-cli",
         floor: Floor::Edge,
         imports: &["windlass", "windlass-replay"],
