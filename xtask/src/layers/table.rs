@@ -11,6 +11,7 @@ pub(crate) enum Floor {
     Store,
     Part,
     Facade,
+    Wire,
     Edge,
     /// Unpublished, and free to import anything of ours.
     Tool,
@@ -26,6 +27,7 @@ impl Floor {
             Self::Store => "2  stores",
             Self::Part => "3  parts",
             Self::Facade => "4  facade",
+            Self::Wire => "5  wire types and client",
             Self::Edge => "6  edges",
             Self::Tool => "-  tools, unpublished",
         }
@@ -191,6 +193,14 @@ pub(crate) const TABLE: &[Row] = &[
         ..NOTHING
     },
     Row {
+        name: "windlass-access",
+        floor: Floor::Part,
+        imports: &["windlass-core", "windlass-store"],
+        in_tests: &["windlass-store-memory", "windlass-store-testing"],
+        blind_to: &[Runtime, Driver, Http, Terminal, Calendar],
+        ..NOTHING
+    },
+    Row {
         name: "windlass",
         floor: Floor::Facade,
         imports: &[
@@ -207,6 +217,13 @@ pub(crate) const TABLE: &[Row] = &[
         ],
         in_tests: &["windlass-store-testing"],
         blind_to: &[Http, Terminal],
+        ..NOTHING
+    },
+    Row {
+        name: "windlass-client",
+        floor: Floor::Wire,
+        names: &["reqwest", "utoipa"],
+        blind_to: &[Driver, Terminal, Calendar],
         ..NOTHING
     },
     Row {
