@@ -1,0 +1,127 @@
+//! The store below the engine, for operators.
+
+use serde::{Deserialize, Serialize};
+
+use crate::session::Unreadable;
+
+#[cfg(feature = "schema")]
+use crate::schema::Identifier;
+
+/// The state of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Health {
+    /// The database behind the store and its version.
+    pub database: String,
+    /// Whether an acknowledged change survives a power failure.
+    pub survives_power_loss: bool,
+    /// Whether it is known what the last commit did; while it is not, reads
+    /// fail as unavailable.
+    pub settled: bool,
+    /// Bytes of write-ahead log on the disk, where the store has one.
+    #[cfg_attr(feature = "schema", schema(required))]
+    pub wal_bytes: Option<u64>,
+    /// For how long the oldest read has been running, in milliseconds.
+    #[cfg_attr(feature = "schema", schema(required))]
+    pub oldest_reader_ms: Option<u64>,
+}
+
+/// How far to count what has come due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[serde(deny_unknown_fields)]
+pub struct DueQuery {
+    /// Entries to count at most: 1 to 100,000; 1,000 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        param(minimum = 1, maximum = 100_000, default = 1_000)
+    )]
+    pub limit: Option<u64>,
+}
+
+/// How much upkeep has come due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Due {
+    /// Entries counted.
+    pub entries: u64,
+    /// Whether there may be more beyond the limit of the count.
+    pub more: bool,
+}
+
+/// Asks for a bounded amount of upkeep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Maintain {
+    /// Steps for each part at most: 1 to 100,000; 1,000 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schema(minimum = 1, maximum = 100_000, default = 1_000)
+    )]
+    pub limit: Option<u64>,
+}
+
+/// What one round of upkeep did, part by part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Maintained {
+    /// Sessions that expired or whose retention ended.
+    pub sessions: SweepReport,
+    /// Stash entries that expired, and what interrupted puts left behind.
+    pub stashes: ReapReport,
+}
+
+/// What a round of upkeep did for sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SweepReport {
+    /// Steps taken.
+    pub scanned: u64,
+    /// Sessions marked expired.
+    pub expired: u64,
+    /// Sessions marked ended because one above them was.
+    pub closed: u64,
+    /// Sessions removed with everything that belonged to them.
+    pub removed: u64,
+    /// Operation records dropped.
+    pub operations_removed: u64,
+    /// Whether work that is due is left, or may be.
+    pub truncated: bool,
+    /// Sessions whose records cannot be read; they are left alone.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// What a round of upkeep did for stashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ReapReport {
+    /// Steps taken.
+    pub scanned: u64,
+    /// Expired entries removed.
+    pub removed: u64,
+    /// The value bytes they had.
+    pub bytes: u64,
+    /// Pieces of values removed that no entry points at.
+    pub pieces_removed: u64,
+    /// Whether work that is due is left, or may be.
+    pub truncated: bool,
+    /// Stashes that cannot be read; they are left alone.
+    pub unreadable: Vec<UnreadableStash>,
+}
+
+/// A stash whose records cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct UnreadableStash {
+    /// Whose it is.
+    #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
+    pub tenant: String,
+    /// Of which session.
+    #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
+    pub session: String,
+    /// What is wrong.
+    pub why: String,
+}
