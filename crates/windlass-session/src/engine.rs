@@ -219,6 +219,7 @@ pub(crate) fn view(
     };
     Session {
         id: keys.id.clone(),
+        revision: figures.rev,
         tenant: keys.tenant.clone(),
         principal: spec.principal.clone(),
         agent: spec.agent.clone(),

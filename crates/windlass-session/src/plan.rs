@@ -99,7 +99,6 @@ impl Plan {
 
     /// Prepares the head for being written over `loaded`.
     pub(crate) fn stamp(&mut self, loaded: &Loaded, writer: &WriterId, terms: Terms) {
-        self.head.rev = loaded.head.rev + 1;
         self.head.by.note(writer, self.head.rev);
         if let Some(ended) = self.head.ended {
             self.head.due = due_after_end(&loaded.spec, &self.head, ended.at(), terms);

@@ -368,6 +368,10 @@ pub(crate) enum Answer {
 /// What of a session's state an answer shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Figures {
+    /// The revision that shows them; 0 in answers that were recorded before
+    /// revisions were.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) rev: u64,
     pub(crate) at: Millis,
     pub(crate) calls: MeterRecord,
     pub(crate) tokens: MeterRecord,
@@ -394,6 +398,7 @@ impl Head {
     pub(crate) fn figures(&self, now: Millis) -> Figures {
         let open = |open: &&Open| !open.3.has_passed(now);
         Figures {
+            rev: self.rev,
             at: self.at,
             calls: self.calls,
             tokens: self.tokens,

@@ -72,9 +72,12 @@ impl<'a> Draft<'a> {
     pub(crate) fn new(loaded: &'a Loaded, terms: Terms, now: Millis) -> Self {
         let now = now.max(loaded.head.at);
         let payers = loaded.payers.iter().map(|payer| payer.head.clone());
+        let mut head = loaded.head.clone();
+        // Answers show the revision that makes them true.
+        head.rev += 1;
         Self {
             spec: &loaded.spec,
-            head: loaded.head.clone(),
+            head,
             payers: payers.collect(),
             events: Vec::new(),
             cut: loaded.cut.as_ref(),

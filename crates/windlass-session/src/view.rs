@@ -69,6 +69,18 @@ pub struct Readings {
 pub struct Session {
     /// Its id.
     pub id: SessionId,
+    /// How often its record was written: 1 when it is created, more after
+    /// every change of the record, the same for the same record in every
+    /// process.
+    ///
+    /// What is not in the record changes without it: as time passes, `status`,
+    /// `ended_at` and `reservations_open`; when a session above ends, those
+    /// and `ended_through`; with other limits after an upgrade, `clamped` and
+    /// what it names. An id that is used anew after its session was removed
+    /// begins at 1 again; `created_at` tells the two apart. A repeated answer
+    /// shows the revision of the first one, or 0 if that was recorded before
+    /// there were revisions.
+    pub revision: u64,
     /// Whose it is.
     pub tenant: TenantId,
     /// Who created it.

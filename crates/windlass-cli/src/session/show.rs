@@ -14,6 +14,7 @@ pub(crate) fn session(session: &Session) -> String {
     let chain: Vec<&str> = session.chain.iter().map(AgentId::as_str).collect();
     let mut shown = vec![
         ("id", session.id.to_string()),
+        ("revision", session.revision.to_string()),
         ("tenant", session.tenant.to_string()),
         ("principal", session.principal.to_string()),
         ("agent", session.agent.to_string()),

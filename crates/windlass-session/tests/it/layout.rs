@@ -14,8 +14,11 @@ use crate::support::{
     DAY, HOUR, SECOND, START, World, agent, call, caller, code, operation, session_id, use_tools,
 };
 
-/// The layout of version 1.
+/// Layout 1 as it was first released.
 const LAYOUT_1: &str = include_str!("../fixtures/layout-1.ndjson");
+/// Layout 1 since stored answers carry the revision they show.
+const LAYOUT_1_REVISIONS: &str = include_str!("../fixtures/layout-1-revisions.ndjson");
+const ALL: [&str; 2] = [LAYOUT_1, LAYOUT_1_REVISIONS];
 
 fn line(key: &str, value: &str) -> String {
     let value = if value.is_empty() { "\"\"" } else { value };
@@ -168,12 +171,18 @@ async fn written_today() -> World {
 #[tokio::test]
 async fn what_is_written_today_is_the_released_layout() {
     let written = export(&written_today().await).await;
-    assert_eq!(written, LAYOUT_1, "written today:\n{written}");
+    assert_eq!(written, LAYOUT_1_REVISIONS, "written today:\n{written}");
 }
 
 #[tokio::test]
 async fn sessions_of_layout_1_are_read() {
-    let world = opened(LAYOUT_1).await;
+    for fixture in ALL {
+        sessions_are_read(fixture).await;
+    }
+}
+
+async fn sessions_are_read(fixture: &str) {
+    let world = opened(fixture).await;
     world.env.advance_ms(HOUR + SECOND);
     let page = world.sessions.list(&caller(), &ListQuery::default()).await;
     let page = page.expect("a page");
@@ -223,7 +232,13 @@ async fn sessions_of_layout_1_are_read() {
 
 #[tokio::test]
 async fn the_history_of_layout_1_is_read() {
-    let world = opened(LAYOUT_1).await;
+    for fixture in ALL {
+        history_is_read(fixture).await;
+    }
+}
+
+async fn history_is_read(fixture: &str) {
+    let world = opened(fixture).await;
     let events = world.history("whole").await;
     let kinds: Vec<&str> = events
         .iter()
@@ -251,7 +266,14 @@ async fn the_history_of_layout_1_is_read() {
 
 #[tokio::test]
 async fn operations_of_layout_1_are_remembered() {
-    let world = opened(LAYOUT_1).await;
+    for (fixture, revision) in ALL.into_iter().zip([0, 6]) {
+        operations_are_remembered(fixture, revision).await;
+    }
+}
+
+/// Answers that were stored without their revision show none.
+async fn operations_are_remembered(fixture: &str, revision: u64) {
+    let world = opened(fixture).await;
     world.env.advance_ms(HOUR + SECOND);
     let end = || Some(operation("end"));
     let closed = world
@@ -274,15 +296,22 @@ async fn operations_of_layout_1_are_remembered() {
         .sessions
         .top_up(&caller(), &session_id("whole"), request)
         .await;
+    let raised = raised.expect("the first answer");
     assert_eq!(
-        raised.expect("the first answer").budget.calls.limit,
-        Some(25)
+        (raised.budget.calls.limit, raised.revision),
+        (Some(25), revision)
     );
 }
 
 #[tokio::test]
 async fn sessions_of_layout_1_are_used_closed_and_removed() {
-    let world = opened(LAYOUT_1).await;
+    for fixture in ALL {
+        sessions_are_used_closed_and_removed(fixture).await;
+    }
+}
+
+async fn sessions_are_used_closed_and_removed(fixture: &str) {
+    let world = opened(fixture).await;
     world.env.advance_ms(HOUR + SECOND);
     let active = world.sessions.count_active(&caller(), &agent()).await;
     assert_eq!(active.expect("a store that works"), 1);

@@ -22,6 +22,7 @@ mod races;
 mod rating;
 mod reading;
 mod retention;
+mod revisions;
 mod sharing;
 mod support;
 mod trees;
