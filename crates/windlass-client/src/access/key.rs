@@ -70,12 +70,14 @@ pub struct Whoami {
     pub key: Option<String>,
     /// Whose data it is about.
     pub scope: Scope,
-    /// The tenant; `null` for an operator.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<Identifier>, required))]
-    pub tenant: Option<String>,
-    /// Who asks.
+    /// The tenant; left out for an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
-    pub principal: String,
+    pub tenant: Option<String>,
+    /// Who asks; left out for an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
+    pub principal: Option<String>,
     /// Which sessions of its tenant it sees.
     pub reach: Reach,
     /// Within which groups it may use stashes.
@@ -101,21 +103,27 @@ pub struct CreateKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<Identifier>))]
     pub tenant: Option<String>,
-    /// As whom its holder acts.
-    #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
-    pub principal: String,
+    /// As whom its holder acts; needed for a tenant's key, refused for an
+    /// operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Identifier>))]
+    pub principal: Option<String>,
     /// Which sessions of its tenant it sees; its own if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
     /// Within which groups it may use stashes; none if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Groups>,
-    /// What it may do: 1 to 32 verbs.
-    #[cfg_attr(feature = "schema", schema(value_type = Vec<Verb>, min_items = 1, max_items = 32))]
+    /// What it may do: 1 to 64 verbs.
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<Verb>, min_items = 1, max_items = 64))]
     pub verbs: Vec<String>,
-    /// For how long it is good, in milliseconds; for ever if left out.
+    /// For how long it is good, in milliseconds: 1 s to ten years; for ever if
+    /// left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(minimum = 1))]
+    #[cfg_attr(
+        feature = "schema",
+        schema(minimum = 1_000, maximum = 315_360_000_000_u64)
+    )]
     pub expires_in_ms: Option<u64>,
 }
 
@@ -129,12 +137,14 @@ pub struct ApiKey {
     pub label: String,
     /// Whose data it is about.
     pub scope: Scope,
-    /// The tenant; `null` for an operator's.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<Identifier>, required))]
-    pub tenant: Option<String>,
-    /// As whom its holder acts.
+    /// The tenant; left out for an operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
-    pub principal: String,
+    pub tenant: Option<String>,
+    /// As whom its holder acts; left out for an operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
+    pub principal: Option<String>,
     /// Which sessions of its tenant it sees.
     pub reach: Reach,
     /// Within which groups it may use stashes.
@@ -151,6 +161,12 @@ pub struct ApiKey {
     /// When it was revoked; `null` if it was not.
     #[cfg_attr(feature = "schema", schema(value_type = Option<UnixMs>, required))]
     pub revoked_at: Option<u64>,
+    /// When it last got a new secret; `null` if it still has its first.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<UnixMs>, required))]
+    pub rotated_at: Option<u64>,
+    /// Until when the secret before the last still works, or worked.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<UnixMs>, required))]
+    pub overlap_until: Option<u64>,
 }
 
 /// An API key that was just made or rotated, with its secret, which is shown
@@ -178,8 +194,9 @@ impl fmt::Debug for CreatedKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
-pub struct KeysQuery {
-    /// Those of this tenant, for operators; operators' own if left out.
+pub struct ApiKeysQuery {
+    /// Those of this tenant, for operators; everybody's if left out. A tenant's
+    /// credential sees its own tenant's either way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", param(value_type = Option<Identifier>))]
     pub tenant: Option<String>,
@@ -197,11 +214,24 @@ pub struct KeysQuery {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApiKeyPage {
-    /// The keys.
+    /// The keys, ended ones included until they are dropped.
     pub api_keys: Vec<ApiKey>,
     /// Where to go on; `null` at the end.
     #[cfg_attr(feature = "schema", schema(required))]
     pub next_cursor: Option<String>,
+    /// Keys whose records cannot be read; they are left out.
+    #[serde(default)]
+    pub unreadable: Vec<UnreadableKey>,
+}
+
+/// A key whose record cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct UnreadableKey {
+    /// Which key.
+    pub id: String,
+    /// What is wrong with it, for operators.
+    pub why: String,
 }
 
 /// Asks for a new secret of a key.
@@ -210,7 +240,8 @@ pub struct ApiKeyPage {
 #[serde(deny_unknown_fields)]
 pub struct Rotate {
     /// For how long the old secret stays good beside the new one, in
-    /// milliseconds; not at all if left out.
+    /// milliseconds: at most 30 days; not at all if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(maximum = 2_592_000_000_u64))]
     pub overlap_ms: Option<u64>,
 }

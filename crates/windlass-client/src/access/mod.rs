@@ -4,7 +4,10 @@ mod key;
 mod tenant;
 
 pub use key::{
-    ApiKey, ApiKeyPage, CreateKey, CreatedKey, CredentialKind, Groups, KeysQuery, Reach, Rotate,
-    Scope, Whoami,
+    ApiKey, ApiKeyPage, ApiKeysQuery, CreateKey, CreatedKey, CredentialKind, Groups, Reach, Rotate,
+    Scope, UnreadableKey, Whoami,
 };
-pub use tenant::{Erase, Erasure, Quota, SetQuota, Tenant, TenantPage, TenantStatus, TenantUsage};
+pub use tenant::{
+    Certificate, Erase, Quota, SetQuota, Tenant, TenantPage, TenantStatus, TenantUsage,
+    UnreadableTenant, Verification,
+};

@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "schema")]
 use crate::schema::{Identifier, UnixMs};
 
-/// The most a tenant may have; `null` is without a limit.
+/// The most a tenant may have; what is left out is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "schema", schema(as = TenantQuota))]
 pub struct Quota {
-    /// Active sessions.
-    #[cfg_attr(feature = "schema", schema(required))]
+    /// Sessions stored, ended ones included until their retention is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u64>,
-    /// Bytes in stashes.
-    #[cfg_attr(feature = "schema", schema(required))]
+    /// Bytes of stash values, expired ones included until they are taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stash_bytes: Option<u64>,
 }
 
@@ -25,10 +25,10 @@ pub struct Quota {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetQuota {
-    /// Active sessions.
+    /// Sessions stored, ended ones included until their retention is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u64>,
-    /// Bytes in stashes.
+    /// Bytes of stash values, expired ones included until they are taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stash_bytes: Option<u64>,
 }
@@ -37,9 +37,9 @@ pub struct SetQuota {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TenantUsage {
-    /// Active sessions.
+    /// Sessions stored.
     pub sessions: u64,
-    /// Bytes in stashes.
+    /// Bytes of stash values.
     pub stash_bytes: u64,
 }
 
@@ -52,7 +52,7 @@ pub enum TenantStatus {
     Active,
     /// It is being erased: every request for it is refused.
     Erasing,
-    /// Nothing of it is left but its record and the certificate.
+    /// It was erased whole. Its name is not used again.
     Erased,
 }
 
@@ -67,6 +67,9 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// What it may have.
     pub quota: Quota,
+    /// How many API keys it has, those that ended lately included.
+    #[serde(default)]
+    pub keys: u64,
     /// What it has; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<TenantUsage>,
@@ -76,11 +79,25 @@ pub struct Tenant {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TenantPage {
-    /// The tenants, in the order of their ids.
+    /// The tenants: those that have a record, and those that have data.
     pub tenants: Vec<Tenant>,
     /// Where to go on; `null` at the end.
     #[cfg_attr(feature = "schema", schema(required))]
     pub next_cursor: Option<String>,
+    /// Tenants whose records cannot be read.
+    #[serde(default)]
+    pub unreadable: Vec<UnreadableTenant>,
+}
+
+/// A tenant whose record cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct UnreadableTenant {
+    /// Which tenant.
+    #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
+    pub tenant: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// Asks for a tenant to be erased with everything it has, for good.
@@ -93,25 +110,52 @@ pub struct Erase {
     pub confirm: String,
 }
 
-/// The certificate of an erasure: what was removed, and that nothing is left.
+/// The proof that a tenant was erased whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Erasure {
+pub struct Certificate {
     /// Whose data it was.
     #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
     pub tenant: String,
-    /// When the erasure was asked for.
+    /// When the tenant was closed for everybody.
     #[cfg_attr(feature = "schema", schema(value_type = UnixMs))]
     pub started_at: u64,
-    /// When the last row was removed; `null` while some are left.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<UnixMs>, required))]
-    pub finished_at: Option<u64>,
-    /// Rows removed.
+    /// When a complete pass had found nothing left.
+    #[cfg_attr(feature = "schema", schema(value_type = UnixMs))]
+    pub finished_at: u64,
+    /// Rows erased.
     pub rows: u64,
-    /// Bytes they had, keys included.
+    /// Bytes of their keys and values.
     pub bytes: u64,
-    /// When the store was last looked through and nothing was found; `null` if
-    /// that is still to come.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<UnixMs>, required))]
-    pub checked_at: Option<u64>,
+    /// API keys among them.
+    pub keys_revoked: u64,
+    /// Passes made, the last of which found nothing.
+    pub passes: u64,
+    /// A chain of SHA-256 over everything erased, in the order in which it
+    /// was: 64 hex digits.
+    pub digest: String,
+    /// Rows left: 0.
+    pub remaining: u64,
+    /// Which store: 16 hex digits that no other and no restored one has.
+    pub incarnation: String,
+}
+
+/// What is there of a tenant now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Verification {
+    /// The tenant.
+    #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
+    pub tenant: String,
+    /// Whether it is said to be erased.
+    pub status: TenantStatus,
+    /// What was answered when it was; `null` if it was not.
+    #[cfg_attr(feature = "schema", schema(required))]
+    pub certificate: Option<Certificate>,
+    /// Rows of its data.
+    pub rows: u64,
+    /// Rows of the index of due work that name it.
+    pub due_rows: u64,
+    /// Its API keys, their index and the operations that made them.
+    pub key_rows: u64,
 }
