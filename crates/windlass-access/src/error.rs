@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass_core::{Coded, ErrorKind, RandomError, TenantId};
+use windlass_core::{Coded, ErrorKind, RandomError};
 use windlass_store::{StoreError, StoreErrorKind};
 
 use crate::key::KeyId;
@@ -69,9 +69,12 @@ pub enum AccessError {
         /// The first verb or pattern that it cannot hold.
         verb: VerbPattern,
     },
-    /// There is no such key.
-    #[error("there is no such key")]
-    NotFound,
+    /// There is no such key, or no such tenant.
+    #[error("there is no such {what}")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+    },
     /// There are as many keys as there may be.
     #[error("there are {max} keys already")]
     TooManyKeys {
@@ -113,12 +116,6 @@ pub enum AccessError {
     TenantInUse {
         /// Whole passes made.
         passes: u64,
-    },
-    /// The confirmation names another tenant.
-    #[error("`{tenant}` has not been erased")]
-    NotErased {
-        /// The tenant.
-        tenant: TenantId,
     },
     /// Others changed the same record first, many times in a row.
     #[error("others changed the same record first, many times in a row")]
@@ -170,7 +167,7 @@ impl Coded for AccessError {
         match self {
             Self::Invalid { .. } => "invalid_request",
             Self::VerbOutOfScope { .. } => "verb_out_of_scope",
-            Self::NotFound => "not_found",
+            Self::NotFound { .. } => "not_found",
             Self::TooManyKeys { .. } => "too_many_keys",
             Self::KeyAlreadyCreated { .. } => "key_already_created",
             Self::KeyAlreadyRotated { .. } => "key_already_rotated",
@@ -178,7 +175,6 @@ impl Coded for AccessError {
             Self::KeyEnded => "key_ended",
             Self::TenantNotActive { .. } => "tenant_not_active",
             Self::TenantInUse { .. } => "tenant_in_use",
-            Self::NotErased { .. } => "tenant_not_erased",
             Self::Busy => "busy",
             Self::Corrupt { .. } => "corrupt_record",
             Self::Store(error) => error.kind().code(),
@@ -189,7 +185,7 @@ impl Coded for AccessError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid { .. } | Self::VerbOutOfScope { .. } => ErrorKind::Invalid,
-            Self::NotFound | Self::NotErased { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } => ErrorKind::NotFound,
             Self::TooManyKeys { .. } | Self::TenantNotActive { .. } => ErrorKind::Refused,
             Self::KeyAlreadyCreated { .. }
             | Self::KeyAlreadyRotated { .. }

@@ -48,7 +48,17 @@ pub enum IdError {
         /// Which identifier it was meant for.
         what: &'static str,
     },
+    /// The store keeps what is no tenant's under this name.
+    #[error("`{what}` must not be `due` or `system`")]
+    Reserved {
+        /// Which identifier it was meant for.
+        what: &'static str,
+    },
 }
+
+/// First segments of keys that belong to no tenant: a tenant's rows begin
+/// with its name, so none can have one of these.
+const NO_TENANTS: [&str; 2] = ["due", "system"];
 
 fn check(what: &'static str, text: &str) -> Result<(), IdError> {
     if text.is_empty() {
@@ -69,12 +79,20 @@ fn check(what: &'static str, text: &str) -> Result<(), IdError> {
     Ok(())
 }
 
+fn check_tenant(what: &'static str, text: &str) -> Result<(), IdError> {
+    check(what, text)?;
+    if NO_TENANTS.contains(&text) {
+        return Err(IdError::Reserved { what });
+    }
+    Ok(())
+}
+
 fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b':' | b'-')
 }
 
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:ident) => {
         $(#[$doc])*
         ///
         /// 1 to 128 characters of `A-Z a-z 0-9 . _ ~ : -`, neither `.` nor
@@ -95,7 +113,7 @@ macro_rules! identifier {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                check($what, text)?;
+                $check($what, text)?;
                 Ok(Self(text.into()))
             }
         }
@@ -104,7 +122,7 @@ macro_rules! identifier {
             type Error = IdError;
 
             fn try_from(text: String) -> Result<Self, IdError> {
-                check($what, &text)?;
+                $check($what, &text)?;
                 Ok(Self(text.into()))
             }
         }
@@ -130,34 +148,41 @@ macro_rules! identifier {
 }
 
 identifier!(
-    /// The owner of data; nothing crosses it.
+    /// The owner of data; nothing crosses it. Not `due` or `system` either:
+    /// keys that begin with these are no tenant's.
     TenantId,
-    "tenant"
+    "tenant",
+    check_tenant
 );
 identifier!(
     /// Who calls.
     PrincipalId,
-    "principal"
+    "principal",
+    check
 );
 identifier!(
     /// On whose behalf a session runs.
     AgentId,
-    "agent"
+    "agent",
+    check
 );
 identifier!(
     /// The isolation label of an execution inside a session.
     GroupId,
-    "group"
+    "group",
+    check
 );
 identifier!(
     /// One session of one tenant.
     SessionId,
-    "session"
+    "session",
+    check
 );
 identifier!(
     /// The caller's name for one change, which makes it safe to retry.
     OperationId,
-    "operation"
+    "operation",
+    check
 );
 
 impl SessionId {

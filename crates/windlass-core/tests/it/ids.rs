@@ -118,3 +118,26 @@ fn unique_ids_sort_by_the_time_of_their_making() {
         env.now()
     );
 }
+
+#[test]
+fn no_tenant_has_the_name_of_what_belongs_to_none() {
+    let reserved = IdError::Reserved { what: "tenant" };
+    for text in ["due", "system"] {
+        assert_eq!(text.parse::<TenantId>(), Err(reserved.clone()), "{text}");
+        let json = serde_json::from_str::<TenantId>(&format!("\"{text}\""));
+        assert_eq!(
+            json.map_err(|error| error.to_string()),
+            Err(reserved.to_string())
+        );
+        assert!(
+            text.parse::<SessionId>()
+                .is_ok_and(|id| id.as_str() == text)
+        );
+    }
+    for text in ["dues", "System", "system.", "du", "systems"] {
+        assert_eq!(
+            text.parse::<TenantId>().map(String::from),
+            Ok(text.to_owned())
+        );
+    }
+}

@@ -1,0 +1,391 @@
+//! The erasure of a tenant, whole and with proof.
+//!
+//! The tenant's head says that it is being erased; no key is made from then
+//! on. Rows go in bounded commits, each of which also rewrites the record of
+//! the erasure: how many rows and bytes, and a hash chain over them. A commit
+//! checks the version of every row it deletes, so the chain is over what was
+//! really deleted. It ends when a whole pass has found nothing.
+//!
+//! The record is a function of what was erased, in its order. So a commit
+//! whose outcome is unknown has been applied, by whomever, exactly if the
+//! record reads as that commit would have left it.
+
+use windlass_core::{TenantId, back_off};
+use windlass_store::limits::{READ_ENTRIES_MAX, READ_SCANS_MAX};
+use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, StoreErrorKind, Version};
+
+use crate::engine::{Attempt, Engine, Rounds, head_of};
+use crate::error::AccessError;
+use crate::layout::{self, Owner};
+use crate::limits::ROUNDS_MAX;
+use crate::record::{Erasure, Head, decode, encode};
+use crate::tenant::{Certificate, Progress, Status, Verification};
+
+/// Rows erased by one commit: each is checked, and so is the record.
+const ROWS_A_COMMIT: usize = 100;
+/// Passes made for a tenant that somebody goes on writing to.
+const PASSES_MAX: u64 = 16;
+
+/// Told after each commit how far it is.
+type Observe<'a> = &'a mut (dyn FnMut(&Progress) + Send);
+
+/// Head and record of an erasure as they were at one point in time.
+pub(crate) struct Seen {
+    pub(crate) head: Head,
+    head_is: Expect,
+    erasure: Option<(Erasure, Version)>,
+}
+
+/// An erasure that is under way.
+struct Erasing<'a> {
+    engine: &'a Engine,
+    tenant: &'a TenantId,
+    owner: Owner,
+    erasure: Erasure,
+    version: Version,
+    lost: u32,
+}
+
+impl Engine {
+    pub(crate) async fn erase(
+        &self,
+        tenant: &TenantId,
+        observe: Observe<'_>,
+    ) -> Result<Certificate, AccessError> {
+        let owner = Owner::Tenant(tenant.clone());
+        self.ensure_known(tenant, &owner).await?;
+        let (erasure, version) = match self.begin(tenant, &owner).await? {
+            Begun::Erased(certificate) => return Ok(certificate),
+            Begun::Erasing(erasure, version) => (erasure, version),
+        };
+        let mut erasing = Erasing {
+            engine: self,
+            tenant,
+            owner,
+            erasure,
+            version,
+            lost: 0,
+        };
+        for _ in 0..PASSES_MAX {
+            let found = erasing.pass(observe).await?;
+            if found == 0
+                && let Some(certificate) = erasing.finish().await?
+            {
+                return Ok(certificate);
+            }
+        }
+        Err(AccessError::TenantInUse { passes: PASSES_MAX })
+    }
+
+    /// Refuses a name that there is nothing of: most likely it is misspelt.
+    async fn ensure_known(&self, tenant: &TenantId, owner: &Owner) -> Result<(), AccessError> {
+        let [head] = self.points([owner.head()]).await?;
+        if head.is_some() || self.has_rows(tenant, owner).await? {
+            return Ok(());
+        }
+        Err(AccessError::NotFound { what: "tenant" })
+    }
+
+    /// Whether the tenant has a row of its own or a key, at one point in
+    /// time.
+    async fn has_rows(&self, tenant: &TenantId, owner: &Owner) -> Result<bool, AccessError> {
+        let ranges = [
+            layout::data(tenant),
+            KeyRange::prefix(owner.listing()),
+            KeyRange::prefix(owner.operations()),
+        ];
+        let scans = ranges.map(|range| Scan::new(range).keys().limit(1));
+        let pages = self.store.read(&scans).await?;
+        Ok(pages.iter().any(|page| !page.entries.is_empty()))
+    }
+
+    /// # Errors
+    ///
+    /// `Corrupt` where one of the two is there that is not without the other.
+    pub(crate) async fn seen(&self, owner: &Owner) -> Result<Seen, AccessError> {
+        let [head, erasure] = self.points([owner.head(), owner.erasure()]).await?;
+        let (head, head_is) = head_of(head.as_ref())?;
+        let erasure = match (erasure, head.status) {
+            (None, Status::Active) => None,
+            (None, _) => return Err(missing("erasure")),
+            // A head that is lost must not open the tenant again.
+            (Some(_), Status::Active) => return Err(missing("head")),
+            (Some(entry), _) => Some((decode("erasure", &entry.value)?, entry.version)),
+        };
+        Ok(Seen {
+            head,
+            head_is,
+            erasure,
+        })
+    }
+
+    /// Closes the tenant, or finds it closed. Saying so is the same whoever
+    /// says it, so lost races and unknown outcomes are only looked at again.
+    async fn begin(&self, tenant: &TenantId, owner: &Owner) -> Result<Begun, AccessError> {
+        let mut rounds = Rounds::default();
+        loop {
+            rounds.next(self.env.as_ref()).await?;
+            let seen = self.seen(owner).await;
+            let seen = rounds.settle(seen)?;
+            let erasure = match seen.erasure.clone() {
+                None => Erasure::begin(self.env.now()),
+                Some((erasure, version)) => match erasure.certificate(tenant) {
+                    None => return Ok(Begun::Erasing(erasure, version)),
+                    Some(certificate) => {
+                        let found = rounds.settle(self.verify(tenant).await)?;
+                        if found.remaining() == 0 {
+                            return Ok(Begun::Erased(certificate));
+                        }
+                        erasure.reopened()
+                    }
+                },
+            };
+            let batch = opening(owner, &seen, &erasure);
+            // Whatever comes of it, the record says.
+            let _: Attempt = rounds.commit(self.store.as_ref(), batch).await?;
+        }
+    }
+
+    pub(crate) async fn verify(&self, tenant: &TenantId) -> Result<Verification, AccessError> {
+        let owner = Owner::Tenant(tenant.clone());
+        let all = |_: &Entry| true;
+        let keys = self.count(KeyRange::prefix(owner.listing()), all).await?;
+        let operations = self
+            .count(KeyRange::prefix(owner.operations()), all)
+            .await?;
+        let rows = self.count(layout::data(tenant), all).await?;
+        let of_tenant = |row: &Entry| layout::is_due_of(&row.key, tenant);
+        let due_rows = self.count(layout::due_rows(), of_tenant).await?;
+        let seen = self.seen(&owner).await?;
+        let certificate = seen
+            .erasure
+            .and_then(|(erasure, _)| erasure.certificate(tenant));
+        Ok(Verification {
+            tenant: tenant.clone(),
+            status: seen.head.status,
+            certificate,
+            rows,
+            due_rows,
+            key_rows: keys.saturating_add(operations),
+        })
+    }
+
+    /// How many rows of a range are `wanted`.
+    async fn count(
+        &self,
+        range: KeyRange,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<u64, AccessError> {
+        let mut scan = Scan::new(range).keys();
+        let mut count = 0_u64;
+        loop {
+            let mut pages = self.store.read(std::slice::from_ref(&scan)).await?;
+            let page = pages.pop().unwrap_or_default();
+            let found = page.entries.iter().filter(|row| wanted(row)).count();
+            count = count.saturating_add(u64::try_from(found).unwrap_or(u64::MAX));
+            match page.entries.last() {
+                Some(last) if page.more => scan = scan.after(&last.key),
+                _ => return Ok(count),
+            }
+        }
+    }
+}
+
+/// How an erasure was found.
+enum Begun {
+    Erased(Certificate),
+    Erasing(Erasure, Version),
+}
+
+/// The commit that closes a tenant.
+fn opening(owner: &Owner, seen: &Seen, erasure: &Erasure) -> Batch {
+    let mut head = seen.head.clone();
+    head.status = Status::Erasing;
+    let expect = match &seen.erasure {
+        None => Expect::Absent,
+        Some((_, version)) => Expect::Version(*version),
+    };
+    Batch::new()
+        .check(owner.head(), seen.head_is)
+        .put(owner.head(), encode(&head))
+        .check(owner.erasure(), expect)
+        .put(owner.erasure(), encode(erasure))
+}
+
+impl Erasing<'_> {
+    /// One pass over everything; how many rows it erased.
+    async fn pass(&mut self, observe: Observe<'_>) -> Result<u64, AccessError> {
+        let before = self.erasure.rows;
+        while self.keys().await? {
+            observe(&self.erasure.progress());
+        }
+        let tenant = self.tenant;
+        let operations = KeyRange::prefix(self.owner.operations());
+        self.rows(operations, |_| true, observe).await?;
+        self.rows(layout::data(tenant), |_| true, observe).await?;
+        let of_tenant = |row: &Entry| layout::is_due_of(&row.key, tenant);
+        self.rows(layout::due_rows(), of_tenant, observe).await?;
+        let found = self.erasure.rows.saturating_sub(before);
+        if found > 0 {
+            let mut next = self.erasure.clone();
+            next.passes = next.passes.saturating_add(1);
+            // Lost to another process that erases too: it counts its own.
+            let _: bool = self.commit(next, Batch::new()).await?;
+        }
+        Ok(found)
+    }
+
+    /// One commit that erases some keys; `false` once there is none.
+    async fn keys(&mut self) -> Result<bool, AccessError> {
+        let prefix = self.owner.listing();
+        let scan = Scan::prefix(prefix.clone()).limit(READ_SCANS_MAX);
+        let mut pages = self.engine.store.read(&[scan]).await?;
+        let listed = pages.pop().unwrap_or_default().entries;
+        if listed.is_empty() {
+            return Ok(false);
+        }
+        let ids = listed.iter();
+        let ids = ids.filter_map(|row| layout::key_below(&prefix, &row.key));
+        let points: Vec<Scan> = ids.map(|id| Scan::point(layout::key(&id))).collect();
+        let found = if points.is_empty() {
+            Vec::new()
+        } else {
+            self.engine.store.read(&points).await?
+        };
+        let keys = found.into_iter().flat_map(|page| page.entries);
+        let (head, expect) = self.engine.head(&self.owner).await?;
+        let gone = u64::try_from(listed.len()).unwrap_or(u64::MAX);
+        let mut next = self.erasure.clone();
+        next.keys_revoked = next.keys_revoked.saturating_add(gone);
+        let head = Head {
+            keys: head.keys.saturating_sub(gone),
+            ..head
+        };
+        let batch = Batch::new()
+            .check(self.owner.head(), expect)
+            .put(self.owner.head(), encode(&head));
+        let rows: Vec<Entry> = listed.into_iter().chain(keys).collect();
+        self.take(next, batch, &rows).await?;
+        Ok(true)
+    }
+
+    /// Erases the rows of a range that are `wanted`.
+    async fn rows(
+        &mut self,
+        range: KeyRange,
+        wanted: impl Fn(&Entry) -> bool,
+        observe: Observe<'_>,
+    ) -> Result<(), AccessError> {
+        let mut scan = Scan::new(range).limit(READ_ENTRIES_MAX);
+        loop {
+            let mut pages = self.engine.store.read(std::slice::from_ref(&scan)).await?;
+            let page = pages.pop().unwrap_or_default();
+            let found: Vec<Entry> = page
+                .entries
+                .iter()
+                .filter(|row| wanted(row))
+                .cloned()
+                .collect();
+            let mut whole = true;
+            for rows in found.chunks(ROWS_A_COMMIT) {
+                whole &= self.take(self.erasure.clone(), Batch::new(), rows).await?;
+                observe(&self.erasure.progress());
+            }
+            match page.entries.last() {
+                // What was lost to a race is there to be read again.
+                _ if !whole => {}
+                Some(last) if page.more => scan = scan.after(&last.key),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Erases some rows in one commit; `false` if one of them, or the record,
+    /// has changed meanwhile.
+    async fn take(
+        &mut self,
+        mut next: Erasure,
+        mut batch: Batch,
+        rows: &[Entry],
+    ) -> Result<bool, AccessError> {
+        for row in rows {
+            next.note(row);
+            batch = batch
+                .check(row.key.clone(), Expect::Version(row.version))
+                .delete(row.key.clone());
+        }
+        self.commit(next, batch).await
+    }
+
+    /// Commits a step together with the record of it.
+    async fn commit(&mut self, next: Erasure, batch: Batch) -> Result<bool, AccessError> {
+        let row = self.owner.erasure();
+        let batch = batch
+            .check(row.clone(), Expect::Version(self.version))
+            .put(row, encode(&next));
+        match self.engine.store.commit(batch).await {
+            Ok(Commit::Applied(version)) => {
+                (self.erasure, self.version, self.lost) = (next, version, 0);
+                Ok(true)
+            }
+            Ok(Commit::Conflict { .. }) => self.look_again(&next).await,
+            Err(error) if error.kind() == StoreErrorKind::Indeterminate => {
+                self.look_again(&next).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the record after a lost race or an unknown outcome; `true` if it
+    /// is what the step would have made of it.
+    async fn look_again(&mut self, next: &Erasure) -> Result<bool, AccessError> {
+        if self.lost >= ROUNDS_MAX {
+            return Err(AccessError::Busy);
+        }
+        back_off(self.engine.env.as_ref(), self.lost).await?;
+        self.lost += 1;
+        let seen = self.engine.seen(&self.owner).await?;
+        let (erasure, version) = seen.erasure.ok_or_else(|| missing("erasure"))?;
+        let made = erasure == *next;
+        // Another process may have finished it: what comes up now reopens it.
+        (self.erasure, self.version) = (erasure.reopened(), version);
+        Ok(made)
+    }
+
+    /// Says that nothing is left, if that is so; `None` if something came up
+    /// since the pass.
+    async fn finish(&mut self) -> Result<Option<Certificate>, AccessError> {
+        let mut rounds = Rounds::default();
+        loop {
+            rounds.next(self.engine.env.as_ref()).await?;
+            let left = self.engine.has_rows(self.tenant, &self.owner).await;
+            if rounds.settle(left)? {
+                return Ok(None);
+            }
+            let seen = rounds.settle(self.engine.seen(&self.owner).await)?;
+            let (mut erasure, version) = seen.erasure.ok_or_else(|| missing("erasure"))?;
+            if seen.head.status == Status::Erased && erasure.finished_at.is_some() {
+                return Ok(erasure.certificate(self.tenant));
+            }
+            erasure.finish(self.engine.env.now(), version.incarnation());
+            let head = Head {
+                status: Status::Erased,
+                ..Head::new()
+            };
+            let batch = Batch::new()
+                .check(self.owner.head(), seen.head_is)
+                .put(self.owner.head(), encode(&head))
+                .check(self.owner.erasure(), Expect::Version(version))
+                .put(self.owner.erasure(), encode(&erasure));
+            // Whatever comes of it, the record says.
+            let _: Attempt = rounds.commit(self.engine.store.as_ref(), batch).await?;
+        }
+    }
+}
+
+fn missing(record: &'static str) -> AccessError {
+    AccessError::Corrupt {
+        record,
+        why: "it is missing".to_owned(),
+    }
+}
