@@ -9,7 +9,7 @@
 //! and checks none of the rules that the server checks. The limits that its
 //! types mention are described, for readers and for the OpenAPI document.
 //!
-//! Read first: [`session`] (the requests and answers a runtime needs),
+//! Read first: `Client` (with the feature of that name), [`session`] (the requests and answers a runtime needs),
 //! [`problem::Problem`] (what every refusal looks like).
 //!
 //! ```
@@ -33,6 +33,8 @@
 //! types for an OpenAPI document. Features only add.
 
 pub mod access;
+#[cfg(feature = "client")]
+mod client;
 pub mod page;
 pub mod problem;
 #[cfg(feature = "schema")]
@@ -40,6 +42,13 @@ pub mod schema;
 pub mod session;
 pub mod stash;
 pub mod store;
+
+#[cfg(feature = "client")]
+pub use client::{
+    ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, BrokenAnswer, CONNECT_DEFAULT, Client, ClientError,
+    DEADLINE_DEFAULT, Events, Export, QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT,
+    Settings, SettingsError, StashClient, Token,
+};
 
 /// Compiles and runs the example that README.md shows.
 #[cfg(doctest)]

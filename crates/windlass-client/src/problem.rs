@@ -8,6 +8,10 @@ use serde_json::Value;
 /// The media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// The code of a change whose `Idempotency-Key` another request is being done
+/// under at this moment: ask again a little later.
+pub const IN_FLIGHT: &str = "operation_in_flight";
+
 /// Why a request was not done, as `application/problem+json`.
 ///
 /// Beside the members below it carries the figures of its code, such as
