@@ -8,13 +8,14 @@ use bytes::Bytes;
 use windlass_core::{BoxFuture, Drive, Millis, RandomError, SessionId};
 use windlass_store::{Batch, Commit, Expect, StoreErrorKind, StoreExt, Version};
 
+use crate::caller::Caller;
 use crate::delegate::{Delegation, time_limit_ms};
 use crate::engine::{Engine, Loaded, view};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::lent::Amounts;
 use crate::limits::{COMMIT_CREATE_BYTES_MAX, COMMIT_CREATES_MAX};
-use crate::model::{Caller, Create, Funding};
+use crate::model::{Create, Funding};
 use crate::operation::Operation;
 use crate::plan::{Plan, Request, up};
 use crate::rate::Ring;
@@ -148,10 +149,11 @@ impl Run {
         }
         let nursery = Arc::clone(&self.nursery);
         let engine = &nursery.engine;
-        let Some((keys, request)) = &self.requests[place].parent else {
+        let birth = &self.requests[place];
+        let Some((keys, request)) = &birth.parent else {
             return Ok(());
         };
-        let Some(parent) = engine.load(keys).await? else {
+        let Some(parent) = engine.load_for(&birth.caller, keys).await? else {
             return self.refuse(place, SessionError::NotFound).await;
         };
         let now = now.max(parent.head.at);
@@ -239,7 +241,7 @@ impl Run {
             Some(active) => active,
             None => {
                 let engine = &nursery.engine;
-                engine.count_active(&nursery.keys, now, u64::MAX).await?
+                engine.count_active(&nursery.keys, None, now).await?
             }
         };
         *counted = Some(active);

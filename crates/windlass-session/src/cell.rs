@@ -131,9 +131,13 @@ impl Run {
         &mut self,
         guess: Option<Arc<Loaded>>,
     ) -> Result<Option<Arc<Loaded>>, SessionError> {
+        let guess = guess.filter(|loaded| self.is_within_reach(&loaded.spec));
         let loaded = match guess {
             Some(loaded) => loaded,
-            None => self.reload().await?,
+            None => match self.reload().await? {
+                Some(loaded) => loaded,
+                None => return Ok(None),
+            },
         };
         if self.resolve_doubt(&loaded)? {
             return Ok(Some(loaded));
@@ -184,12 +188,42 @@ impl Run {
         loaded.spec.shared || self.requests.iter().any(top_up)
     }
 
-    async fn reload(&mut self) -> Result<Arc<Loaded>, SessionError> {
-        let found = self.cell.engine.load(&self.cell.keys).await?;
-        let loaded = found.map(Arc::new);
+    /// What is stored; `None` once all have been told that there is nothing
+    /// for them.
+    async fn reload(&mut self) -> Result<Option<Arc<Loaded>>, SessionError> {
+        let (engine, keys) = (Arc::clone(&self.cell.engine), self.cell.keys.clone());
+        let alone = engine.load_alone(&keys).await?;
+        if let Some(found) = &alone
+            && self.hide(&found.spec)
+        {
+            return Ok(None);
+        }
+        let found = engine.with_above(&keys, alone).await?;
+        let loaded = found.filter(|loaded| !loaded.is_removing()).map(Arc::new);
         self.cell.remember(loaded.clone());
         self.fresh = true;
-        loaded.ok_or(SessionError::NotFound)
+        match loaded {
+            Some(loaded) => Ok(Some(loaded)),
+            None => Err(SessionError::NotFound),
+        }
+    }
+
+    /// Whether the session is there for all who still wait. If a guess says
+    /// that it is not, it is read: only what is stored is given out.
+    fn is_within_reach(&self, spec: &Spec) -> bool {
+        let mut open = self.requests.iter().zip(&self.answers);
+        open.all(|(request, answer)| answer.is_some() || spec.is_open_to(request.only_of.as_ref()))
+    }
+
+    /// Answers those out of whose reach the session is as if there were none;
+    /// `true` if nobody is left.
+    fn hide(&mut self, spec: &Spec) -> bool {
+        for (request, answer) in self.requests.iter().zip(&mut self.answers) {
+            if !spec.is_open_to(request.only_of.as_ref()) {
+                answer.get_or_insert(Err(SessionError::NotFound));
+            }
+        }
+        self.answers.iter().all(Option::is_some)
     }
 
     /// Whether the commit in doubt turns out to have been applied; if so what

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_core::{Coded, ErrorKind, Millis};
+use windlass_core::{AgentId, Coded, ErrorKind, Millis};
 use windlass_store::{Commit, Scan, Version};
 
+use crate::caller::Caller;
 use crate::engine::{Engine, Loaded, too_few};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys, index_row};
@@ -45,14 +46,16 @@ impl Coded for CloseAgentError {
 impl Engine {
     pub(crate) async fn close_agent(
         self: &Arc<Self>,
-        agent: &AgentKeys,
+        caller: &Caller,
+        agent: &AgentId,
         forget: Forget<'_>,
     ) -> Result<u64, CloseAgentError> {
+        let agent = AgentKeys::new(&caller.tenant, agent);
         let mut closed = 0;
         let mut lost = 0;
         let mut walk = Walk::default();
         loop {
-            let failed = match self.close_some(agent, &mut walk, forget).await {
+            let failed = match self.close_some(caller, &agent, &mut walk, forget).await {
                 Ok(Step::Closed(count)) => {
                     closed += count;
                     lost = 0;
@@ -77,6 +80,7 @@ impl Engine {
     /// Closes up to 32 sessions in one commit.
     async fn close_some(
         &self,
+        caller: &Caller,
         agent: &AgentKeys,
         walk: &mut Walk,
         forget: Forget<'_>,
@@ -101,8 +105,8 @@ impl Engine {
         let mut sessions: Vec<(SessionKeys, Loaded)> = Vec::with_capacity(rows.len());
         let mut unreadable = None;
         for row in &rows {
-            match self.active_session(agent, &row.key).await {
-                Ok(session) => sessions.push(session),
+            match self.active_session(caller, agent, &row.key).await {
+                Ok(session) => sessions.extend(session),
                 Err(error) if error.kind() == ErrorKind::Corrupt => unreadable = Some(error),
                 Err(error) => return Err(error),
             }
@@ -114,28 +118,44 @@ impl Engine {
         let step = self
             .close_these(agent, head, &sessions, now, forget)
             .await?;
-        if let (Some(error), Step::Closed(_)) = (unreadable, &step) {
-            walk.unreadable.get_or_insert(error);
+        let left = sessions.len() < rows.len();
+        if let (true, Step::Closed(_)) = (left, &step) {
+            walk.unreadable = walk.unreadable.take().or(unreadable);
             walk.after = Some(last.key.clone());
         }
         Ok(step)
     }
 
-    /// The session that a row of the index of active ones names.
+    /// The session that a row of the index of active ones names; `None` if it
+    /// is out of the caller's reach.
     async fn active_session(
         &self,
+        caller: &Caller,
         agent: &AgentKeys,
         row: &[u8],
-    ) -> Result<(SessionKeys, Loaded), SessionError> {
+    ) -> Result<Option<(SessionKeys, Loaded)>, SessionError> {
         let wrong = |why: &str| SessionError::corrupt("index of active sessions", why);
         let (_, id) = index_row(row).ok_or_else(|| wrong("a key names no session"))?;
         let keys = SessionKeys::new(&agent.tenant, &id);
-        let found = self.load(&keys).await?;
+        let alone = match self.load_alone(&keys).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                let foreign = self.is_foreign(caller, &keys).await?;
+                return if foreign { Ok(None) } else { Err(error) };
+            }
+            found => found?,
+        };
+        if let Some(found) = &alone
+            && !found.spec.is_open_to(caller.only_of())
+        {
+            return Ok(None);
+        }
+        let found = self.with_above(&keys, alone).await?;
+        let found = found.filter(|loaded| !loaded.is_removing());
         let loaded = found.ok_or_else(|| wrong("it names a session that is not there"))?;
         if loaded.head.ended.is_some() {
             return Err(wrong("it names a session that ended"));
         }
-        Ok((keys, loaded))
+        Ok(Some((keys, loaded)))
     }
 
     async fn agent_version(&self, agent: &AgentKeys) -> Result<Option<Version>, SessionError> {
@@ -159,10 +179,7 @@ impl Engine {
             .map(|(keys, loaded)| (keys, loaded))
             .collect();
         let mut batch = ending(&ended, agent, head, &writer)?;
-        let requests = [Request {
-            change: Change::Cut(now),
-            operation: None,
-        }];
+        let requests = [Request::unbound(Change::Cut(now))];
         for (keys, loaded) in sessions {
             let mut plan = Plan::decide(loaded, self.terms(), now, requests.iter().enumerate());
             plan.stamp(loaded, &writer, self.terms());
@@ -184,7 +201,7 @@ impl Engine {
 /// How far closing an agent's sessions has come.
 #[derive(Debug, Default)]
 struct Walk {
-    /// Everything up to here is closed, or cannot be read.
+    /// Everything up to here is closed, cannot be read, or is out of reach.
     after: Option<Bytes>,
     /// The first session that cannot be read; the others are closed all the
     /// same.

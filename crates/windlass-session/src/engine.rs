@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use windlass_core::{AgentId, Env, Millis, SessionId, back_off};
+use windlass_core::{AgentId, Env, Millis, PrincipalId, SessionId, back_off};
 use windlass_store::{Entry, Scan, Store, StoreExt, Version};
 
 use crate::above::Alive;
@@ -69,14 +69,8 @@ impl Engine {
         }
     }
 
-    /// Head and spec in one read; `None` if there is no such session, or it
-    /// is being removed.
-    pub(crate) async fn load(&self, keys: &SessionKeys) -> Result<Option<Loaded>, SessionError> {
-        let loaded = self.load_any(keys).await?;
-        Ok(loaded.filter(|loaded| !loaded.is_removing()))
-    }
-
-    /// As [`Engine::load`], also of a session that is being removed.
+    /// Head and spec in one read, and what is above in another; `None` if
+    /// there is no such session. One that is being removed is still there.
     ///
     /// Two points and not one scan: a store may cut a page short, and head
     /// and spec must be of one point in time.
@@ -85,7 +79,16 @@ impl Engine {
         keys: &SessionKeys,
     ) -> Result<Option<Loaded>, SessionError> {
         let loaded = self.load_alone(keys).await?;
-        match loaded {
+        self.with_above(keys, loaded).await
+    }
+
+    /// What was loaded alone, with what is above it.
+    pub(crate) async fn with_above(
+        &self,
+        keys: &SessionKeys,
+        alone: Option<Loaded>,
+    ) -> Result<Option<Loaded>, SessionError> {
+        match alone {
             Some(loaded) if !loaded.spec.above.is_empty() => {
                 self.load_above(keys, loaded).await.map(Some)
             }
@@ -137,30 +140,34 @@ impl Engine {
         Ok(Some((decode("agent head", &entry.value)?, entry.version)))
     }
 
-    /// How many of an agent's sessions are active at `now`, counted up to
-    /// `most`. Costs one read for each thousand, and one for each session with
-    /// delegated ones of this agent below it.
+    /// How many of an agent's sessions are active at `now`, those of one
+    /// principal only if it is given. Costs one read for each thousand, one
+    /// for each session with delegated ones of this agent below it, and one
+    /// for each 16 where the principal matters.
     pub(crate) async fn count_active(
         &self,
         keys: &AgentKeys,
+        only_of: Option<&PrincipalId>,
         now: Millis,
-        most: u64,
     ) -> Result<u64, SessionError> {
         let mut scan = keys.active_at(now);
         let mut count = 0;
         let mut alive = Alive::default();
-        while count < most {
-            let mut pages = self.store.read(std::slice::from_ref(&scan)).await?;
-            let Some(page) = pages.pop() else { break };
+        loop {
+            let pages = self.store.read(std::slice::from_ref(&scan)).await?;
+            let mut page = pages.into_iter().next().unwrap_or_default();
+            let last = page.entries.last().map(|row| row.key.clone());
+            if let Some(principal) = only_of {
+                page.entries = self.rows_of(principal, &keys.tenant, page.entries).await?;
+            }
             for row in &page.entries {
                 count += u64::from(self.is_active(&keys.tenant, row, &mut alive).await?);
             }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => break,
+            match last {
+                Some(last) if page.more => scan = scan.after(&last),
+                _ => return Ok(count),
             }
         }
-        Ok(count)
     }
 
     /// Waits a random while after lost races, longer after more of them, and

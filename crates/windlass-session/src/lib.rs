@@ -43,6 +43,7 @@
 
 mod above;
 mod birth;
+mod caller;
 mod cell;
 mod close;
 pub mod config;
@@ -68,13 +69,14 @@ mod view;
 mod wind;
 mod writers;
 
+pub use caller::{Caller, Reach};
 pub use close::CloseAgentError;
 pub use config::Config;
 pub use error::{Excess, Meter, Problem, SessionError};
 pub use list::{HistoryPage, ListCursor, ListQuery, SessionPage, Unreadable};
 pub use model::{
-    Agent, Budget, Caller, Charge, Create, Delegate, Funding, Outcome, RateKind, RateLimit,
-    Sensitivity, Settle, TopUp, UnknownSensitivity, Use, UseItem,
+    Agent, Budget, Charge, Create, Delegate, Funding, Outcome, RateKind, RateLimit, Sensitivity,
+    Settle, TopUp, UnknownSensitivity, Use, UseItem,
 };
 pub use names::{Allow, Name, Pattern};
 pub use sessions::Sessions;

@@ -55,6 +55,9 @@ pub const CACHED_SESSIONS_DEFAULT: usize = 10_000;
 /// Most sessions on one page of a listing, and most events on one of a
 /// history.
 pub const LIST_MAX: usize = 1_000;
+/// Sessions that are not to be shown and that one page passes over before it
+/// ends early.
+pub const PASSED_SESSIONS_MAX: usize = 1_000;
 /// Share of a meter, in percent, at or below which a receipt warns.
 pub const LOW_PERCENT: u64 = 20;
 

@@ -8,11 +8,12 @@ use windlass_core::{AgentId, Coded, ErrorKind, Millis, SessionId};
 use windlass_store::limits::{READ_ENTRIES_MAX, READ_SCANS_MAX};
 use windlass_store::{Entry, Scan, StoreErrorKind};
 
+use crate::caller::Caller;
 use crate::engine::{Engine, Loaded, decode_entries, view};
 use crate::error::{Problem, SessionError};
 use crate::keys::{SessionKeys, index_row, listing};
-use crate::limits::LIST_MAX;
-use crate::model::{Caller, check_range};
+use crate::limits::{LIST_MAX, PASSED_SESSIONS_MAX};
+use crate::model::check_range;
 use crate::record::{EventRow, decode};
 use crate::view::{Event, Session, Status};
 
@@ -51,6 +52,11 @@ impl Default for ListQuery {
 }
 
 impl ListQuery {
+    /// Whether sessions may have to be looked at that are not listed.
+    const fn is_selective(&self, caller: &Caller) -> bool {
+        self.status.is_some() || caller.only_of().is_some()
+    }
+
     fn wants(&self, session: &Session) -> bool {
         self.status.is_none_or(|status| status == session.status)
     }
@@ -60,19 +66,19 @@ impl ListQuery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListCursor {
     created: Millis,
-    id: SessionId,
+    /// The last session on the page; if `None` the next one begins with all
+    /// that were created at `created`. So a cursor names no session but a
+    /// listed one.
+    id: Option<SessionId>,
 }
 
-impl ListCursor {
-    fn of_row(key: &[u8]) -> Option<Self> {
-        let (created, id) = index_row(key)?;
-        Some(Self { created, id })
-    }
-}
+/// In the text of a cursor, in the place of a session: no id is spelled so.
+const ANY: &str = ".";
 
 impl fmt::Display for ListCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.created, self.id)
+        let id = self.id.as_ref().map_or(ANY, SessionId::as_str);
+        write!(f, "{}.{id}", self.created)
     }
 }
 
@@ -83,19 +89,21 @@ impl FromStr for ListCursor {
         let bad = || SessionError::invalid("after", Problem::Character);
         let (created, id) = text.split_once('.').ok_or_else(bad)?;
         let created = Millis::new(created.parse().map_err(|_| bad())?);
-        Ok(Self {
-            created,
-            id: id.parse().map_err(|_| bad())?,
-        })
+        let id = match id {
+            ANY => None,
+            id => Some(id.parse().map_err(|_| bad())?),
+        };
+        Ok(Self { created, id })
     }
 }
 
 /// One page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionPage {
-    /// The sessions, each as it was when it was read.
+    /// The sessions, each as it was when it was read. May be fewer than asked
+    /// for, or none, before the end: see [`Sessions::list`](crate::Sessions::list).
     pub sessions: Vec<Session>,
-    /// Where to go on; `None` at the end.
+    /// Where to go on; `None` at the end, and only there.
     pub next: Option<ListCursor>,
     /// Sessions whose records cannot be read; they are left out.
     pub unreadable: Vec<Unreadable>,
@@ -119,6 +127,54 @@ pub struct HistoryPage {
     pub more: bool,
 }
 
+/// What a row of an index leads to.
+enum Seen {
+    Session(Box<Session>),
+    /// A session that is not there for the caller.
+    OutOfReach,
+    /// No session any more, or none that is whole.
+    Nothing,
+}
+
+impl Seen {
+    fn of(shown: Option<Session>) -> Self {
+        shown.map_or(Self::Nothing, |session| Self::Session(Box::new(session)))
+    }
+}
+
+/// A page while it is put together.
+struct Listing<'a> {
+    caller: &'a Caller,
+    query: &'a ListQuery,
+    page: SessionPage,
+    /// Sessions looked at that are not on the page.
+    passed: usize,
+    /// The time of the last row that was looked at.
+    at: Option<Millis>,
+}
+
+impl Listing<'_> {
+    fn is_full(&self) -> bool {
+        self.page.sessions.len() + self.page.unreadable.len() == self.query.limit
+    }
+
+    /// Ends the page before a row of time `created` if it has passed over
+    /// enough; between two rows of one time it cannot say where to go on.
+    fn ends_before(&mut self, created: Millis) -> bool {
+        let ends = self.passed >= PASSED_SESSIONS_MAX && self.at != Some(created);
+        if ends {
+            self.page.next = Some(ListCursor { created, id: None });
+        }
+        self.at = Some(created);
+        ends
+    }
+
+    fn note(&mut self, created: Millis, id: SessionId) {
+        let id = Some(id);
+        self.page.next = Some(ListCursor { created, id });
+    }
+}
+
 impl Engine {
     pub(crate) async fn list(
         &self,
@@ -126,21 +182,27 @@ impl Engine {
         query: &ListQuery,
     ) -> Result<SessionPage, SessionError> {
         check_limit(query.limit)?;
-        let mut page = SessionPage::default();
+        let mut listing = Listing {
+            caller,
+            query,
+            page: SessionPage::default(),
+            passed: 0,
+            at: None,
+        };
         let mut scan = self.listing_scan(caller, query);
         loop {
             let mut pages = self.store.read(std::slice::from_ref(&scan)).await?;
             let rows = pages.pop().unwrap_or_default();
             for chunk in rows.entries.chunks(READ_SCANS_MAX) {
-                if self.list_chunk(caller, query, chunk, &mut page).await? {
-                    return Ok(page);
+                if self.list_chunk(chunk, &mut listing).await? {
+                    return Ok(listing.page);
                 }
             }
             match rows.entries.last() {
                 Some(last) if rows.more => scan = scan.after(&last.key),
                 _ => {
-                    page.next = None;
-                    return Ok(page);
+                    listing.page.next = None;
+                    return Ok(listing.page);
                 }
             }
         }
@@ -150,55 +212,70 @@ impl Engine {
         let agent = query.agent.as_ref();
         let range = |from, until| listing(&caller.tenant, agent, from, until);
         let whole = range(query.created_from, query.created_until);
-        let rows = match query.status {
-            None => query.limit.saturating_add(1).min(READ_ENTRIES_MAX),
-            Some(_) => READ_ENTRIES_MAX,
+        let rows = if query.is_selective(caller) {
+            READ_ENTRIES_MAX
+        } else {
+            query.limit.saturating_add(1).min(READ_ENTRIES_MAX)
         };
         let mut scan = Scan::new(whole).keys().limit(rows);
         if query.newest_first {
             scan = scan.descending();
         }
-        let Some(after) = &query.after else {
+        let Some(ListCursor { created, id }) = &query.after else {
             return scan;
         };
-        let mut last = range(after.created, after.created).start.to_vec();
-        last.push(b'/');
-        last.extend_from_slice(after.id.as_str().as_bytes());
-        scan.after(&last.into())
+        // The key of a time sorts before the rows of that time.
+        let before = |time| range(time, time).start;
+        scan.after(&match id {
+            Some(id) => [before(*created).as_ref(), b"/", id.as_str().as_bytes()]
+                .concat()
+                .into(),
+            None if query.newest_first => before(created.plus_ms(1)),
+            None => before(*created),
+        })
     }
 
-    /// Adds the sessions of some index rows; `true` once the page is full.
+    /// Adds the sessions of some index rows; `true` once the page is over.
     async fn list_chunk(
         &self,
-        caller: &Caller,
-        query: &ListQuery,
         rows: &[Entry],
-        page: &mut SessionPage,
+        listing: &mut Listing<'_>,
     ) -> Result<bool, SessionError> {
-        let named: Vec<(&Entry, ListCursor)> = rows
+        let (caller, query) = (listing.caller, listing.query);
+        let named: Vec<(&Entry, Millis, SessionId)> = rows
             .iter()
-            .filter_map(|row| Some((row, ListCursor::of_row(&row.key)?)))
+            .filter_map(|row| index_row(&row.key).map(|(created, id)| (row, created, id)))
             .collect();
-        let ids = named.iter().map(|(_, place)| &place.id);
-        let shown = self.show(caller, ids).await?;
-        for ((row, place), shown) in named.into_iter().zip(shown) {
-            let full = page.sessions.len() + page.unreadable.len() == query.limit;
-            match self.listed(caller, row, &place.id, shown).await {
-                Ok(Some(session)) if query.wants(&session) => {
-                    if full {
-                        return Ok(true);
-                    }
-                    page.sessions.push(session);
-                }
-                Ok(_) => {}
+        let seen = self.show(caller, named.iter().map(|(_, _, id)| id)).await?;
+        for ((row, created, id), seen) in named.into_iter().zip(seen) {
+            if listing.ends_before(created) {
+                return Ok(true);
+            }
+            let listed = match self.listed(caller, row, &id, seen).await {
+                Ok(session) => Ok(session.filter(|session| query.wants(session))),
                 Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
-                Err(_) if full => return Ok(true),
-                Err(error) => page.unreadable.push(Unreadable {
-                    id: place.id.clone(),
+                Err(error) => Err(error),
+            };
+            let keys = SessionKeys::new(&caller.tenant, &id);
+            let counts = match &listed {
+                Ok(session) => session.is_some(),
+                Err(_) => self.may_know(caller, &keys).await?,
+            };
+            if !counts {
+                listing.passed += 1;
+                continue;
+            }
+            if listing.is_full() {
+                return Ok(true);
+            }
+            match listed {
+                Ok(session) => listing.page.sessions.extend(session),
+                Err(error) => listing.page.unreadable.push(Unreadable {
+                    id: id.clone(),
                     why: error.to_string(),
                 }),
             }
-            page.next = Some(place);
+            listing.note(created, id);
         }
         Ok(false)
     }
@@ -210,9 +287,14 @@ impl Engine {
         caller: &Caller,
         row: &Entry,
         id: &SessionId,
-        shown: Result<Option<Session>, SessionError>,
+        seen: Result<Seen, SessionError>,
     ) -> Result<Option<Session>, SessionError> {
-        if shown.as_ref().is_ok_and(Option::is_none) {
+        let gone = match seen? {
+            Seen::Session(session) => return Ok(Some(*session)),
+            Seen::OutOfReach => false,
+            Seen::Nothing => true,
+        };
+        if gone {
             let head = SessionKeys::new(&caller.tenant, id).head();
             let scans = [Scan::point(row.key.clone()), Scan::point(head)].map(Scan::keys);
             let pages = self.store.read(&scans).await?;
@@ -221,7 +303,7 @@ impl Engine {
                 return Err(SessionError::corrupt("session head", "it is missing"));
             }
         }
-        shown
+        Ok(None)
     }
 
     /// Several sessions as they are stored now, each on its own: one that
@@ -230,7 +312,7 @@ impl Engine {
         &self,
         caller: &Caller,
         ids: impl Iterator<Item = &SessionId>,
-    ) -> Result<Vec<Result<Option<Session>, SessionError>>, SessionError> {
+    ) -> Result<Vec<Result<Seen, SessionError>>, SessionError> {
         let keys: Vec<SessionKeys> = ids.map(|id| SessionKeys::new(&caller.tenant, id)).collect();
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -241,24 +323,32 @@ impl Engine {
             Err(error) if error.kind() == StoreErrorKind::Corrupt => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        let mut shown = Vec::with_capacity(keys.len());
+        let mut seen = Vec::with_capacity(keys.len());
         for (place, keys) in keys.iter().enumerate() {
             let whole = pages.get(place).filter(|page| !page.more);
-            shown.push(
-                match whole.map(|page| decode_entries(keys, &page.entries)) {
-                    Some(Ok(Some(found))) if found.spec.above.is_empty() => {
-                        Ok(self.shown(keys, Some(found)))
-                    }
-                    Some(Ok(Some(found))) => {
-                        let loaded = self.load_above(keys, found).await;
-                        loaded.map(|loaded| self.shown(keys, Some(loaded)))
-                    }
-                    Some(other) => other.map(|_| None),
-                    None => self.get(keys).await,
-                },
-            );
+            seen.push(match whole {
+                Some(page) => self.see(caller, keys, &page.entries).await,
+                None => self.get(caller, keys).await.map(Seen::of),
+            });
         }
-        Ok(shown)
+        Ok(seen)
+    }
+
+    /// The session of `keys`, whose records are among `entries`.
+    async fn see(
+        &self,
+        caller: &Caller,
+        keys: &SessionKeys,
+        entries: &[Entry],
+    ) -> Result<Seen, SessionError> {
+        let alone = decode_entries(keys, entries)?;
+        if let Some(found) = &alone
+            && !found.spec.is_open_to(caller.only_of())
+        {
+            return Ok(Seen::OutOfReach);
+        }
+        let loaded = self.with_above(keys, alone).await?;
+        Ok(Seen::of(self.shown(keys, loaded)))
     }
 
     fn shown(&self, keys: &SessionKeys, loaded: Option<Loaded>) -> Option<Session> {
@@ -272,26 +362,31 @@ impl Engine {
         Some(session)
     }
 
-    pub(crate) async fn get(&self, keys: &SessionKeys) -> Result<Option<Session>, SessionError> {
-        let loaded = self.load(keys).await?;
+    pub(crate) async fn get(
+        &self,
+        caller: &Caller,
+        keys: &SessionKeys,
+    ) -> Result<Option<Session>, SessionError> {
+        let loaded = self.load_for(caller, keys).await?;
         Ok(self.shown(keys, loaded))
     }
 
     pub(crate) async fn history(
         &self,
+        caller: &Caller,
         keys: &SessionKeys,
         after: u64,
         limit: usize,
     ) -> Result<Option<HistoryPage>, SessionError> {
         check_limit(limit)?;
-        let Some(loaded) = self.load(keys).await? else {
+        let Some(loaded) = self.load_for(caller, keys).await? else {
             return Ok(None);
         };
         match self.events(keys, loaded.head.events, after, limit).await {
             Ok(page) => Ok(Some(page)),
             Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
             // Unless it was removed meanwhile, rows are missing.
-            Err(error) => match self.load(keys).await? {
+            Err(error) => match self.load_for(caller, keys).await? {
                 Some(_) => Err(error),
                 None => Ok(None),
             },

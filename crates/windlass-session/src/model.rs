@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use windlass_core::{AgentId, OperationId, PrincipalId, SessionId, TenantId};
+use windlass_core::{AgentId, OperationId, SessionId};
 
 use crate::error::{Problem, SessionError};
 use crate::limits::{
@@ -13,26 +13,6 @@ use crate::limits::{
     RATE_WINDOW_MS_MIN, TIME_LIMIT_MS_DEFAULT, TIME_LIMIT_MS_MAX, TIME_LIMIT_MS_MIN,
 };
 use crate::names::{Allow, Name};
-
-/// Who calls: the tenant whose data it is, and the principal within it.
-///
-/// A caller sees its tenant's sessions and no others; operation ids are the
-/// principal's own.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Caller {
-    /// Whose data.
-    pub tenant: TenantId,
-    /// Who asks.
-    pub principal: PrincipalId,
-}
-
-impl Caller {
-    /// A caller from its parts.
-    #[must_use]
-    pub const fn new(tenant: TenantId, principal: PrincipalId) -> Self {
-        Self { tenant, principal }
-    }
-}
 
 /// How sensitive data is, from anybody's to nearly nobody's.
 #[derive(

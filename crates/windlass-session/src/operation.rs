@@ -6,9 +6,10 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use windlass_core::{Millis, OperationId, SessionId, TenantId};
 
+use crate::caller::Caller;
 use crate::error::SessionError;
 use crate::keys;
-use crate::model::{Agent, Caller, Create, Delegate, Outcome, Settle, TopUp, Use};
+use crate::model::{Agent, Create, Delegate, Outcome, Settle, TopUp, Use};
 use crate::record::{Answer, Format, OperationRecord, decode, encode};
 
 /// One caller's operation id, with the hash of what it asks.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_core::{Millis, SessionId};
+use windlass_core::{Millis, PrincipalId, SessionId};
 use windlass_store::{Batch, Expect, Version};
 
 use crate::delegate::Delegation;
@@ -23,9 +23,20 @@ use crate::writers::WriterId;
 pub(crate) struct Request {
     pub(crate) change: Change,
     pub(crate) operation: Option<Operation>,
+    /// The only principal whose sessions are there for who asks.
+    pub(crate) only_of: Option<PrincipalId>,
 }
 
 impl Request {
+    /// What is done whoever created the session.
+    pub(crate) const fn unbound(change: Change) -> Self {
+        Self {
+            change,
+            operation: None,
+            only_of: None,
+        }
+    }
+
     /// What it asks if it is a delegation.
     pub(crate) fn delegation(&self) -> Option<&Delegation> {
         match &self.change {

@@ -7,6 +7,7 @@ use windlass_core::{AgentId, Combiner, Env, OperationId, RandomError, SessionId}
 use windlass_store::Store;
 
 use crate::birth::{Birth, Nursery};
+use crate::caller::Caller;
 use crate::cell::{Cell, Reply};
 use crate::close::CloseAgentError;
 use crate::config::Config;
@@ -15,7 +16,7 @@ use crate::engine::{Engine, view};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::list::{HistoryPage, ListQuery, SessionPage};
-use crate::model::{Caller, Create, Delegate, Settle, TopUp, Use};
+use crate::model::{Create, Delegate, Settle, TopUp, Use};
 use crate::operation::{Fingerprint, Operation};
 use crate::plan::Request;
 use crate::record::Answer;
@@ -187,10 +188,7 @@ impl Sessions {
             child: id.clone(),
             request,
         };
-        let asked = Request {
-            change: Change::Delegate(Box::new(delegation)),
-            operation: None,
-        };
+        let asked = Request::unbound(Change::Delegate(Box::new(delegation)));
         let birth = Birth {
             caller: caller.clone(),
             id,
@@ -320,8 +318,8 @@ impl Sessions {
         self.show_after(caller, id, Change::Close, operation).await
     }
 
-    /// Closes the agent's active sessions, up to 32 in a commit, and says how
-    /// many. Can be repeated.
+    /// Closes the agent's active sessions, as far as the caller can reach
+    /// them, up to 32 in a commit, and says how many. Can be repeated.
     ///
     /// # Errors
     ///
@@ -334,7 +332,7 @@ impl Sessions {
     ) -> Result<u64, CloseAgentError> {
         self.inner
             .engine
-            .close_agent(&AgentKeys::new(&caller.tenant, agent), &|keys| {
+            .close_agent(caller, agent, &|keys| {
                 self.inner.cells.remove(keys);
             })
             .await
@@ -351,14 +349,16 @@ impl Sessions {
         caller: &Caller,
         id: &SessionId,
     ) -> Result<Option<Session>, SessionError> {
-        self.inner
-            .engine
-            .get(&SessionKeys::new(&caller.tenant, id))
-            .await
+        let keys = SessionKeys::new(&caller.tenant, id);
+        self.inner.engine.get(caller, &keys).await
     }
 
     /// A page of the tenant's sessions by time of creation. One read for each
-    /// 16 sessions looked at; a filter by status looks at all in between.
+    /// 16 sessions looked at.
+    ///
+    /// What a filter by status leaves out, and what is out of the caller's
+    /// reach, is looked at too. After about 1,000 of these the page ends, with
+    /// fewer sessions than asked for, or none, and says where to go on.
     ///
     /// # Errors
     ///
@@ -376,6 +376,10 @@ impl Sessions {
     /// before its children; `None` if there is no such session. Two reads a
     /// session, and one for each hundred children.
     ///
+    /// A session out of the caller's reach is left out with all that hangs
+    /// below it. After 1,000 of these the page ends, with fewer sessions than
+    /// asked for, and says where to go on.
+    ///
     /// # Errors
     ///
     /// `Invalid` for a limit outside 1 to 1,000 or a cursor of another tree,
@@ -387,12 +391,12 @@ impl Sessions {
         root: &SessionId,
         query: &TreeQuery,
     ) -> Result<Option<TreePage>, SessionError> {
-        let root = SessionKeys::new(&caller.tenant, root);
-        self.inner.engine.tree(&root, query).await
+        self.inner.engine.tree(caller, root, query).await
     }
 
-    /// How many of the agent's sessions are active now. One read for each
-    /// thousand.
+    /// How many of the agent's sessions are active now, as far as the caller
+    /// can reach them. One read for each thousand; for a caller that reaches
+    /// its own only, one more for each 16.
     ///
     /// # Errors
     ///
@@ -402,14 +406,9 @@ impl Sessions {
         caller: &Caller,
         agent: &AgentId,
     ) -> Result<u64, SessionError> {
-        let engine = &self.inner.engine;
-        engine
-            .count_active(
-                &AgentKeys::new(&caller.tenant, agent),
-                engine.env.now(),
-                u64::MAX,
-            )
-            .await
+        let (engine, keys) = (&self.inner.engine, AgentKeys::new(&caller.tenant, agent));
+        let now = engine.env.now();
+        engine.count_active(&keys, caller.only_of(), now).await
     }
 
     /// The recorded changes of a session after event number `after`, oldest
@@ -425,10 +424,9 @@ impl Sessions {
         after: u64,
         limit: usize,
     ) -> Result<Option<HistoryPage>, SessionError> {
-        self.inner
-            .engine
-            .history(&SessionKeys::new(&caller.tenant, id), after, limit)
-            .await
+        let keys = SessionKeys::new(&caller.tenant, id);
+        let engine = &self.inner.engine;
+        engine.history(caller, &keys, after, limit).await
     }
 
     /// Does what upkeep is due, in all tenants, in at most `limit` steps, and
@@ -447,11 +445,7 @@ impl Sessions {
         type Done<'a> = windlass_core::BoxFuture<'a, Result<(), SessionError>>;
         let end = |keys: SessionKeys, change: Change| -> Done<'_> {
             Box::pin(async move {
-                let request = Request {
-                    change,
-                    operation: None,
-                };
-                self.cell(&keys)?.submit(request).await??;
+                self.cell(&keys)?.submit(Request::unbound(change)).await??;
                 Ok(())
             })
         };
@@ -490,9 +484,12 @@ impl Sessions {
         operation: Option<Operation>,
     ) -> Result<Reply, SessionError> {
         let keys = SessionKeys::new(&caller.tenant, id);
-        self.cell(&keys)?
-            .submit(Request { change, operation })
-            .await?
+        let request = Request {
+            change,
+            operation,
+            only_of: caller.only_of().cloned(),
+        };
+        self.cell(&keys)?.submit(request).await?
     }
 
     fn cell(&self, keys: &SessionKeys) -> Result<Arc<Combiner<Cell>>, RandomError> {

@@ -8,10 +8,11 @@ use serde::Serialize;
 use windlass_core::{Coded, ErrorKind, SessionId};
 use windlass_store::Scan;
 
+use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::{Problem, SessionError};
 use crate::keys::{SessionKeys, named};
-use crate::limits::DEPTH_MAX;
+use crate::limits::{DEPTH_MAX, PASSED_SESSIONS_MAX};
 use crate::list::{Unreadable, check_limit};
 use crate::view::Session;
 
@@ -108,61 +109,105 @@ impl Level {
     }
 }
 
+/// How far a walk through a tree has come.
+struct Walk {
+    /// The path to the last session that was looked at.
+    last: TreeCursor,
+    /// Sessions looked at that are not on the page.
+    passed: usize,
+}
+
 impl Engine {
     /// The tree below `root`; `None` if there is no such session.
     pub(crate) async fn tree(
         &self,
-        root: &SessionKeys,
+        caller: &Caller,
+        root: &SessionId,
         query: &TreeQuery,
     ) -> Result<Option<TreePage>, SessionError> {
         check_limit(query.limit)?;
+        let root = SessionKeys::new(&caller.tenant, root);
         let mut page = TreePage::default();
         let mut levels = match &query.after {
-            Some(cursor) => levels(root, cursor)?,
-            None => {
-                let Some(session) = self.get(root).await? else {
-                    return Ok(None);
-                };
-                page.nodes.push(TreeNode { depth: 0, session });
-                vec![Level::new(root.clone(), None)]
-            }
+            Some(cursor) => levels(&root, cursor)?,
+            None => vec![Level::new(root.clone(), None)],
         };
-        let mut last = query.after.clone();
+        if query.after.is_none() || caller.only_of().is_some() {
+            let Some(session) = self.get(caller, &root).await? else {
+                return Ok(None);
+            };
+            if query.after.is_none() {
+                page.nodes.push(TreeNode { depth: 0, session });
+            } else {
+                self.close_levels(caller, &mut levels).await?;
+            }
+        }
+        let start = TreeCursor(vec![root.id.clone()]);
+        let mut walk = Walk {
+            last: query.after.clone().unwrap_or(start),
+            passed: 0,
+        };
         while let Some(level) = levels.last_mut() {
             let Some(id) = self.next_child(level).await? else {
                 levels.pop();
                 continue;
             };
-            if page.nodes.len() + page.unreadable.len() == query.limit {
-                page.next = last.or_else(|| Some(TreeCursor(vec![root.id.clone()])));
+            let full = page.nodes.len() + page.unreadable.len() == query.limit;
+            if full || walk.passed == PASSED_SESSIONS_MAX {
+                page.next = Some(walk.last);
                 return Ok(Some(page));
             }
             let keys = level.keys.other(&id);
-            self.visit_node(&keys, levels.len(), &mut page).await?;
             let path = levels.iter().map(|level| level.keys.id.clone());
-            last = Some(TreeCursor(path.chain([id]).collect()));
-            levels.push(Level::new(keys, None));
+            walk.last = TreeCursor(path.chain([id]).collect());
+            if self
+                .visit_node(caller, &keys, levels.len(), &mut page)
+                .await?
+            {
+                levels.push(Level::new(keys, None));
+            } else {
+                walk.passed += 1;
+            }
         }
         Ok(Some(page))
     }
 
+    /// Leaves out levels below sessions that are out of the caller's reach,
+    /// whatever its cursor says.
+    async fn close_levels(
+        &self,
+        caller: &Caller,
+        levels: &mut Vec<Level>,
+    ) -> Result<(), SessionError> {
+        for depth in 1..levels.len() {
+            if self.load_for(caller, &levels[depth].keys).await?.is_none() {
+                levels.truncate(depth);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows a session of the tree; `false` if it is out of the caller's
+    /// reach, and what is below it with it, or removed meanwhile.
     async fn visit_node(
         &self,
+        caller: &Caller,
         keys: &SessionKeys,
         depth: usize,
         page: &mut TreePage,
-    ) -> Result<(), SessionError> {
-        match self.get(keys).await {
+    ) -> Result<bool, SessionError> {
+        match self.get(caller, keys).await {
             Ok(Some(session)) => page.nodes.push(TreeNode { depth, session }),
-            // Removed meanwhile.
-            Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::Corrupt => page.unreadable.push(Unreadable {
+            Ok(None) => return Ok(false),
+            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+            Err(_) if !self.may_know(caller, keys).await? => return Ok(false),
+            Err(error) => page.unreadable.push(Unreadable {
                 id: keys.id.clone(),
                 why: error.to_string(),
             }),
-            Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn next_child(&self, level: &mut Level) -> Result<Option<SessionId>, SessionError> {

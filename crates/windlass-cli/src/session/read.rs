@@ -104,8 +104,8 @@ pub(crate) async fn list(args: ListArgs, context: &Context) -> Result<(), Failur
     Ok(())
 }
 
-/// Reads one page, or all of them. As JSON each is given out at once; a table
-/// needs all of its rows first.
+/// Reads as many rows as the query asks for, or all. As JSON each is given out
+/// at once; a table needs all of its rows first.
 async fn pages(
     windlass: &Windlass,
     mut query: ListQuery,
@@ -116,6 +116,7 @@ async fn pages(
     let mut listing = Listing::default();
     loop {
         let mut page = windlass.sessions().list(context.caller(), &query).await?;
+        let left = query.limit - page.sessions.len() - page.unreadable.len();
         listing.unreadable.append(&mut page.unreadable);
         if output.json() {
             page.sessions
@@ -125,8 +126,11 @@ async fn pages(
             listing.sessions.append(&mut page.sessions);
         }
         listing.next = page.next;
-        if !all || listing.next.is_none() {
+        if listing.next.is_none() || (!all && left == 0) {
             return Ok(listing);
+        }
+        if !all {
+            query.limit = left;
         }
         query.after.clone_from(&listing.next);
     }

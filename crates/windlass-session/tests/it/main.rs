@@ -20,6 +20,7 @@ mod operations;
 mod order;
 mod races;
 mod rating;
+mod reach;
 mod reading;
 mod retention;
 mod revisions;
