@@ -44,6 +44,10 @@ impl Keys {
         }
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Makes a key. Its secret is shown here and never again.
     ///
     /// Whether the caller may give the grant away is not looked at: compare

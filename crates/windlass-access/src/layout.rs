@@ -22,6 +22,11 @@ pub(crate) fn keyed() -> Bytes {
     Key::new(SYSTEM).text("keyed").finish()
 }
 
+/// The row of the store's own secret.
+pub(crate) fn seal() -> Bytes {
+    Key::new(SYSTEM).text("seal").finish()
+}
+
 /// The row of a key.
 pub(crate) fn key(id: &KeyId) -> Bytes {
     Key::new(SYSTEM).text("key").text(id.as_str()).finish()

@@ -50,6 +50,7 @@ mod keys;
 mod layout;
 pub mod limits;
 mod record;
+mod seal;
 mod sweep;
 mod tenant;
 mod tenants;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use windlass_access::{Keys, Tenants};
 use windlass_core::Env;
 use windlass_session::{Config, Sessions, SweepReport};
 use windlass_stash::durable::{self, ReapReport, Stashes};
@@ -31,6 +32,8 @@ pub struct Windlass {
     env: Arc<dyn Env>,
     sessions: Sessions,
     stashes: Stashes,
+    keys: Keys,
+    tenants: Tenants,
 }
 
 impl Windlass {
@@ -99,6 +102,8 @@ impl Windlass {
         let stashes = Stashes::new(Arc::clone(&store), Arc::clone(&env), stashes)
             .map_err(OpenError::Stashes)?;
         Ok(Self {
+            keys: Keys::new(Arc::clone(&store), Arc::clone(&env)),
+            tenants: Tenants::new(Arc::clone(&store), Arc::clone(&env)),
             store,
             probe: None,
             env,
@@ -118,6 +123,18 @@ impl Windlass {
     #[must_use]
     pub const fn stashes(&self) -> &Stashes {
         &self.stashes
+    }
+
+    /// API keys of a service that many share.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The tenants of such a service: their quotas, and their end.
+    #[must_use]
+    pub const fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// The store below the parts. Writing to it behind their backs can break
@@ -162,7 +179,13 @@ impl Windlass {
             .map_err(MaintainError::Sessions)?;
         let stashes = self.stashes.reap_due(limit).await;
         let stashes = stashes.map_err(MaintainError::Stashes)?;
-        Ok(Maintained { sessions, stashes })
+        let access = self.keys.sweep(limit).await;
+        let access = access.map_err(MaintainError::Access)?;
+        Ok(Maintained {
+            sessions,
+            stashes,
+            access,
+        })
     }
 
     /// Counts the entries in the index of upkeep that have come due, up to
@@ -250,4 +273,6 @@ pub struct Maintained {
     pub sessions: SweepReport,
     /// Stash entries that expired, and what interrupted puts left behind.
     pub stashes: ReapReport,
+    /// API keys that ended long ago.
+    pub access: windlass_access::SweepReport,
 }

@@ -1,6 +1,7 @@
 //! Every way in which the engine itself can fail. What a part refuses is
 //! that part's own error.
 
+use windlass_access::AccessError;
 use windlass_core::{Coded, ErrorKind};
 use windlass_session::SessionError;
 use windlass_stash::StashError;
@@ -117,6 +118,9 @@ pub enum MaintainError {
     /// That of stashes.
     #[error("cannot reap stashes")]
     Stashes(#[source] StashError),
+    /// That of API keys.
+    #[error("cannot sweep keys")]
+    Access(#[source] AccessError),
 }
 
 impl Coded for MaintainError {
@@ -124,6 +128,7 @@ impl Coded for MaintainError {
         match self {
             Self::Sessions(source) => source.code(),
             Self::Stashes(source) => source.code(),
+            Self::Access(source) => source.code(),
         }
     }
 
@@ -131,6 +136,7 @@ impl Coded for MaintainError {
         match self {
             Self::Sessions(source) => source.kind(),
             Self::Stashes(source) => source.kind(),
+            Self::Access(source) => source.kind(),
         }
     }
 }

@@ -51,8 +51,8 @@
 //!
 //! # Other crates of the engine
 //!
-//! [`core`], [`session`], [`stash`] and [`store`] are the whole of the crates
-//! `windlass-core`, `windlass-session`, `windlass-stash` and `windlass-store`;
+//! [`access`], [`core`], [`session`], [`stash`] and [`store`] are the whole of the crates
+//! `windlass-access`, `windlass-core`, `windlass-session`, `windlass-stash` and `windlass-store`;
 //! nobody who uses the engine needs to name those.
 
 mod engine;
@@ -66,6 +66,7 @@ mod options;
 #[cfg(feature = "transfer")]
 pub mod transfer;
 mod unfinished;
+mod watch;
 
 pub use engine::{Due, Maintained, Windlass};
 pub use env::SystemEnv;
@@ -74,6 +75,7 @@ pub use health::Health;
 pub use location::{LocationError, PostgresAddress, StoreLocation};
 pub use options::Options;
 
+pub use windlass_access as access;
 pub use windlass_core as core;
 pub use windlass_session as session;
 pub use windlass_stash as stash;

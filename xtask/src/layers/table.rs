@@ -204,6 +204,7 @@ pub(crate) const TABLE: &[Row] = &[
         name: "windlass",
         floor: Floor::Facade,
         imports: &[
+            "windlass-access",
             "windlass-core",
             "windlass-store",
             "windlass-session",
@@ -237,7 +238,7 @@ pub(crate) const TABLE: &[Row] = &[
     Row {
         name: "windlass-server",
         floor: Floor::Edge,
-        imports: &["windlass"],
+        imports: &["windlass", "windlass-client"],
         names: &["axum", "hyper", "utoipa"],
         blind_to: &[Terminal],
         ..NOTHING
