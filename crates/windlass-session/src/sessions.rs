@@ -104,6 +104,12 @@ impl Sessions {
         self.give_birth(caller, request, Some(cap)).await
     }
 
+    /// The configured cap on an agent's active sessions.
+    #[must_use]
+    pub fn cap(&self) -> u64 {
+        self.inner.engine.config.cap
+    }
+
     async fn give_birth(
         &self,
         caller: &Caller,

@@ -1,0 +1,187 @@
+//! What a handler is given, and what it gives back.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use windlass::core::{GroupId, IdError, OperationId};
+use windlass::session::Caller;
+
+use crate::app::App;
+use crate::auth::Identity;
+use crate::body::json_error;
+use crate::problem::{Problem, Refused};
+
+/// A condition that a request carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Precondition {
+    #[default]
+    None,
+    /// What is there has this version.
+    Version(u64),
+    /// Nothing is there.
+    Absent,
+}
+
+/// One request, checked as far as its route says.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) app: Arc<App>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) operation: Option<OperationId>,
+    pub(crate) precondition: Precondition,
+    /// What the asker has already, by its tag.
+    pub(crate) known: Option<String>,
+}
+
+impl Call {
+    /// For whom it is made; an operator has no data of its own.
+    pub(crate) fn caller(&self) -> Result<Caller, Refused> {
+        let none = || {
+            let detail = "this needs the credential of a tenant";
+            Box::new(Problem::new(403, "scope_not_allowed", detail))
+        };
+        self.identity.caller().ok_or_else(none)
+    }
+
+    /// An identifier from the path.
+    pub(crate) fn id<T>(&self, name: &'static str) -> Result<T, Refused>
+    where
+        T: std::str::FromStr<Err = IdError>,
+    {
+        parse_id(name, self.text(name))
+    }
+
+    /// A parameter of the path, as it was sent.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        let found = self.parameters.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    pub(crate) fn query<Q: DeserializeOwned>(&self) -> Result<Q, Refused> {
+        serde_urlencoded::from_str(&self.query).map_err(|error| {
+            let detail = format!(
+                "the query cannot be read: {}",
+                json_error(&error.to_string())
+            );
+            Box::new(Problem::new(400, "invalid_query", &detail))
+        })
+    }
+
+    pub(crate) fn json<B: DeserializeOwned>(&self) -> Result<B, Refused> {
+        crate::body::parse(&self.body)
+    }
+
+    /// The body, or the default of one that may be left out.
+    pub(crate) fn json_or_default<B: DeserializeOwned + Default>(&self) -> Result<B, Refused> {
+        if self.body.is_empty() {
+            return Ok(B::default());
+        }
+        self.json()
+    }
+
+    pub(crate) fn group(&self, asked: Option<&str>) -> Result<Option<GroupId>, Refused> {
+        let asked = asked.map(|group| parse_id("group", group)).transpose()?;
+        self.identity.group(asked)
+    }
+}
+
+/// An identifier of a request.
+pub(crate) fn parse_id<T>(field: &'static str, text: &str) -> Result<T, Refused>
+where
+    T: std::str::FromStr<Err = IdError>,
+{
+    text.parse().map_err(|error: IdError| {
+        let problem = Problem::new(400, "invalid_id", &error.to_string());
+        Box::new(problem.with("field", field))
+    })
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) media: &'static str,
+    pub(crate) body: Body,
+    pub(crate) tag: Option<u64>,
+    pub(crate) location: Option<String>,
+    /// Whether the answer has no body and no media type.
+    pub(crate) is_bare: bool,
+}
+
+impl Reply {
+    pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Self {
+        let text = serde_json::to_vec(value).expect("answers have a form in JSON");
+        Self::of("application/json", Body::from(text))
+    }
+
+    pub(crate) const fn of(media: &'static str, body: Body) -> Self {
+        Self {
+            status: StatusCode::OK,
+            media,
+            body,
+            tag: None,
+            location: None,
+            is_bare: false,
+        }
+    }
+
+    pub(crate) fn not_modified(tag: u64) -> Self {
+        Self {
+            status: StatusCode::NOT_MODIFIED,
+            tag: Some(tag),
+            is_bare: true,
+            ..Self::of("", Body::empty())
+        }
+    }
+
+    pub(crate) const fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) const fn tag(mut self, tag: u64) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
+    pub(crate) fn location(mut self, path: String) -> Self {
+        self.location = Some(path);
+        self
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if !self.is_bare {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media));
+        }
+        if let Some(tag) = self.tag {
+            insert(headers, header::ETAG, &tag_text(tag));
+        }
+        if let Some(path) = self.location {
+            insert(headers, header::LOCATION, &path);
+        }
+        response
+    }
+}
+
+/// A strong entity tag.
+pub(crate) fn tag_text(tag: u64) -> String {
+    format!("\"{tag}\"")
+}
+
+fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    // Numbers and checked identifiers are always header values.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,12 @@
+//! Connections: accepted in bounded number, framed strictly, never waited for
+//! without an end.
+
+mod accept;
+mod guard;
+mod places;
+mod socket;
+
+pub(crate) use accept::{Handle, Stage, accept};
+pub(crate) use guard::HeadLimits;
+pub(crate) use places::Places;
+pub(crate) use socket::Flight;

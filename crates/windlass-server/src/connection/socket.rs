@@ -1,0 +1,229 @@
+//! A socket that is read through the [`Guard`] and never waited for without
+//! an end.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::guard::{Guard, HeadLimits, Waiting};
+use crate::config::Patience;
+
+/// Requests of one connection that are being answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flights(Arc<AtomicUsize>);
+
+/// One of them; over when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Flight(Flights);
+
+impl Flights {
+    pub(crate) fn begin(&self) -> Flight {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Flight(self.clone())
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The server's end of one connection.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+    guard: Guard,
+    flights: Flights,
+    patience: Patience,
+    /// What is waited for, and until when.
+    waiting: Waiting,
+    deadline: Pin<Box<Sleep>>,
+    /// Until when the peer has to take what was written.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether anything was ever received: a new connection has to hurry.
+    has_spoken: bool,
+}
+
+impl Socket {
+    pub(crate) fn new(
+        stream: TcpStream,
+        limits: HeadLimits,
+        patience: Patience,
+        flights: Flights,
+    ) -> Self {
+        let deadline = Box::pin(sleep_until(Instant::now() + patience.head()));
+        Self {
+            stream,
+            guard: Guard::new(limits),
+            flights,
+            patience,
+            waiting: Waiting::Request,
+            deadline,
+            stalled: None,
+            has_spoken: false,
+        }
+    }
+
+    const fn allowed(&self, waiting: Waiting) -> Duration {
+        match waiting {
+            Waiting::Request if self.has_spoken => self.patience.idle(),
+            Waiting::Request | Waiting::Head => self.patience.head(),
+            Waiting::Body => self.patience.body(),
+        }
+    }
+
+    fn wait_for(&mut self, waiting: Waiting) {
+        self.waiting = waiting;
+        let deadline = Instant::now() + self.allowed(waiting);
+        self.deadline.as_mut().reset(deadline);
+    }
+
+    /// Ends the connection if it was waited for long enough.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.deadline.as_mut().poll(cx));
+            match self.waiting {
+                // While a request is answered nothing is owed.
+                Waiting::Request if self.flights.any() => self.wait_for(Waiting::Request),
+                // The end of a connection that was not used.
+                Waiting::Request => return Poll::Ready(Ok(())),
+                Waiting::Head | Waiting::Body => {
+                    let detail = "the request did not arrive in time";
+                    self.refuse(408, "request_timeout", detail);
+                    let error = io::Error::from(io::ErrorKind::TimedOut);
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Says why the connection is closed, where no answer is under way.
+    fn refuse(&self, status: u16, code: &str, detail: &str) {
+        let is_idle = !self.flights.any() || self.waiting == Waiting::Body;
+        if is_idle && self.stalled.is_none() {
+            // Whoever does not read it is closed all the same.
+            let _ = self.stream.try_write(&refusal(status, code, detail));
+        }
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let new = buf.filled().get(before..).unwrap_or_default();
+        if new.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.has_spoken = true;
+        let was = self.guard.waiting();
+        if let Err(violation) = self.guard.feed(new) {
+            let (status, code) = violation.answer();
+            self.refuse(status, code, &violation.to_string());
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::Error::from(io::ErrorKind::InvalidData)));
+        }
+        let now = self.guard.waiting();
+        if now != was || now == Waiting::Request {
+            self.wait_for(now);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Passes on what writing came to; an end of patience if it came to
+    /// nothing for too long.
+    fn poll_stall<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience.write();
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
+    }
+}
+
+/// A whole answer that closes the connection, for whom no request was made
+/// out.
+pub(crate) fn refusal(status: u16, code: &str, detail: &str) -> Vec<u8> {
+    let problem = crate::problem::Problem::new(status, code, detail);
+    let body = problem.to_json();
+    let reason = axum::http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Refused");
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: application/problem+json\r\n\
+         content-length: {length}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+    );
+    let mut answer = head.into_bytes();
+    answer.extend_from_slice(&body);
+    answer
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.poll_fill(cx, buf) {
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => this.poll_deadline(cx),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.poll_stall(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.poll_stall(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,235 @@
+//! The way of every request: route, credential, verb, preconditions, body,
+//! handler, answer. What is refused on the way has changed nothing.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
+use windlass::core::OperationId;
+
+use crate::app::App;
+use crate::auth::Identity;
+use crate::body::receive;
+use crate::call::{Call, Precondition, Reply, parse_id};
+use crate::problem::{Problem, Refused};
+use crate::route::{Access, Preconditions, Route};
+use crate::trace::{RequestId, span};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Answers one request of `route`.
+pub(crate) async fn answer(
+    app: Arc<App>,
+    route: Arc<Route>,
+    parameters: Result<Vec<(String, String)>, Problem>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let began = app.env.monotonic();
+    let id = RequestId::draw(app.env.as_ref());
+    let span = span(&route, request.headers(), &id);
+    let work = guarded(Arc::clone(&app), &route, parameters, request);
+    let mut response = work.instrument(span.clone()).await;
+    let took = app.env.monotonic().saturating_sub(began);
+    let status = response.status().as_u16();
+    app.metrics.answered(Some(route.name), status, took);
+    span.in_scope(|| {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(status, took_us, "answered");
+    });
+    finish(response.headers_mut(), &id, app.is_draining());
+    response
+}
+
+/// A request that no route takes.
+pub(crate) fn no_route(app: &App, problem: Problem) -> Response<Body> {
+    let id = RequestId::draw(app.env.as_ref());
+    app.metrics.answered(None, problem.status(), Duration::ZERO);
+    let mut response = problem.into_response();
+    finish(response.headers_mut(), &id, app.is_draining());
+    response
+}
+
+/// The headers of every answer.
+fn finish(headers: &mut HeaderMap, id: &RequestId, draining: bool) {
+    let fixed = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in fixed {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    headers.insert(HeaderName::from_static("x-request-id"), id.value());
+    if draining {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// The answer of a route whose handler may panic, as one of this request
+/// alone.
+async fn guarded(
+    app: Arc<App>,
+    route: &Route,
+    parameters: Result<Vec<(String, String)>, Problem>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let work = AssertUnwindSafe(respond(app, route, parameters, request)).catch_unwind();
+    let answer = work.await.unwrap_or_else(|_| {
+        tracing::error!("a request panicked");
+        let detail = "something is wrong inside; the outcome is unknown";
+        let problem = Problem::new(500, "internal", detail);
+        Err(Box::new(problem.with("outcome", "unknown")))
+    });
+    match answer {
+        Ok(reply) => reply.into_response(),
+        Err(problem) => {
+            debug_assert!(
+                declares(route, problem.code()),
+                "{route:?} does not say that it may answer `{}`",
+                problem.code()
+            );
+            tracing::debug!(code = problem.code(), "refused");
+            problem.into_response()
+        }
+    }
+}
+
+/// Whether the description of `route` has `code` among its answers.
+fn declares(route: &Route, code: &str) -> bool {
+    crate::openapi::codes_of(route).any(|known| known == code)
+}
+
+async fn respond(
+    app: Arc<App>,
+    route: &Route,
+    parameters: Result<Vec<(String, String)>, Problem>,
+    request: Request<Body>,
+) -> Result<Reply, Refused> {
+    let (head, body) = request.into_parts();
+    let identity = identify(&app, route, &head.headers).await?;
+    let parameters = parameters?;
+    let conditions = conditions(route, &head.headers)?;
+    let operation = operation(route, &head.headers)?;
+    let received = receive(body, &head.headers, route.body.as_ref(), &app.bodies).await?;
+    let deadline = Instant::now() + Duration::from_millis(app.config.request_ms_max);
+    let call = Call {
+        app,
+        identity,
+        parameters,
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        body: received.bytes.clone(),
+        operation,
+        precondition: conditions.0,
+        known: conditions.1,
+    };
+    let work = (route.run)(call);
+    if route.endless {
+        return work.await;
+    }
+    timeout_at(deadline, work).await.unwrap_or_else(|_| {
+        let detail = "the request took too long; what it asked for may have happened";
+        let problem = Problem::new(503, "timeout", detail);
+        Err(Box::new(problem.with("outcome", "unknown")))
+    })
+}
+
+/// Who asks, if they may.
+async fn identify(app: &App, route: &Route, headers: &HeaderMap) -> Result<Arc<Identity>, Refused> {
+    if route.access == Access::Open {
+        return Ok(Arc::new(Identity::nobody()));
+    }
+    let identity = app.auth.identify(headers).await?;
+    let in_scope = match route.access {
+        Access::Tenant(_) => identity.tenant().is_some(),
+        Access::Operator(_) => identity.is_operator(),
+        Access::Open | Access::Anyone | Access::Either(_) => true,
+    };
+    if !in_scope {
+        let detail = match route.access {
+            Access::Operator(_) => "this needs the credential of an operator",
+            _ => "this needs the credential of a tenant",
+        };
+        return Err(Box::new(Problem::new(403, "scope_not_allowed", detail)));
+    }
+    match route.access.verb() {
+        Some(verb) if !identity.may(verb) => {
+            let detail = format!("the credential does not hold `{}`", verb.as_str());
+            let problem = Problem::new(403, "verb_missing", &detail);
+            Err(Box::new(problem.with("verb", verb.as_str())))
+        }
+        _ => Ok(identity),
+    }
+}
+
+fn operation(route: &Route, headers: &HeaderMap) -> Result<Option<OperationId>, Refused> {
+    let Some(text) = single(headers, &IDEMPOTENCY_KEY)? else {
+        return Ok(None);
+    };
+    if !route.operation {
+        return Err(unsupported("Idempotency-Key"));
+    }
+    parse_id("Idempotency-Key", text).map(Some)
+}
+
+/// The conditions a request carries, and the tag it knows already.
+fn conditions(
+    route: &Route,
+    headers: &HeaderMap,
+) -> Result<(Precondition, Option<String>), Refused> {
+    let Preconditions {
+        if_match,
+        if_absent,
+        if_changed,
+    } = route.preconditions;
+    if headers.contains_key(header::IF_UNMODIFIED_SINCE) {
+        return Err(unsupported("If-Unmodified-Since"));
+    }
+    let mut precondition = Precondition::None;
+    if let Some(text) = single(headers, &header::IF_MATCH)? {
+        if !if_match {
+            return Err(unsupported("If-Match"));
+        }
+        let bare = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        let version = bare.and_then(|text| text.parse().ok());
+        // A tag that this server never gave matches nothing.
+        precondition = Precondition::Version(version.unwrap_or(u64::MAX));
+    }
+    let Some(text) = single(headers, &header::IF_NONE_MATCH)? else {
+        return Ok((precondition, None));
+    };
+    match (if_absent, if_changed) {
+        (true, _) if text == "*" && precondition == Precondition::None => {
+            Ok((Precondition::Absent, None))
+        }
+        (false, true) => Ok((precondition, Some(text.to_owned()))),
+        _ => Err(unsupported("If-None-Match")),
+    }
+}
+
+/// The one value of a header that may be there once.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refused> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(unsupported(name.as_str())),
+        },
+        _ => Err(unsupported(name.as_str())),
+    }
+}
+
+fn unsupported(name: &str) -> Refused {
+    let detail = format!("`{name}` cannot be honoured here in this form");
+    let problem = Problem::new(400, "precondition_not_supported", &detail);
+    Box::new(problem.with("header", name))
+}

@@ -1,0 +1,112 @@
+//! The figures of the parts' errors, as members of a problem.
+
+use serde_json::{Map, Value, json};
+use windlass::access::AccessError;
+use windlass::session::{Excess, SessionError};
+use windlass::stash::{StashError, StepError};
+
+use crate::problem::{Problem, Refused};
+
+fn members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn of_session(error: &SessionError) -> Value {
+    match error {
+        SessionError::Expired { at } => json!({ "at": at }),
+        SessionError::BudgetExceeded { meter, limit, used } => {
+            json!({ "meter": meter, "limit": limit, "used": used })
+        }
+        SessionError::SensitivityExceeded { ceiling } => json!({ "ceiling": ceiling }),
+        SessionError::RateLimited {
+            limit,
+            retry_after_ms,
+        } => json!({ "limit": limit, "retry_after_ms": retry_after_ms }),
+        SessionError::TooManySessions { max, current } => json!({ "max": max, "current": current }),
+        SessionError::DelegationRefused { why } => of_excess(*why),
+        SessionError::TooManyReservations { max } => json!({ "max": max }),
+        SessionError::ReservationNotFound { call } => json!({ "call": call }),
+        SessionError::Invalid { field, .. } => json!({ "field": field }),
+        _ => Value::Null,
+    }
+}
+
+fn of_excess(why: Excess) -> Value {
+    match why {
+        Excess::TimeLimit { max_ms } => json!({ "of": "time_limit_ms", "max": max_ms }),
+        Excess::Budget { meter, max } => json!({ "of": "budget", "meter": meter, "max": max }),
+        Excess::Unlimited { meter } => json!({ "of": "budget", "meter": meter }),
+        Excess::Tools => json!({ "of": "tools" }),
+        Excess::Credentials => json!({ "of": "credentials" }),
+        Excess::Ceiling => json!({ "of": "ceiling" }),
+        Excess::Depth => json!({ "of": "depth" }),
+        Excess::Chain => json!({ "of": "chain" }),
+        _ => Value::Null,
+    }
+}
+
+fn of_stash(error: &StashError) -> Value {
+    match error {
+        StashError::KeyTooLong { length } => json!({ "length": length }),
+        StashError::ValueTooLarge { size, max } => json!({ "size": size, "max": max }),
+        StashError::TtlTooLong {
+            requested_ms,
+            max_ms,
+        } => json!({ "requested_ms": requested_ms, "max_ms": max_ms }),
+        StashError::CrossGroupAccess { group } => json!({ "group": group }),
+        StashError::VersionMismatch { expected, actual } => {
+            json!({ "expected": expected, "actual": actual })
+        }
+        StashError::KeyLimitExceeded { max } | StashError::OperationLimit { max } => {
+            json!({ "max": max })
+        }
+        StashError::GroupQuotaExceeded { meter, total, max } => {
+            json!({ "meter": meter.to_string(), "total": total, "max": max })
+        }
+        StashError::TotalSizeExceeded { total, max } => json!({ "total": total, "max": max }),
+        StashError::Invalid { field, .. } => json!({ "field": field }),
+        _ => Value::Null,
+    }
+}
+
+fn of_access(error: &AccessError) -> Value {
+    match error {
+        AccessError::Invalid { field, .. } => json!({ "field": field }),
+        AccessError::VerbOutOfScope { verb } => json!({ "verb": verb.to_string() }),
+        AccessError::TooManyKeys { max } => json!({ "max": max }),
+        AccessError::KeyAlreadyCreated { id } | AccessError::KeyAlreadyRotated { id } => {
+            json!({ "key": id.as_str() })
+        }
+        AccessError::TenantNotActive { status } => json!({ "tenant_status": status.as_str() }),
+        AccessError::TenantInUse { passes } => json!({ "passes": passes }),
+        _ => Value::Null,
+    }
+}
+
+impl From<SessionError> for Refused {
+    fn from(error: SessionError) -> Self {
+        Self::new(Problem::of(&error, members(of_session(&error))))
+    }
+}
+
+impl From<StashError> for Refused {
+    fn from(error: StashError) -> Self {
+        Self::new(Problem::of(&error, members(of_stash(&error))))
+    }
+}
+
+impl From<StepError> for Refused {
+    fn from(step: StepError) -> Self {
+        let problem = Problem::of(&step.error, members(of_stash(&step.error)));
+        Self::new(problem.with("position", step.position))
+    }
+}
+
+impl From<AccessError> for Refused {
+    fn from(error: AccessError) -> Self {
+        Self::new(Problem::of(&error, members(of_access(&error))))
+    }
+}

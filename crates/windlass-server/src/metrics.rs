@@ -1,0 +1,170 @@
+//! What `/metrics` says, in the text format of Prometheus.
+//!
+//! Labels are route names and classes of status: as many as there are routes,
+//! whatever is asked. No identifier ever becomes a label.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// Upper bounds of the time a request takes, in seconds.
+const BUCKETS_S: [f64; 11] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0,
+];
+
+/// Classes of status, the hundreds of which they are.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+const ABOUT: Metadata<'static> = Metadata::new("windlass_server", Level::INFO, None);
+
+/// What is counted of one route.
+struct OfRoute {
+    answered: [Counter; CLASSES.len()],
+    seconds: Histogram,
+}
+
+/// The counters of a server.
+pub(crate) struct Metrics {
+    handle: PrometheusHandle,
+    routes: HashMap<&'static str, OfRoute>,
+    refused: OfRoute,
+    connections: Gauge,
+    streams: Gauge,
+    bodies: Gauge,
+    wal: Gauge,
+    maintained: Counter,
+    maintenance_failed: Counter,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Metrics({} routes)", self.routes.len())
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new(routes: impl Iterator<Item = &'static str>) -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS_S)
+            .expect("there are buckets")
+            .build_recorder();
+        describe(&recorder);
+        let gauge = |name| recorder.register_gauge(&Key::from_name(name), &ABOUT);
+        let counter = |name| recorder.register_counter(&Key::from_name(name), &ABOUT);
+        Self {
+            handle: recorder.handle(),
+            routes: routes
+                .map(|name| (name, of_route(&recorder, name)))
+                .collect(),
+            refused: of_route(&recorder, "none"),
+            connections: gauge("windlass_http_connections"),
+            streams: gauge("windlass_http_streams"),
+            bodies: gauge("windlass_http_bodies_bytes"),
+            wal: gauge("windlass_store_wal_bytes"),
+            maintained: counter("windlass_maintenance_rounds_total"),
+            maintenance_failed: counter("windlass_maintenance_failures_total"),
+        }
+    }
+
+    /// Counts an answer; `None` for a request that has no route.
+    pub(crate) fn answered(&self, route: Option<&str>, status: u16, took: Duration) {
+        let of = route.and_then(|name| self.routes.get(name));
+        let of = of.unwrap_or(&self.refused);
+        let class = usize::from(status / 100).saturating_sub(1);
+        if let Some(counter) = of.answered.get(class) {
+            counter.increment(1);
+        }
+        of.seconds.record(took.as_secs_f64());
+    }
+
+    pub(crate) fn maintained(&self, well: bool) {
+        match well {
+            true => self.maintained.increment(1),
+            false => self.maintenance_failed.increment(1),
+        }
+    }
+
+    /// Folds what was recorded, so that it does not pile up unread.
+    pub(crate) fn fold(&self) {
+        self.handle.run_upkeep();
+    }
+
+    pub(crate) fn render(&self, now: Now) -> String {
+        self.connections.set(now.connections);
+        self.streams.set(now.streams);
+        self.bodies.set(now.bodies_bytes);
+        if let Some(bytes) = now.wal_bytes {
+            self.wal.set(bytes);
+        }
+        self.handle.render()
+    }
+}
+
+/// Figures that are read when they are asked for.
+pub(crate) struct Now {
+    pub(crate) connections: f64,
+    pub(crate) streams: f64,
+    pub(crate) bodies_bytes: f64,
+    pub(crate) wal_bytes: Option<f64>,
+}
+
+fn of_route(recorder: &PrometheusRecorder, route: &'static str) -> OfRoute {
+    let key = |name: &'static str, more: Option<(&'static str, &'static str)>| {
+        let labels = [("route", route)].into_iter().chain(more);
+        let labels = labels.map(|(name, value)| Label::from_static_parts(name, value));
+        Key::from_parts(name, labels.collect::<Vec<_>>())
+    };
+    let answered = CLASSES.map(|class| {
+        let key = key("windlass_http_requests_total", Some(("status", class)));
+        recorder.register_counter(&key, &ABOUT)
+    });
+    let seconds = key("windlass_http_request_seconds", None);
+    OfRoute {
+        answered,
+        seconds: recorder.register_histogram(&seconds, &ABOUT),
+    }
+}
+
+fn describe(recorder: &PrometheusRecorder) {
+    let name = KeyName::from_const_str;
+    let counters = [
+        (
+            "windlass_http_requests_total",
+            "Requests answered, by route and class of status",
+        ),
+        (
+            "windlass_maintenance_rounds_total",
+            "Rounds of upkeep that ended well",
+        ),
+        (
+            "windlass_maintenance_failures_total",
+            "Rounds of upkeep that failed",
+        ),
+    ];
+    for (key, about) in counters {
+        recorder.describe_counter(name(key), Some(Unit::Count), about.into());
+    }
+    let gauges = [
+        ("windlass_http_connections", Unit::Count, "Open connections"),
+        ("windlass_http_streams", Unit::Count, "Open streams"),
+        (
+            "windlass_http_bodies_bytes",
+            Unit::Bytes,
+            "Bytes set aside for bodies being received",
+        ),
+        (
+            "windlass_store_wal_bytes",
+            Unit::Bytes,
+            "Bytes of write-ahead log on the disk",
+        ),
+    ];
+    for (key, unit, about) in gauges {
+        recorder.describe_gauge(name(key), Some(unit), about.into());
+    }
+    let about = "Seconds from the end of a request's head to its answer";
+    let key = name("windlass_http_request_seconds");
+    recorder.describe_histogram(key, Some(Unit::Seconds), about.into());
+}

@@ -1,0 +1,53 @@
+//! What can be asked of the server. Each part of the engine has its module;
+//! the list they make is everything the server answers.
+
+mod agents;
+mod create;
+mod keys;
+mod open;
+mod sessions;
+mod stash;
+mod steps;
+mod store;
+mod tenants;
+
+use crate::call::Call;
+use crate::problem::Refused;
+use crate::route::Route;
+
+/// Entries of a page where nothing is said.
+const LIMIT_DEFAULT: u64 = 100;
+
+/// Every route, in the order of the document.
+pub(crate) fn all() -> Vec<Route> {
+    let parts = [
+        sessions::routes(),
+        agents::routes(),
+        stash::routes(),
+        steps::routes(),
+        keys::routes(),
+        tenants::routes(),
+        store::routes(),
+        open::routes(),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// A limit as the parts take it; they refuse what is out of range.
+fn limit(asked: Option<u64>) -> usize {
+    usize::try_from(asked.unwrap_or(LIMIT_DEFAULT)).unwrap_or(usize::MAX)
+}
+
+/// Where a listing goes on, by the cursor that was handed back.
+fn position<T: std::str::FromStr>(
+    call: &Call,
+    listing: &[&str],
+    cursor: Option<&str>,
+) -> Result<Option<T>, Refused> {
+    let Some(cursor) = cursor else {
+        return Ok(None);
+    };
+    let position = call.app.seal.open(listing, cursor)?;
+    // What was sealed was a position.
+    Ok(position.parse().ok())
+}

@@ -1,0 +1,328 @@
+//! A server: bound, running, and stopped without losing anything.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::RawPathParams;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::http::{Request, Response};
+use axum::routing::{MethodFilter, on};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+use tower::ServiceExt;
+use windlass::core::{Coded, Env, ErrorKind};
+use windlass::{SystemEnv, Windlass};
+
+use crate::app::App;
+use crate::auth::{Auth, JwtError};
+use crate::config::{Config, ConfigError};
+use crate::connection::{Flight, Handle, HeadLimits, Places, Stage, accept};
+use crate::dispatch::{answer, no_route};
+use crate::held::Held;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::room::Room;
+use crate::route::Route;
+use crate::routes;
+use crate::seal::Seal;
+
+/// How long connections get that are closed without having finished.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
+/// How often what was counted is folded.
+const FOLD: Duration = Duration::from_secs(5);
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A setting is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Tokens of the configured issuer cannot be checked.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    /// Without keys, only the own machine is served.
+    #[error(
+        "there is no key yet, so only an address of this machine can be served, not `{address}`; \
+         make one first: windlass key create --help"
+    )]
+    Exposed {
+        /// What was asked for.
+        address: SocketAddr,
+    },
+    /// The address cannot be had.
+    #[error("cannot listen on `{address}`")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The keys cannot be read.
+    #[error("the keys cannot be read")]
+    Keys(#[source] windlass::access::AccessError),
+}
+
+impl Coded for ServeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "invalid_config",
+            Self::Jwt(_) => "jwt_not_usable",
+            Self::Exposed { .. } => "server_exposed",
+            Self::Listen { .. } => "listen_failed",
+            Self::Keys(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_) => ErrorKind::Invalid,
+            Self::Jwt(_) | Self::Exposed { .. } | Self::Listen { .. } => ErrorKind::Environment,
+            Self::Keys(error) => error.kind(),
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that had not finished when their time was over.
+    pub cut: usize,
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    listener: TcpListener,
+    address: SocketAddr,
+    stage: watch::Sender<Stage>,
+}
+
+impl Server {
+    /// Listens; answers nobody before [`Server::run`].
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`]; nothing listens then.
+    pub async fn bind(engine: Windlass, config: Config) -> Result<Self, ServeError> {
+        config.check()?;
+        let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
+        let auth = Auth::new(engine.clone(), Arc::clone(&env), &config)?;
+        let address = config.listen;
+        let has_keys = engine.keys().any().await.map_err(ServeError::Keys)?;
+        if !has_keys && config.jwt.is_none() && !address.ip().is_loopback() {
+            return Err(ServeError::Exposed { address });
+        }
+        let sealing = engine.keys().sealing_key().await;
+        let seal = Seal::new(sealing.map_err(ServeError::Keys)?);
+        let failed = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (stage, watched) = watch::channel(Stage::Serving);
+        let routes: Vec<Arc<Route>> = routes::all().into_iter().map(Arc::new).collect();
+        let streams = u64::try_from(config.streams_max).unwrap_or(u64::MAX);
+        let app = App {
+            metrics: Metrics::new(routes.iter().map(|route| route.name)),
+            places: Places::new(config.connections_max),
+            bodies: Room::new(config.bodies_bytes_max),
+            streams: Room::new(streams),
+            stage: watched,
+            document: OnceLock::new(),
+            engine,
+            env,
+            auth,
+            seal,
+            routes,
+            config,
+        };
+        Ok(Self {
+            app: Arc::new(app),
+            listener,
+            address,
+            stage,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it serves whoever reaches it, as a server without keys does.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Keys`] if they cannot be read.
+    pub async fn is_open(&self) -> Result<bool, ServeError> {
+        let keys = self.app.engine.keys().any().await;
+        let has_keys = keys.map_err(ServeError::Keys)?;
+        Ok(!has_keys && self.app.config.jwt.is_none())
+    }
+
+    /// Serves until `stop`, then finishes what was begun, for no longer than
+    /// the configured time and not beyond `at_once`. The engine is left open.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()>,
+        at_once: impl Future<Output = ()>,
+    ) -> Stopped {
+        let app = &self.app;
+        let limits = HeadLimits {
+            bytes_max: app.config.head_bytes_max,
+            headers_max: app.config.headers_max,
+        };
+        let accepting = tokio::spawn(accept(
+            self.listener,
+            app.places.clone(),
+            limits,
+            app.config.patience,
+            self.stage.subscribe(),
+            handle(Arc::clone(app)),
+        ));
+        let upkeep = upkeep(app);
+        stop.await;
+        tracing::info!("stopping: what was begun is finished");
+        self.stage.send_replace(Stage::Draining);
+        let drain = Duration::from_millis(app.config.drain_ms);
+        tokio::select! {
+            () = app.places.empty() => {}
+            () = sleep_until(Instant::now() + drain) => {}
+            () = at_once => {}
+        }
+        let cut = app.places.taken();
+        self.stage.send_replace(Stage::Closing);
+        // They have been told; this is for their tasks to end.
+        let _ = timeout(LAST_MOMENT, app.places.empty()).await;
+        for task in upkeep {
+            task.abort();
+        }
+        let _ = accepting.await;
+        tracing::info!(cut, "stopped");
+        Stopped { cut }
+    }
+}
+
+/// What a server does without being asked.
+fn upkeep(app: &Arc<App>) -> Vec<JoinHandle<()>> {
+    let mut tasks = vec![
+        tokio::spawn(watch_keys(Arc::clone(app))),
+        tokio::spawn(fold(Arc::clone(app))),
+    ];
+    if app.config.maintain_ms > 0 {
+        tasks.push(tokio::spawn(maintain(Arc::clone(app))));
+    }
+    tasks
+}
+
+/// Forgets credentials as soon as a key or a tenant changes.
+async fn watch_keys(app: Arc<App>) {
+    let mut keys = app.engine.keys().changes();
+    let mut tenants = app.engine.tenants().changes();
+    loop {
+        let more = tokio::select! {
+            more = keys.changed() => more,
+            more = tenants.changed() => more,
+        };
+        app.auth.keys_changed();
+        if !more {
+            return;
+        }
+    }
+}
+
+async fn fold(app: Arc<App>) {
+    loop {
+        sleep_until(Instant::now() + FOLD).await;
+        app.metrics.fold();
+    }
+}
+
+/// Does due upkeep in rounds, the next one at once while there is more, each
+/// a little off its time so that several servers do not meet.
+async fn maintain(app: Arc<App>) {
+    let round = app.config.maintain_ms;
+    loop {
+        let mut byte = [0];
+        let _ = app.env.random(&mut byte);
+        let jitter = round * u64::from(byte[0]) / 2_560;
+        sleep_until(Instant::now() + Duration::from_millis(round + jitter)).await;
+        match app.engine.maintain(app.config.maintain_limit).await {
+            Ok(_) => app.metrics.maintained(true),
+            Err(error) => {
+                tracing::warn!(%error, code = error.code(), "upkeep failed; it is tried again");
+                app.metrics.maintained(false);
+            }
+        }
+    }
+}
+
+/// Answers whatever comes, by the routes.
+fn handle(app: Arc<App>) -> Handle {
+    let router = router(&app);
+    Arc::new(move |request, flight: Flight| {
+        let router = router.clone();
+        Box::pin(async move {
+            let answered = router.oneshot(request.map(Body::new)).await;
+            let response = answered.unwrap_or_else(|never| match never {});
+            response.map(|body| Body::new(Held::new(body, flight)))
+        })
+    })
+}
+
+fn router(app: &Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in &app.routes {
+        let filter = MethodFilter::try_from(route.method.clone()).expect("a plain method");
+        let (app, known) = (Arc::clone(app), Arc::clone(route));
+        let one = move |parameters: Result<RawPathParams, RawPathParamsRejection>,
+                        request: Request<Body>| {
+            answer(
+                Arc::clone(&app),
+                Arc::clone(&known),
+                named(parameters),
+                request,
+            )
+        };
+        router = router.route(route.path, on(filter, one));
+    }
+    let (lost, refused) = (Arc::clone(app), Arc::clone(app));
+    router
+        .method_not_allowed_fallback(move || {
+            let detail = "this path has other methods; see the `Allow` header";
+            let problem = Problem::new(405, "method_not_allowed", detail);
+            let response: Response<Body> = no_route(&refused, problem);
+            async move { response }
+        })
+        .fallback(move || {
+            let response: Response<Body> = no_route(&lost, Problem::not_found());
+            async move { response }
+        })
+}
+
+/// The parameters of a path; what is no text names nothing.
+fn named(
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
+) -> Result<Vec<(String, String)>, Problem> {
+    match parameters {
+        Ok(parameters) => {
+            let pairs = parameters.iter();
+            Ok(pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect())
+        }
+        Err(_) => {
+            let detail = "the path is not text in UTF-8";
+            Err(Problem::new(400, "invalid_id", detail))
+        }
+    }
+}
