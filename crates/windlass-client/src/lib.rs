@@ -45,9 +45,10 @@ pub mod store;
 
 #[cfg(feature = "client")]
 pub use client::{
-    ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, BrokenAnswer, CONNECT_DEFAULT, Client, ClientError,
-    DEADLINE_DEFAULT, Events, Export, QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT,
-    Settings, SettingsError, StashClient, Token,
+    ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT,
+    BrokenAnswer, CONNECT_DEFAULT, Client, ClientError, DEADLINE_DEFAULT, Events, Export,
+    QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT, Settings, SettingsError, StashClient,
+    Token,
 };
 
 /// Compiles and runs the example that README.md shows.

@@ -1,6 +1,6 @@
 //! The calls about credentials, API keys and tenants.
 
-use super::call::{Call, Nothing};
+use super::call::Call;
 use super::{Client, ClientError};
 use crate::access::{
     ApiKey, ApiKeyPage, ApiKeysQuery, Certificate, CreateKey, CreatedKey, Erase, Rotate, SetQuota,
@@ -53,7 +53,7 @@ impl Client {
     ///
     /// As [`Client::key`].
     pub async fn revoke_key(&self, id: &str) -> Result<ApiKey, ClientError> {
-        self.ask(Call::post(&["v1", "keys", id, "revoke"], &Nothing {}))
+        self.ask(Call::post_bare(&["v1", "keys", id, "revoke"]).unkeyed())
             .await
     }
 
@@ -100,31 +100,30 @@ impl Client {
     ///
     /// [`ClientError`].
     pub async fn set_quota(&self, tenant: &str, quota: &SetQuota) -> Result<Tenant, ClientError> {
-        self.ask(Call::put(&["v1", "tenants", tenant, "quota"], quota))
+        self.ask(Call::put(&["v1", "tenants", tenant, "quota"], quota).unkeyed())
             .await
     }
 
-    /// Erases a tenant with everything it has, for good.
+    /// Erases a tenant with everything it has, for good. Takes as long as that
+    /// takes, up to an hour.
     ///
     /// # Errors
     ///
     /// [`ClientError`]; asking again goes on where it stopped.
     pub async fn erase_tenant(&self, tenant: &str) -> Result<Certificate, ClientError> {
         let confirm = tenant.to_owned();
-        self.ask(Call::post(
-            &["v1", "tenants", tenant, "erase"],
-            &Erase { confirm },
-        ))
-        .await
+        let call = Call::post(&["v1", "tenants", tenant, "erase"], &Erase { confirm });
+        self.ask(call.unkeyed().patiently()).await
     }
 
-    /// Looks through the store for anything that is left of a tenant.
+    /// Looks through the store for anything that is left of a tenant. Takes as
+    /// long as that takes, up to an hour.
     ///
     /// # Errors
     ///
-    /// [`ClientError`].
+    /// [`ClientError`] with code `tenant_not_erased` for one that never was.
     pub async fn erasure(&self, tenant: &str) -> Result<Verification, ClientError> {
-        self.ask(Call::get(&["v1", "tenants", tenant, "erasure"]))
-            .await
+        let call = Call::get(&["v1", "tenants", tenant, "erasure"]);
+        self.ask(call.patiently()).await
     }
 }

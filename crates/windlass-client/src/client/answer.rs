@@ -54,7 +54,7 @@ pub(super) type Failure = (ClientError, Failed);
 
 /// What is known of a change whose answer is not.
 pub(super) fn outcome_of(repeat: Repeat) -> Option<Outcome> {
-    (repeat != Repeat::Harmless).then_some(Outcome::Unknown)
+    (repeat != Repeat::Reads).then_some(Outcome::Unknown)
 }
 
 /// Reads the whole of a response: an answer, or why it is none.

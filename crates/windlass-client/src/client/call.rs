@@ -19,11 +19,9 @@ pub(super) struct Call {
     /// A header on which the call depends, and its value.
     pub(super) condition: Option<(&'static str, String)>,
     pub(super) repeat: Repeat,
+    /// Whether it takes as long as there is something to do.
+    pub(super) is_long: bool,
 }
-
-/// The body of a change that needs none.
-#[derive(Debug, Serialize)]
-pub(super) struct Nothing {}
 
 impl Call {
     fn new(method: Method, path: &[&str], repeat: Repeat) -> Self {
@@ -35,12 +33,13 @@ impl Call {
             body: None,
             condition: None,
             repeat,
+            is_long: false,
         }
     }
 
     /// A call that reads.
     pub(super) fn get(path: &[&str]) -> Self {
-        Self::new(Method::GET, path, Repeat::Harmless)
+        Self::new(Method::GET, path, Repeat::Reads)
     }
 
     /// A change under an idempotency key.
@@ -48,14 +47,32 @@ impl Call {
         Self::new(Method::POST, path, Repeat::Keyed).body(body)
     }
 
-    /// The same.
+    /// The same for one that has nothing to say.
+    pub(super) fn post_bare(path: &[&str]) -> Self {
+        Self::new(Method::POST, path, Repeat::Keyed)
+    }
+
+    /// A change that puts something in the place of what was there.
     pub(super) fn put<T: Serialize>(path: &[&str], body: &T) -> Self {
         Self::new(Method::PUT, path, Repeat::Keyed).body(body)
     }
 
-    /// The same, which takes something away.
+    /// A change that takes something away.
     pub(super) fn delete(path: &[&str]) -> Self {
         Self::new(Method::DELETE, path, Repeat::Keyed)
+    }
+
+    /// The same for a change that asks for a state and takes no idempotency
+    /// key.
+    pub(super) const fn unkeyed(mut self) -> Self {
+        self.repeat = Repeat::Rest;
+        self
+    }
+
+    /// The same for one whose work has no bound.
+    pub(super) const fn patiently(mut self) -> Self {
+        self.is_long = true;
+        self
     }
 
     fn body<T: Serialize>(mut self, body: &T) -> Self {

@@ -165,9 +165,9 @@ impl ClientError {
         }
     }
 
-    /// Whether the change may have been made: read before going on, or make it
-    /// again under the same `Idempotency-Key`. Never of a call that only
-    /// reads.
+    /// Whether the change may have been made, by this attempt or one before
+    /// it: read before going on, or make it again under the same
+    /// `Idempotency-Key`. Never of a call that only reads.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         let outcome = match self {
@@ -178,6 +178,18 @@ impl ClientError {
             Self::Invalid { .. } | Self::Random(_) => None,
         };
         outcome.is_some()
+    }
+
+    /// The same after an attempt of unknown outcome.
+    pub(super) fn doubted(mut self) -> Self {
+        match &mut self {
+            Self::Problem(problem) => problem.outcome = Some(Outcome::Unknown),
+            Self::Transport { outcome, .. }
+            | Self::Timeout { outcome, .. }
+            | Self::Protocol { outcome, .. } => *outcome = Some(Outcome::Unknown),
+            Self::Invalid { .. } | Self::Random(_) => {}
+        }
+        self
     }
 
     /// Whether the same call under the same `Idempotency-Key` can succeed

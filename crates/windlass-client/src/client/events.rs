@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::answer::media_type;
 use super::call::Call;
 use super::error::BrokenAnswer;
-use super::retry::{Failed, Repeat, again, wait};
+use super::retry::{Failed, again};
 use super::send::luck;
 use super::sse::{Message, Parser};
 use super::{Client, ClientError};
@@ -216,13 +216,14 @@ impl Events {
     fn fail(&mut self, error: ClientError, failed: Failed) -> Result<(), ClientError> {
         self.connection = None;
         let settings = &self.client.inner.settings;
-        let least = again(failed, Repeat::Harmless, settings.retry_after_max);
+        let least = again(failed, settings.retry_after_max);
         let Some(least) = least.filter(|_| self.failures < settings.retries) else {
             self.failures = 0;
             return Err(error);
         };
         let least = least.max(self.least);
-        self.due = Some(Instant::now() + wait(self.failures, least, luck()?));
+        let wait = settings.backoff.wait(self.failures, least, luck()?);
+        self.due = Some(Instant::now() + wait);
         self.failures += 1;
         Ok(())
     }

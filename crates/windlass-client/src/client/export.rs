@@ -30,7 +30,7 @@ impl Export {
     /// [`ClientError::Timeout`] if nothing came for too long: what came before
     /// is no export.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, ClientError> {
-        let outcome = outcome_of(Repeat::Harmless);
+        let outcome = outcome_of(Repeat::Reads);
         let next = tokio::time::timeout(self.quiet, self.response.chunk()).await;
         let next = next.map_err(|_| ClientError::Timeout {
             outcome,

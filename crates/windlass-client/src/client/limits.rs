@@ -17,14 +17,16 @@ pub const RETRY_AFTER_MAX_DEFAULT: Duration = Duration::from_secs(10);
 /// Most bytes of one answer: the largest value of a stash as a server has it
 /// by default (16 MiB), and 1 MiB beside it.
 pub const ANSWER_BYTES_MAX_DEFAULT: usize = 17 * 1_024 * 1_024;
+/// The first wait between two attempts is at most so long; each further one may
+/// be twice as long as the one before.
+pub const BACKOFF_FIRST_DEFAULT: Duration = Duration::from_millis(50);
+/// The longest wait that no server asked for.
+pub const BACKOFF_MAX_DEFAULT: Duration = Duration::from_secs(5);
 /// How long an answer that is streamed may be quiet. Servers send a sign of
 /// life more often.
 pub const QUIET_DEFAULT: Duration = Duration::from_secs(60);
 
-/// The first wait is no longer than this; each further one may be twice as
-/// long as the one before.
-pub(super) const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-/// The longest wait that is not asked for by a server.
-pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long an attempt, and a call, may take whose work has no bound.
+pub(super) const LONG: Duration = Duration::from_secs(60 * 60);
 /// Most bytes of a message of a stream of events.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1_024 * 1_024;

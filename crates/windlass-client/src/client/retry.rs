@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::limits::{BACKOFF_FIRST, BACKOFF_MAX};
-
-/// What sending a call twice can do.
+/// What sending a call again does, after it may have been heard before. None
+/// of it does harm: a change that would happen twice is not among the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// Nothing: it only reads.
-    Harmless,
+    Reads,
     /// Nothing: both carry the same idempotency key.
     Keyed,
-    /// The change might be made twice.
-    Twice,
+    /// The rest of what was asked for: it asks for a state, such as "nothing
+    /// open any more", and takes no key.
+    Rest,
 }
 
 /// How an attempt failed.
@@ -32,14 +32,11 @@ pub(super) enum Failed {
 
 /// Whether a call that failed so is tried again, and the least wait before
 /// that.
-pub(super) fn again(failed: Failed, repeat: Repeat, asked_max: Duration) -> Option<Duration> {
-    let safe = repeat != Repeat::Twice;
+pub(super) fn again(failed: Failed, asked_max: Duration) -> Option<Duration> {
     let asked = match failed {
-        Failed::Unsent => None,
-        Failed::Later(asked) => asked,
-        Failed::Unknown if safe => None,
-        Failed::InFlight(asked) if safe => asked,
-        Failed::Unknown | Failed::InFlight(_) | Failed::Final => return None,
+        Failed::Unsent | Failed::Unknown => None,
+        Failed::Later(asked) | Failed::InFlight(asked) => asked,
+        Failed::Final => return None,
     };
     // Asking earlier than told would be refused again.
     asked
@@ -47,13 +44,25 @@ pub(super) fn again(failed: Failed, repeat: Repeat, asked_max: Duration) -> Opti
         .then(|| asked.unwrap_or_default())
 }
 
-/// The wait before retry number `retry` (counted from 0): what was asked for,
-/// and a random part (`luck` of 0 to 65,535) of a bound that doubles. With all
-/// of it random, callers that failed together do not come back together.
-pub(super) fn wait(retry: u32, least: Duration, luck: u16) -> Duration {
-    let doubled = BACKOFF_FIRST.saturating_mul(2_u32.saturating_pow(retry));
-    let bound = doubled.min(BACKOFF_MAX);
-    least.saturating_add(bound.saturating_mul(luck.into()) / u32::from(u16::MAX))
+/// Waits that grow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backoff {
+    /// The most that the first one is.
+    pub(super) first: Duration,
+    /// The most that any is.
+    pub(super) max: Duration,
+}
+
+impl Backoff {
+    /// The wait before retry number `retry` (counted from 0): what was asked
+    /// for, and a random part (`luck` of 0 to 65,535) of a bound that doubles.
+    /// With all of it random, callers that failed together do not come back
+    /// together.
+    pub(super) fn wait(self, retry: u32, least: Duration, luck: u16) -> Duration {
+        let doubled = self.first.saturating_mul(2_u32.saturating_pow(retry));
+        let bound = doubled.min(self.max);
+        least.saturating_add(bound.saturating_mul(luck.into()) / u32::from(u16::MAX))
+    }
 }
 
 #[cfg(test)]
@@ -61,39 +70,38 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const ALL: [Repeat; 3] = [Repeat::Harmless, Repeat::Keyed, Repeat::Twice];
-
     #[test]
-    fn what_was_not_sent_or_not_done_is_tried_again_whatever_it_is() {
-        for repeat in ALL {
-            assert_eq!(again(Failed::Unsent, repeat, SECOND), Some(Duration::ZERO));
-            let asked = Failed::Later(Some(SECOND));
-            assert_eq!(again(asked, repeat, SECOND), Some(SECOND));
-            assert_eq!(again(Failed::Final, repeat, SECOND), None);
+    fn everything_but_a_final_word_is_tried_again_no_earlier_than_asked() {
+        for failed in [
+            Failed::Unsent,
+            Failed::Unknown,
+            Failed::Later(None),
+            Failed::InFlight(None),
+        ] {
+            assert_eq!(again(failed, SECOND), Some(Duration::ZERO), "{failed:?}");
         }
-    }
-
-    #[test]
-    fn what_may_have_been_done_is_tried_again_only_where_that_is_safe() {
-        let tried = |failed| ALL.map(|repeat| again(failed, repeat, SECOND).is_some());
-        assert_eq!(tried(Failed::Unknown), [true, true, false]);
-        assert_eq!(tried(Failed::InFlight(None)), [true, true, false]);
+        for failed in [Failed::Later(Some(SECOND)), Failed::InFlight(Some(SECOND))] {
+            assert_eq!(again(failed, SECOND), Some(SECOND), "{failed:?}");
+        }
+        assert_eq!(again(Failed::Final, SECOND), None);
     }
 
     #[test]
     fn a_longer_wait_than_allowed_is_not_waited_for() {
         let asked = Failed::Later(Some(SECOND + Duration::from_millis(1)));
-        assert_eq!(again(asked, Repeat::Keyed, SECOND), None);
+        assert_eq!(again(asked, SECOND), None);
     }
 
     #[test]
     fn waits_grow_to_their_bound_and_are_random_from_nothing_on() {
-        assert_eq!(wait(0, Duration::ZERO, 0), Duration::ZERO);
-        assert_eq!(wait(0, Duration::ZERO, u16::MAX), BACKOFF_FIRST);
-        assert_eq!(wait(3, Duration::ZERO, u16::MAX), BACKOFF_FIRST * 8);
+        let (first, max) = (Duration::from_millis(50), Duration::from_secs(5));
+        let backoff = Backoff { first, max };
+        assert_eq!(backoff.wait(0, Duration::ZERO, 0), Duration::ZERO);
+        assert_eq!(backoff.wait(0, Duration::ZERO, u16::MAX), first);
+        assert_eq!(backoff.wait(3, Duration::ZERO, u16::MAX), first * 8);
         for retry in [10, 31, 32, u32::MAX] {
-            assert_eq!(wait(retry, Duration::ZERO, u16::MAX), BACKOFF_MAX);
+            assert_eq!(backoff.wait(retry, Duration::ZERO, u16::MAX), max);
         }
-        assert_eq!(wait(0, SECOND, 0), SECOND);
+        assert_eq!(backoff.wait(0, SECOND, 0), SECOND);
     }
 }

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Failure, outcome_of, whole};
 use super::call::Call;
-use super::retry::{Failed, Repeat, again, wait};
+use super::limits::LONG;
+use super::retry::{Failed, Repeat, again};
 use super::{ClientError, Settings, Token, operation};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -48,18 +49,26 @@ impl Inner {
         operation: Option<&str>,
     ) -> Result<Answer, ClientError> {
         let key = idempotency_key(&call, operation)?;
-        let deadline = Instant::now() + self.settings.deadline;
-        let mut retry = 0;
+        let deadline = if call.is_long {
+            LONG
+        } else {
+            self.settings.deadline
+        };
+        let deadline = Instant::now() + deadline;
+        let (mut retry, mut doubt) = (0, false);
         loop {
             let (error, failed) = match self.attempt(&call, key.as_ref(), deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let least = again(failed, call.repeat, self.settings.retry_after_max);
+            // A later attempt that did nothing says nothing of an earlier one.
+            doubt |= error.is_outcome_unknown();
+            let error = if doubt { error.doubted() } else { error };
+            let least = again(failed, self.settings.retry_after_max);
             let Some(least) = least.filter(|_| retry < self.settings.retries) else {
                 return Err(error);
             };
-            let due = Instant::now() + wait(retry, least, luck()?);
+            let due = Instant::now() + self.settings.backoff.wait(retry, least, luck()?);
             if due >= deadline {
                 return Err(error);
             }
@@ -76,7 +85,12 @@ impl Inner {
         deadline: Instant,
     ) -> Result<Answer, Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let limit = self.settings.attempt.min(left);
+        let limit = if call.is_long {
+            LONG
+        } else {
+            self.settings.attempt
+        };
+        let limit = limit.min(left);
         let request = self
             .request(call, key)
             .map_err(|error| (error, Failed::Final))?;
@@ -148,7 +162,7 @@ fn idempotency_key(
     operation: Option<&str>,
 ) -> Result<Option<HeaderValue>, ClientError> {
     let key = match (call.repeat, operation) {
-        (Repeat::Harmless, _) => return Ok(None),
+        (Repeat::Reads | Repeat::Rest, _) => return Ok(None),
         (_, Some(operation)) => operation.to_owned(),
         (_, None) => operation::draw()?,
     };

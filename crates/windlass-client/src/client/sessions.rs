@@ -1,6 +1,6 @@
 //! The calls about sessions.
 
-use super::call::{Call, Nothing, tag};
+use super::call::{Call, tag};
 use super::events::Events;
 use super::{Client, ClientError};
 use crate::page::PageQuery;
@@ -121,7 +121,7 @@ impl Client {
     ///
     /// [`ClientError`]; the server's codes include `already_closed`.
     pub async fn close(&self, id: &str) -> Result<Session, ClientError> {
-        self.ask(Call::post(&["v1", "sessions", id, "close"], &Nothing {}))
+        self.ask(Call::post_bare(&["v1", "sessions", id, "close"]))
             .await
     }
 
@@ -144,13 +144,14 @@ impl Client {
         self.ask(Call::get(&["v1", "agents", agent])).await
     }
 
-    /// Closes every active session of an agent.
+    /// Closes every active session of an agent, and says how many that were.
+    /// Asked again, also by the client itself, it closes what is active then.
     ///
     /// # Errors
     ///
     /// [`ClientError`]; some may be closed by then.
     pub async fn close_agent(&self, agent: &str) -> Result<Closed, ClientError> {
-        self.ask(Call::post(&["v1", "agents", agent, "close"], &Nothing {}))
+        self.ask(Call::post_bare(&["v1", "agents", agent, "close"]).unkeyed())
             .await
     }
 }

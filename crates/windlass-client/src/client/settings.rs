@@ -11,9 +11,10 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use super::limits::{
-    ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, CONNECT_DEFAULT, DEADLINE_DEFAULT, QUIET_DEFAULT,
-    RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT,
+    ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT,
+    CONNECT_DEFAULT, DEADLINE_DEFAULT, QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT,
 };
+use super::retry::Backoff;
 use super::send::Inner;
 use super::{Client, SettingsError, Token};
 
@@ -44,6 +45,7 @@ pub struct Settings {
     pub(super) quiet: Duration,
     pub(super) retries: u32,
     pub(super) retry_after_max: Duration,
+    pub(super) backoff: Backoff,
     pub(super) answer_bytes_max: usize,
     user_agent: String,
     roots: Vec<CertificateDer<'static>>,
@@ -59,6 +61,10 @@ impl Default for Settings {
             quiet: QUIET_DEFAULT,
             retries: RETRIES_DEFAULT,
             retry_after_max: RETRY_AFTER_MAX_DEFAULT,
+            backoff: Backoff {
+                first: BACKOFF_FIRST_DEFAULT,
+                max: BACKOFF_MAX_DEFAULT,
+            },
             answer_bytes_max: ANSWER_BYTES_MAX_DEFAULT,
             user_agent: concat!("windlass-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: Vec::new(),
@@ -114,6 +120,14 @@ impl Settings {
     #[must_use]
     pub const fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// How waits between attempts grow: the first is a random part of `first`,
+    /// each further one of twice as much as the one before, at most of `max`.
+    #[must_use]
+    pub const fn backoff(mut self, first: Duration, max: Duration) -> Self {
+        self.backoff = Backoff { first, max };
         self
     }
 

@@ -1,6 +1,6 @@
 //! The calls about the stash of a session.
 
-use super::call::{Call, Nothing, tag};
+use super::call::{Call, tag};
 use super::{Client, ClientError};
 use crate::stash::{
     Answers, ClearAll, Condition, Deleted, Entry, GroupQuery, Increment, KeyPage, KeysQuery,
@@ -157,7 +157,7 @@ impl StashClient {
     ///
     /// [`ClientError`]; some may be gone by then.
     pub async fn clear(&self) -> Result<Removed, ClientError> {
-        let call = Call::post(&self.path(&["clear"]), &Nothing {});
+        let call = Call::post_bare(&self.path(&["clear"]));
         self.client.ask(call.query(&self.group)).await
     }
 
@@ -179,7 +179,7 @@ impl StashClient {
     /// [`ClientError`].
     pub async fn reap(&self, request: &Reap) -> Result<Removed, ClientError> {
         self.client
-            .ask(Call::post(&self.path(&["reap"]), request))
+            .ask(Call::post(&self.path(&["reap"]), request).unkeyed())
             .await
     }
 }

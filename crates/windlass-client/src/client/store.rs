@@ -31,7 +31,7 @@ impl Client {
     ///
     /// [`ClientError`]; what was done by then stays done.
     pub async fn maintain(&self, request: &Maintain) -> Result<Maintained, ClientError> {
-        self.ask(Call::post(&["v1", "store", "maintain"], request))
+        self.ask(Call::post(&["v1", "store", "maintain"], request).unkeyed())
             .await
     }
 

@@ -1,0 +1,112 @@
+//! Where each call goes, and which of them carry an idempotency key.
+
+use serde_json::value::RawValue;
+use windlass_client::access::{ApiKeysQuery, CreateKey, Rotate, SetQuota};
+use windlass_client::page::PageQuery;
+use windlass_client::session::{
+    CreateSession, Delegate, EventsQuery, ListSessions, Outcome, Settle, TopUp, UseTools,
+};
+use windlass_client::stash::{
+    ClearAll, Condition, Increment, KeysQuery, PutEntry, Reap, Steps, Touch,
+};
+use windlass_client::store::{DueQuery, Maintain};
+use windlass_client::{Client, ClientError};
+
+use crate::server::{Act, Server, problem, quick};
+
+/// What a call failed with; all of these do.
+fn told<T: std::fmt::Debug>(answer: Result<T, ClientError>) {
+    let failed = answer.expect_err("the server refuses everything");
+    assert_eq!(failed.code(), "not_found");
+}
+
+async fn ask_about_sessions(client: &Client) {
+    let create = CreateSession::new("a", "b");
+    told(client.create_session(&create).await);
+    told(client.sessions(&ListSessions::default()).await);
+    told(client.session("s").await);
+    told(client.session_if_changed("s", 1).await);
+    told(client.tree("s", &PageQuery::default()).await);
+    told(client.history("s", &EventsQuery::default()).await);
+    told(client.events("s", 0).next().await);
+    told(client.use_tools("s", &UseTools::one("a", "t")).await);
+    let settle = Settle {
+        agent: "a".to_owned(),
+        outcome: Outcome::Refund,
+    };
+    told(client.settle("s", 7, &settle).await);
+    told(client.top_up("s", &TopUp::default()).await);
+    told(client.close("s").await);
+    told(client.delegate("s", &Delegate::new("a", create)).await);
+    told(client.count_active("a").await);
+    told(client.close_agent("a").await);
+}
+
+async fn ask_about_stashes(client: &Client) {
+    let stash = client.stash("s");
+    let value = RawValue::from_string("1".to_owned()).expect("JSON");
+    let ttl_ms = None;
+    let put = PutEntry { value, ttl_ms };
+    told(stash.usage().await);
+    told(stash.keys(&KeysQuery::default()).await);
+    told(stash.get("k").await);
+    told(stash.get_if_changed("k", 1).await);
+    told(stash.put("k", &put, Condition::Any).await);
+    told(stash.delete("k").await);
+    told(stash.touch("k", &Touch::default()).await);
+    told(stash.increment("k", &Increment { by: 1, ttl_ms }).await);
+    let operations = Vec::new();
+    told(stash.step(&Steps { operations }).await);
+    told(stash.clear().await);
+    told(stash.clear_all(&ClearAll::default()).await);
+    told(stash.reap(&Reap::default()).await);
+}
+
+async fn ask_as_an_operator(client: &Client) {
+    let key = CreateKey {
+        label: "l".to_owned(),
+        tenant: None,
+        principal: None,
+        reach: None,
+        groups: None,
+        verbs: vec!["*".to_owned()],
+        expires_in_ms: None,
+    };
+    told(client.whoami().await);
+    told(client.create_key(&key).await);
+    told(client.keys(&ApiKeysQuery::default()).await);
+    told(client.key("k").await);
+    told(client.revoke_key("k").await);
+    told(client.rotate_key("k", &Rotate::default()).await);
+    told(client.own_tenant().await);
+    told(client.tenants(&PageQuery::default()).await);
+    told(client.tenant("t").await);
+    told(client.set_quota("t", &SetQuota::default()).await);
+    told(client.erase_tenant("t").await);
+    told(client.erasure("t").await);
+    told(client.health().await);
+    told(client.due(&DueQuery::default()).await);
+    told(client.maintain(&Maintain::default()).await);
+    told(client.export().await);
+}
+
+#[tokio::test]
+async fn each_call_has_its_route_and_a_key_if_it_could_happen_twice() {
+    let refusals: Vec<Act> = vec![problem(404, "not_found", &[], ""); 100];
+    let server = Server::start(refusals).await;
+    let client = server.client_with(quick().retries(0));
+    ask_about_sessions(&client).await;
+    ask_about_stashes(&client).await;
+    ask_as_an_operator(&client).await;
+    let lines = server.requests().into_iter().map(|request| {
+        let line = request.line.trim_end_matches(" HTTP/1.1").to_owned();
+        let body = if request.body.is_empty() {
+            "-"
+        } else {
+            &request.body
+        };
+        let key = request.key().map_or("no key", |_| "key");
+        format!("{line} | {key} | {body}")
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+}

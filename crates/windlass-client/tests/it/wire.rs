@@ -1,0 +1,138 @@
+//! How the wire types are spelled: as the engine spells its own, and strictly
+//! where a caller could be misunderstood.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use windlass_client::access::{ApiKey, CreateKey, SetQuota, Tenant};
+use windlass_client::problem::Problem;
+use windlass_client::session::{
+    CreateSession, Delegate, Event, Receipt, Session, Settle, TopUp, TreePage, UseTools,
+};
+use windlass_client::stash::{Answers, Entry, Increment, KeyPage, PutEntry, Steps, Usage};
+use windlass_client::store::{Health, Maintained};
+
+/// `text` is exactly how what it says is written.
+fn exactly<T: Serialize + DeserializeOwned>(text: &str) {
+    let read: T = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let written = serde_json::to_string(&read).expect("wire types are JSON");
+    assert_eq!(written, text);
+}
+
+const SESSION: &str = concat!(
+    r#"{"id":"s1","tenant":"acme","principal":"runtime","agent":"researcher","parent":"s0","above":["s0"],"#,
+    r#""shared":true,"chain":["planner"],"intent":"compare","tools":{"only":["search","read_*"]},"credentials":"all","#,
+    r#""ceiling":"internal","rate":{"limit":5,"window_ms":60000,"kind":"fixed"},"created_at":1,"expires_at":3600001,"#,
+    r#""status":"closed","ended_at":9,"ended_through":"s0","budget":{"calls":{"limit":10,"used":2,"lent":3},"#,
+    r#""tokens":{"limit":null,"used":0},"cost_micros":{"limit":7,"used":9}},"calls_made":2,"reservations_open":1,"#,
+    r#""changed_at":9,"revision":4,"clamped":["budget.calls"]}"#,
+);
+
+#[test]
+fn answers_are_written_as_the_engine_writes_them() {
+    exactly::<Session>(SESSION);
+    exactly::<TreePage>(&format!(
+        r#"{{"nodes":[{{"depth":1,"session":{SESSION}}}],"next_cursor":null,"unreadable":[{{"id":"s9","why":"torn"}}]}}"#
+    ));
+    exactly::<Receipt>(
+        r#"{"first_call":1,"last_call":2,"left":{"calls":8,"tokens":null,"cost_micros":5,"time_ms":1},"low":true}"#,
+    );
+    for event in [
+        r#"{"number":1,"at":5,"kind":"use","call":1,"tool":"search","operation":"runtime/op-1"}"#,
+        r#"{"number":1,"at":5,"kind":"use","call":1,"tool":"search","credentials":["k"],"sensitivity":"restricted","charge":{"tokens":1,"cost_micros":0},"reserved":true}"#,
+        r#"{"number":2,"at":5,"kind":"settle","call":1,"charge":{"tokens":1,"cost_micros":2}}"#,
+        r#"{"number":3,"at":5,"kind":"refund","call":1}"#,
+        r#"{"number":4,"at":5,"kind":"lapse","call":1}"#,
+        r#"{"number":5,"at":5,"kind":"top_up","calls":1,"tokens":0,"cost_micros":0}"#,
+        r#"{"number":6,"at":5,"kind":"close"}"#,
+        r#"{"number":7,"at":5,"kind":"delegate","session":"s2","calls":1,"tokens":4,"shared":true}"#,
+    ] {
+        exactly::<Event>(event);
+    }
+    exactly::<Usage>(
+        r#"{"live":{"keys":1,"value_bytes":2,"charged_bytes":388},"expired":{"keys":0,"value_bytes":0,"charged_bytes":0}}"#,
+    );
+    exactly::<KeyPage>(
+        r#"{"keys":[{"key":"k","group":null,"size":4,"created":1,"updated":2,"expires":3,"version":4}],"next_cursor":"x"}"#,
+    );
+    exactly::<Health>(
+        r#"{"database":"SQLite 3","survives_power_loss":true,"settled":true,"wal_bytes":0,"oldest_reader_ms":null}"#,
+    );
+    exactly::<Maintained>(concat!(
+        r#"{"sessions":{"scanned":1,"expired":1,"closed":0,"removed":0,"operations_removed":0,"truncated":false,"unreadable":[]},"#,
+        r#""stashes":{"scanned":1,"removed":1,"bytes":2,"pieces_removed":0,"truncated":false,"#,
+        r#""unreadable":[{"tenant":"t","session":"s","why":"torn"}]}}"#,
+    ));
+    exactly::<ApiKey>(concat!(
+        r#"{"id":"0123456789abcdef","label":"ci","scope":"tenant","tenant":"acme","principal":"runtime","reach":"own","#,
+        r#""groups":{"only":["g"]},"verbs":["session.*"],"created_at":1,"expires_at":null,"revoked_at":null,"#,
+        r#""rotated_at":null,"overlap_until":null}"#,
+    ));
+    exactly::<Tenant>(
+        r#"{"tenant":"acme","status":"active","quota":{"sessions":5},"keys":2,"usage":{"sessions":1,"stash_bytes":0}}"#,
+    );
+    exactly::<Problem>(
+        r#"{"type":"x#busy","title":"-","status":503,"code":"busy","detail":"-","outcome":"unknown","limit":3}"#,
+    );
+}
+
+#[test]
+fn values_of_a_stash_are_passed_on_digit_by_digit() {
+    for value in [
+        "1.50",
+        "1e400",
+        "12345678901234567890123",
+        r#"{"b":1,"a":[ ]}"#,
+        r#""\u0041""#,
+        "null",
+    ] {
+        exactly::<Entry>(&format!(
+            r#"{{"key":"k","value":{value},"ttl_left_ms":9,"group":"g","size":4,"created":1,"updated":2,"expires":3,"version":4}}"#
+        ));
+        exactly::<PutEntry>(&format!(r#"{{"value":{value},"ttl_ms":5}}"#));
+        exactly::<Steps>(&format!(
+            r#"{{"operations":[{{"put":{{"key":"k","value":{value},"condition":{{"version":3}}}}}},{{"get":{{"key":"k"}}}},{{"delete":{{"key":"k"}}}},{{"touch":{{"key":"k","ttl_ms":1}}}},{{"increment":{{"key":"n","by":-1}}}}]}}"#
+        ));
+    }
+    exactly::<Answers>(
+        r#"{"answers":[{"entry":null},{"deleted":true},{"touched":null},{"number":{"value":-1,"metadata":{"group":null,"size":2,"created":1,"updated":2,"expires":3,"version":4}}}]}"#,
+    );
+}
+
+#[test]
+fn requests_say_no_more_than_was_said() {
+    exactly::<CreateSession>(r#"{"agent":"a","intent":"b"}"#);
+    exactly::<CreateSession>(concat!(
+        r#"{"id":"s","agent":"a","intent":"b","tools":"all","credentials":{"only":[]},"ceiling":"restricted","#,
+        r#""time_limit_ms":1000,"budget":{"calls":1,"tokens":2,"cost_micros":3},"#,
+        r#""rate":{"limit":0,"window_ms":10000,"kind":"sliding"},"chain":["x"],"cap":2}"#,
+    ));
+    exactly::<UseTools>(r#"{"agent":"a","items":[{"tool":"t"}]}"#);
+    exactly::<UseTools>(
+        r#"{"agent":"a","items":[{"tool":"t","credentials":["c"],"sensitivity":"public","charge":{"tokens":1,"cost_micros":0},"reserve":true}]}"#,
+    );
+    exactly::<Settle>(r#"{"agent":"a","outcome":"refund"}"#);
+    exactly::<Settle>(r#"{"agent":"a","outcome":{"cost":{"tokens":1,"cost_micros":2}}}"#);
+    exactly::<Delegate>(
+        r#"{"by":"a","child":{"agent":"b","intent":"c"},"funding":"shared","ends_with_parent":true}"#,
+    );
+    exactly::<CreateKey>(r#"{"label":"l","principal":"p","verbs":["*"]}"#);
+}
+
+#[test]
+fn a_request_with_a_field_that_is_not_known_is_refused() {
+    fn refused<T: DeserializeOwned + std::fmt::Debug>(text: &str) {
+        let refused = serde_json::from_str::<T>(text).unwrap_err().to_string();
+        assert!(refused.contains("unknown field"), "{text}: {refused}");
+    }
+    refused::<CreateSession>(r#"{"agent":"a","intent":"b","tool":["all"]}"#);
+    refused::<CreateSession>(r#"{"agent":"a","intent":"b","budget":{"call":1}}"#);
+    refused::<CreateSession>(r#"{"agent":"a","intent":"b","rate":{"limit":1,"window":1}}"#);
+    refused::<UseTools>(r#"{"agent":"a","items":[{"tool":"t","charge":{"token":1}}]}"#);
+    refused::<Settle>(r#"{"agent":"a","outcome":"refund","cost":1}"#);
+    refused::<TopUp>(r#"{"call":1}"#);
+    refused::<PutEntry>(r#"{"value":1,"ttl":1}"#);
+    refused::<Increment>(r#"{"by":1,"ttl":1}"#);
+    refused::<Steps>(r#"{"operations":[{"put":{"key":"k","value":1,"if":"absent"}}]}"#);
+    refused::<SetQuota>(r#"{"session":1}"#);
+    refused::<CreateKey>(r#"{"label":"l","principal":"p","verbs":[],"admin":true}"#);
+}
