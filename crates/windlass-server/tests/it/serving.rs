@@ -1,0 +1,209 @@
+//! The main job, as a client in any language would do it.
+
+use serde_json::{Value, json};
+
+use crate::support::{Running, get, post};
+
+const CREATE: &str = r#"{"agent":"researcher","intent":"compare three suppliers",
+    "tools":{"only":["search","read_*"]},"budget":{"calls":3}}"#;
+
+async fn session(server: &Running) -> String {
+    let made = server.ask(post("/v1/sessions", CREATE)).await.expect(201);
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/sessions/{id}");
+    assert_eq!(made.header("location"), Some(path.as_str()));
+    assert_eq!(made.header("etag"), Some("\"1\""));
+    path
+}
+
+#[tokio::test]
+async fn a_session_is_made_used_and_closed() {
+    let server = Running::start().await;
+    let path = session(&server).await;
+    let uses = format!("{path}/uses");
+    let one = r#"{"agent":"researcher","items":[{"tool":"search"}]}"#;
+    let receipt = server.ask(post(&uses, one)).await.expect(200).json();
+    assert_eq!(receipt["first_call"], 1);
+    assert_eq!(receipt["left"]["calls"], 2);
+
+    let foreign = r#"{"agent":"other","items":[{"tool":"search"}]}"#;
+    assert_eq!(
+        server.ask(post(&uses, foreign)).await.expect(403).code(),
+        "agent_mismatch"
+    );
+    let tool = r#"{"agent":"researcher","items":[{"tool":"send_email"}]}"#;
+    assert_eq!(
+        server.ask(post(&uses, tool)).await.expect(403).code(),
+        "tool_not_allowed"
+    );
+
+    let shown = server.ask(get(&path)).await.expect(200);
+    assert_eq!(shown.json()["calls_made"], 1);
+    assert_eq!(shown.header("etag"), Some("\"2\""));
+
+    let closed = server
+        .ask(post(&format!("{path}/close"), "").bodiless())
+        .await
+        .expect(200);
+    assert_eq!(closed.json()["status"], "closed");
+    let again = server.ask(post(&uses, one)).await.expect(409);
+    assert_eq!(again.code(), "already_closed");
+    let tag = [("If-None-Match", "\"3\"")];
+    server.ask(get(&path).with(&tag)).await.expect(304);
+}
+
+#[tokio::test]
+async fn a_change_under_one_key_takes_effect_once() {
+    let server = Running::start().await;
+    let path = session(&server).await;
+    let uses = format!("{path}/uses");
+    let one = r#"{"agent":"researcher","items":[{"tool":"search"}]}"#;
+    let two = r#"{"agent":"researcher","items":[{"tool":"read_a"}]}"#;
+    let key = [("Idempotency-Key", "turn-1")];
+    let first = server.ask(post(&uses, one).with(&key)).await.expect(200);
+    let second = server.ask(post(&uses, one).with(&key)).await.expect(200);
+    assert_eq!(first.json()["first_call"], second.json()["first_call"]);
+    let other = server.ask(post(&uses, two).with(&key)).await.expect(422);
+    assert_eq!(other.code(), "operation_conflict");
+    let shown = server.ask(get(&path)).await.expect(200);
+    assert_eq!(shown.json()["calls_made"], 1);
+}
+
+#[tokio::test]
+async fn an_entry_is_put_on_conditions_and_read_back() {
+    let server = Running::start().await;
+    let path = session(&server).await;
+    let entry = format!("{path}/stash/entries/notes");
+    let put = |body| crate::support::Request {
+        method: "PUT",
+        ..post(&entry, body)
+    };
+    let absent = [("If-None-Match", "*")];
+    let first = server
+        .ask(put(r#"{"value":{"n":[1, 2]}}"#).with(&absent))
+        .await
+        .expect(200);
+    let version = first.header("etag").expect("a tag").to_owned();
+    let taken = server
+        .ask(put(r#"{"value":2}"#).with(&absent))
+        .await
+        .expect(412);
+    assert_eq!(taken.code(), "version_mismatch");
+    let matching = [("If-Match", version.as_str())];
+    server
+        .ask(put(r#"{"value":3}"#).with(&matching))
+        .await
+        .expect(200);
+    let stale = server
+        .ask(put(r#"{"value":4}"#).with(&matching))
+        .await
+        .expect(412);
+    assert_eq!(stale.json()["status"], 412);
+    let shown = server.ask(get(&entry)).await.expect(200).json();
+    assert_eq!(
+        (&shown["key"], &shown["value"]),
+        (&json!("notes"), &json!(3))
+    );
+    let steps = format!("{path}/stash/steps");
+    let body = r#"{"operations":[{"increment":{"key":"n","by":2}},{"get":{"key":"notes"}},{"delete":{"key":"notes"}}]}"#;
+    let answers = server.ask(post(&steps, body)).await.expect(200).json();
+    let answers = answers["answers"].as_array().expect("answers").clone();
+    assert_eq!(answers[0]["number"]["value"], 2);
+    assert_eq!(answers[1]["entry"]["value"], 3);
+    assert_eq!(answers[2]["deleted"], true);
+    server.ask(get(&entry)).await.expect(404);
+}
+
+#[tokio::test]
+async fn pages_go_on_where_they_ended() {
+    let server = Running::start().await;
+    for _ in 0..5 {
+        session(&server).await;
+    }
+    let (mut seen, mut path) = (Vec::new(), "/v1/sessions?limit=2".to_owned());
+    loop {
+        let page = server.ask(get(&path)).await.expect(200).json();
+        let sessions = page["sessions"].as_array().expect("a list").clone();
+        assert!(sessions.len() <= 2, "{page}");
+        seen.extend(
+            sessions
+                .into_iter()
+                .map(|session| session["id"].to_string()),
+        );
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
+        path = format!("/v1/sessions?limit=2&cursor={cursor}");
+    }
+    let mut different = seen.clone();
+    different.sort();
+    different.dedup();
+    assert_eq!((seen.len(), different.len()), (5, 5));
+    let other = path.replace("limit=2", "limit=2&status=active");
+    let refused = server.ask(get(&other)).await.expect(400);
+    assert_eq!(refused.code(), "cursor_invalid");
+}
+
+#[tokio::test]
+async fn events_are_followed_to_the_end_of_the_session() {
+    let server = Running::start().await;
+    let path = session(&server).await;
+    let uses = format!("{path}/uses");
+    let one = r#"{"agent":"researcher","items":[{"tool":"search"}]}"#;
+    server.ask(post(&uses, one)).await.expect(200);
+    let mut stream = server.connect().await;
+    let events = format!("{path}/events");
+    let wants = [("Accept", "text/event-stream")];
+    stream.send(&get(&events).with(&wants).bytes()).await;
+    let begun = stream.until("\"tool\":\"search\"").await;
+    assert!(
+        begun.contains("text/event-stream") && begun.contains("id: 1\n"),
+        "{begun}"
+    );
+    server.ask(post(&uses, one)).await.expect(200);
+    let second = stream.until("id: 2\n").await;
+    assert!(second.contains("id: 2\n"), "{second}");
+    server
+        .ask(post(&format!("{path}/close"), "").bodiless())
+        .await
+        .expect(200);
+    let end = stream.until("event: end").await;
+    assert!(end.contains("\"reason\":\"closed\""), "{end}");
+    let resumed = [("Accept", "text/event-stream"), ("Last-Event-ID", "2")];
+    let mut again = server.connect().await;
+    again.send(&get(&events).with(&resumed).bytes()).await;
+    let rest = again.until("event: end").await;
+    assert!(
+        rest.contains("id: 3\n") && !rest.contains("id: 2\n"),
+        "{rest}"
+    );
+}
+
+#[tokio::test]
+async fn the_service_says_how_it_is() {
+    let server = Running::start().await;
+    server.ask(get("/livez")).await.expect(200);
+    server.ask(get("/readyz")).await.expect(200);
+    let metrics = server.ask(get("/metrics")).await.expect(200);
+    let text = String::from_utf8(metrics.body).expect("text");
+    assert!(
+        text.contains("windlass_http_requests_total{route=\"readyz\",status=\"2xx\"} 1"),
+        "{text}"
+    );
+    let document = server.ask(get("/openapi.json")).await.expect(200).json();
+    assert_eq!(document["openapi"], Value::from("3.1.0"));
+    let page = server.ask(get("/docs")).await.expect(200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let who = server.ask(get("/v1/whoami")).await.expect(200).json();
+    assert_eq!(who["credential"], "open");
+    let lost = server.ask(get("/v1/nothing")).await.expect(404);
+    assert_eq!(
+        lost.header("content-type"),
+        Some("application/problem+json")
+    );
+    let method = server.ask(post("/v1/whoami", "{}")).await.expect(405);
+    assert_eq!(method.header("allow"), Some("GET,HEAD"));
+}
