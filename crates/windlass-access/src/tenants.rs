@@ -221,8 +221,9 @@ impl Tenants {
     ///
     /// # Errors
     ///
-    /// `NotFound` for a tenant that there is nothing of; `TenantInUse` if
-    /// somebody goes on writing; and the store's failures.
+    /// `NotFound` for a tenant that there is nothing of; `TenantInUse` after
+    /// 16 passes each of which found something (who writes faster than this
+    /// erases keeps the first from ending); and the store's failures.
     pub async fn erase(
         &self,
         tenant: &TenantId,
