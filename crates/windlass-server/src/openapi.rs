@@ -90,9 +90,12 @@ fn operation(route: &Route) -> Value {
     if route.access != Access::Open {
         members.insert("security".to_owned(), json!([{ "bearer": [] }]));
     }
+    members.insert("x-access".to_owned(), json!(route.access.as_str()));
     if let Some(verb) = route.access.verb() {
         members.insert("x-verb".to_owned(), json!(verb.as_str()));
     }
+    // What of the engine is reached here: tests hold it against the engine.
+    members.insert("x-serves".to_owned(), json!(route.serves));
     if let Some(body) = &route.body {
         let content = json!({ "application/json": { "schema": body.schema } });
         let body = json!({ "required": !body.optional, "content": content });

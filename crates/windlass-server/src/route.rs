@@ -36,6 +36,17 @@ impl Access {
             Self::Tenant(verb) | Self::Operator(verb) | Self::Either(verb) => Some(verb),
         }
     }
+
+    /// Its name in the OpenAPI document.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Anyone => "anyone",
+            Self::Tenant(_) => "tenant",
+            Self::Operator(_) => "operator",
+            Self::Either(_) => "either",
+        }
+    }
 }
 
 /// Which preconditions a route honours. Others it refuses: one that is passed

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
                 "Shows the credential's own tenant, its quota and what it uses",
             )
             .access(Access::Tenant(Verb::TenantRead))
-            .serves(&["Tenants::standing", "Windlass::usage"])
+            .serves(&["Tenants::standing"])
             .answers::<wire::Tenant>(200, "The tenant")
             .fails(&["not_found"]),
         Route::get("/v1/tenants", "list_tenants", |call| Box::pin(list(call)))

@@ -235,14 +235,8 @@ impl Connection {
 
     /// More bytes; `false` at the end.
     async fn fill(&mut self) -> bool {
-        let mut some = [0; 16 * 1024];
-        match self.stream.read(&mut some).await {
-            Ok(0) | Err(_) => false,
-            Ok(count) => {
-                self.read.extend_from_slice(&some[..count]);
-                true
-            }
-        }
+        self.read.reserve(16 * 1024);
+        matches!(self.stream.read_buf(&mut self.read).await, Ok(1..))
     }
 
     /// The head of the next answer; `None` at the end.

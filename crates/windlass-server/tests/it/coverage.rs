@@ -1,0 +1,199 @@
+//! Every operation of the engine is reached by a route: the sources of its
+//! public surface are read and held against what the routes say they serve.
+//!
+//! What counts is each public method of the types below, synchronous ones
+//! included; whatever needs no route is named here with its reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::{ImplItem, Item, Type, Visibility};
+
+use crate::support::{Running, get};
+
+/// The types through which the engine is reached, and where they are
+/// implemented, relative to the folder of all crates.
+const SURFACE: &[(&str, &[&str])] = &[
+    ("windlass/src", &["Windlass"]),
+    ("windlass-session/src", &["Sessions"]),
+    (
+        "windlass-stash/src/durable",
+        &["Stashes", "Stash", "Execution"],
+    ),
+    ("windlass-access/src", &["Keys", "Tenants"]),
+];
+
+/// What has no route, by the reason.
+const EXEMPT: &[(&str, &[&str])] = &[
+    (
+        "a process opens and closes its own engine",
+        &[
+            "Windlass::open",
+            "Windlass::with_env",
+            "Windlass::over",
+            "Windlass::close",
+            "Sessions::new",
+            "Stashes::new",
+            "Stashes::with_audit",
+            "Keys::new",
+            "Tenants::new",
+        ],
+    ),
+    (
+        "a way to a part, or what a value of this process was made with",
+        &[
+            "Windlass::sessions",
+            "Windlass::stashes",
+            "Windlass::keys",
+            "Windlass::tenants",
+            "Windlass::store",
+            "Stashes::stash",
+            "Stash::execution",
+            "Execution::group",
+            "Sessions::cap",
+            "Stashes::config",
+            "Stashes::cached_value_bytes",
+        ],
+    ),
+    (
+        "the limits of stashes are the operator's, set where the process starts",
+        &["Stashes::configure"],
+    ),
+    (
+        "without a cap only for who embeds the engine and counts by itself",
+        &["Sessions::create", "Sessions::delegate"],
+    ),
+    (
+        "the server asks this itself, of every request",
+        &[
+            "Keys::authenticate",
+            "Keys::any",
+            "Keys::sealing_key",
+            "Keys::changes",
+            "Tenants::status",
+            "Tenants::changes",
+        ],
+    ),
+    (
+        "it fills an empty store before anybody serves it",
+        &["Windlass::import_from"],
+    ),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The name of a type, if it has a plain one.
+fn name_of(kind: &Type) -> Option<String> {
+    let Type::Path(path) = kind else { return None };
+    Some(path.path.segments.last()?.ident.to_string())
+}
+
+/// The public methods in one file, as `Type::method`.
+fn methods(file: &Path, types: &[&str]) -> Vec<String> {
+    let text = fs::read_to_string(file).expect("a source file");
+    let parsed =
+        syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut found = Vec::new();
+    for item in parsed.items {
+        let Item::Impl(block) = item else { continue };
+        let name = name_of(&block.self_ty);
+        let Some(name) = name.filter(|name| types.contains(&name.as_str())) else {
+            continue;
+        };
+        if block.trait_.is_some() {
+            continue;
+        }
+        for item in block.items {
+            match item {
+                ImplItem::Fn(method) if matches!(method.vis, Visibility::Public(_)) => {
+                    found.push(format!("{name}::{}", method.sig.ident));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn surface() -> BTreeSet<String> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut all = BTreeSet::new();
+    for (folder, types) in SURFACE {
+        let files = sources(&crates.join(folder));
+        let found: Vec<String> = files.iter().flat_map(|file| methods(file, types)).collect();
+        for name in *types {
+            let start = format!("{name}::");
+            assert!(
+                found.iter().any(|method| method.starts_with(&start)),
+                "`{name}` has no methods in {folder}"
+            );
+        }
+        all.extend(found);
+    }
+    all
+}
+
+/// What the routes say they serve, each with one route that says so.
+async fn served() -> BTreeMap<String, String> {
+    let server = Running::start().await;
+    let document = server.ask(get("/openapi.json")).await.expect(200).json();
+    let paths = document["paths"].as_object().expect("paths");
+    let operations = paths.values().flat_map(|methods| {
+        let methods = methods.as_object().expect("methods");
+        methods.values()
+    });
+    let mut served = BTreeMap::new();
+    for operation in operations {
+        let id = operation["operationId"].as_str().expect("a name");
+        for method in operation["x-serves"].as_array().expect("a list") {
+            let method = method.as_str().expect("a name");
+            served.insert(method.to_owned(), id.to_owned());
+        }
+    }
+    served
+}
+
+#[tokio::test]
+async fn every_operation_of_the_engine_has_a_route_or_a_reason() {
+    let (surface, served) = (surface(), served().await);
+    let exempt = EXEMPT.iter().flat_map(|(_, methods)| *methods);
+    let exempt: BTreeSet<String> = exempt.map(|method| (*method).to_owned()).collect();
+    let missing: Vec<_> = surface
+        .iter()
+        .filter(|method| !served.contains_key(*method) && !exempt.contains(*method))
+        .collect();
+    assert!(missing.is_empty(), "no route serves {missing:?}");
+    let both: Vec<_> = exempt
+        .iter()
+        .filter(|method| served.contains_key(*method))
+        .collect();
+    assert!(both.is_empty(), "exempt, though there are routes: {both:?}");
+}
+
+#[tokio::test]
+async fn no_route_and_no_exemption_names_what_does_not_exist() {
+    let surface = surface();
+    for (method, route) in served().await {
+        assert!(
+            surface.contains(&method),
+            "`{route}` says it serves `{method}`, which does not exist"
+        );
+    }
+    let mut seen = BTreeSet::new();
+    for method in EXEMPT.iter().flat_map(|(_, methods)| *methods) {
+        assert!(surface.contains(*method), "`{method}` does not exist");
+        assert!(seen.insert(*method), "`{method}` is exempt twice");
+    }
+}
