@@ -6,12 +6,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
+use crate::key::KeyCommand;
 use crate::man::ManArgs;
 use crate::migrate::MigrateArgs;
 use crate::replay::ReplayArgs;
+use crate::serve::ServeArgs;
 use crate::session::SessionCommand;
 use crate::stash::StashCommand;
 use crate::store::StoreCommand;
+use crate::tenant::TenantCommand;
 use crate::transfer::{ExportArgs, ImportArgs};
 
 /// What each exit code means, under a heading.
@@ -105,9 +108,17 @@ pub(crate) enum Command {
     /// Scratch data that the calls of one session share
     #[command(subcommand)]
     Stash(StashCommand),
+    /// API keys of a service that many share
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The tenants of a store: their quotas, and their end
+    #[command(subcommand)]
+    Tenant(TenantCommand),
     /// The store itself
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Serve the store over HTTP
+    Serve(ServeArgs),
     /// The settings in force
     #[command(subcommand)]
     Config(ConfigCommand),

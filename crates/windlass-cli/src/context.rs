@@ -7,6 +7,7 @@ use crate::args::Global;
 use crate::config::{Environment, Settings};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::serve::ServeArgs;
 
 /// Settings, caller and output of one run of the command.
 #[derive(Debug)]
@@ -30,6 +31,34 @@ impl Context {
             settings,
             output,
         })
+    }
+
+    /// As [`Context::new`], with what `windlass serve` is told beside.
+    ///
+    /// # Errors
+    ///
+    /// What [`Settings::serving`] refuses.
+    pub(crate) fn serving(
+        global: &Global,
+        args: &ServeArgs,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        let settings = Settings::serving(global, args, environment)?;
+        let output = Output::new(global.json, settings.color, environment);
+        Ok(Self {
+            caller: settings.caller(),
+            settings,
+            output,
+        })
+    }
+
+    /// How the server is to serve.
+    ///
+    /// # Errors
+    ///
+    /// Settings that are missing beside others.
+    pub(crate) fn server(&self) -> Result<windlass_server::Config, Failure> {
+        Ok(self.settings.server()?)
     }
 
     /// Where data and messages go.

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use serde_json::{Value, json};
+use windlass::access::{AccessError, Problem as AccessProblem};
 use windlass::core::{Coded, ErrorKind};
 use windlass::session::{Problem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError};
@@ -42,6 +43,9 @@ pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
         }
         if let Some(error) = error.downcast_ref::<StashError>() {
             return stash(error);
+        }
+        if let Some(error) = error.downcast_ref::<AccessError>() {
+            return access(error);
         }
         next = error.source();
     }
@@ -116,6 +120,36 @@ fn stash(error: &StashError) -> Value {
 fn invalid_setting(field: &str, problem: &StashProblem) -> Value {
     match problem {
         StashProblem::Range { value, min, max } => {
+            json!({ "field": field, "value": value, "min": min, "max": max })
+        }
+        _ => json!({ "field": field }),
+    }
+}
+
+fn access(error: &AccessError) -> Value {
+    match error {
+        AccessError::VerbOutOfScope { verb } => json!({ "verb": verb }),
+        AccessError::TooManyKeys { max } => json!({ "max": max }),
+        AccessError::KeyAlreadyCreated { id } | AccessError::KeyAlreadyRotated { id } => {
+            json!({ "id": id })
+        }
+        AccessError::TenantNotActive { status } => json!({ "status": status }),
+        AccessError::TenantInUse { passes } => json!({ "passes": passes }),
+        AccessError::Invalid { field, problem } => invalid_access(field, problem),
+        AccessError::Corrupt { record, .. } => json!({ "record": record }),
+        _ => Value::Null,
+    }
+}
+
+fn invalid_access(field: &str, problem: &AccessProblem) -> Value {
+    match problem {
+        AccessProblem::TooLong { length, max } => {
+            json!({ "field": field, "length": length, "max": max })
+        }
+        AccessProblem::TooMany { count, max } => {
+            json!({ "field": field, "count": count, "max": max })
+        }
+        AccessProblem::Range { value, min, max } => {
             json!({ "field": field, "value": value, "min": min, "max": max })
         }
         _ => json!({ "field": field }),

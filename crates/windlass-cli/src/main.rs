@@ -17,15 +17,18 @@ mod context;
 mod failure;
 mod figures;
 mod input;
+mod key;
 mod man;
 mod migrate;
 mod output;
 mod replay;
+mod serve;
 mod session;
 mod signals;
 mod stash;
 mod store;
 mod table;
+mod tenant;
 mod transfer;
 mod usage;
 
@@ -62,7 +65,14 @@ fn run(words: Vec<OsString>, environment: Environment, output: &Output) -> Resul
         .enable_all()
         .build()
         .map_err(CommandError::Runtime)?;
-    let done = runtime.block_on(unless_interrupted(dispatch(cli, environment)));
+    let done = match cli.command {
+        // It is told to stop by signals and has its own way of doing so.
+        Command::Serve(args) => runtime.block_on(async {
+            let context = Context::serving(&cli.global, &args, &environment)?;
+            serve::run(&args, &context).await
+        }),
+        _ => runtime.block_on(unless_interrupted(dispatch(cli, environment))),
+    };
     // A blocking read of standard input cannot be ended; it is left behind.
     runtime.shutdown_background();
     done
@@ -106,6 +116,8 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
     match command {
         Command::Session(command) => session::run(command, &context()?).await,
         Command::Stash(command) => stash::run(command, &context()?).await,
+        Command::Key(command) => key::run(command, &context()?).await,
+        Command::Tenant(command) => tenant::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,
         Command::Replay(args) => replay::run(args, &context()?).await,
         Command::Migrate(args) => migrate::run(&args, &context()?).await,
@@ -113,6 +125,10 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Import(args) => transfer::import(&args, &context()?).await,
         Command::Completions(args) => completions::run(&args, &unsettled()),
         Command::Man(args) => man::run(&args, &unsettled()),
+        Command::Serve(args) => {
+            let context = Context::serving(&global, &args, &environment)?;
+            serve::run(&args, &context).await
+        }
         Command::Config(command) => config::command::run(&command, &global, &environment),
     }
 }

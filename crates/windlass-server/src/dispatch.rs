@@ -39,7 +39,7 @@ pub(crate) async fn answer(
     app.metrics.answered(Some(route.name), status, took);
     span.in_scope(|| {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        tracing::info!(status, took_us, "answered");
+        tracing::debug!(status, took_us, "answered");
     });
     finish(response.headers_mut(), &id, app.is_draining());
     response

@@ -63,13 +63,12 @@ fn path(global: &Global, environment: &Environment, output: &Output) -> Result<(
 
 fn show(settings: &Settings, origin: bool, output: &Output) -> Result<(), Failure> {
     if output.json() {
-        return Setting::ALL
-            .into_iter()
+        return Setting::all()
             .try_for_each(|setting| output.object(&row(settings, setting, origin)));
     }
     let value = |setting: Setting| table::plain(&setting.value(settings));
     let text = if origin {
-        let rows = Setting::ALL.map(|setting| {
+        let rows = Setting::all().map(|setting| {
             [
                 setting.name().to_owned(),
                 value(setting),
@@ -80,7 +79,7 @@ fn show(settings: &Settings, origin: bool, output: &Output) -> Result<(), Failur
     } else {
         table::rows(
             ["SETTING", "VALUE"],
-            Setting::ALL.map(|setting| [setting.name().to_owned(), value(setting)]),
+            Setting::all().map(|setting| [setting.name().to_owned(), value(setting)]),
         )
     };
     output.text(&text)

@@ -51,6 +51,8 @@ pub(crate) enum ConfigError {
     },
     #[error("the settings of the stash contradict each other")]
     Stash(#[source] StashError),
+    #[error("`{setting}` is needed beside the other settings of an issuer of tokens")]
+    Missing { setting: &'static str },
     #[error("the value of {origin} is not UTF-8")]
     NotText { origin: Origin },
 }
@@ -62,9 +64,11 @@ impl Coded for ConfigError {
             Self::TooLarge { .. } => "config_too_large",
             Self::Syntax { .. } => "config_syntax",
             Self::Unknown { .. } => "unknown_setting",
-            Self::Type { .. } | Self::Value { .. } | Self::Stash(_) | Self::NotText { .. } => {
-                "invalid_setting"
-            }
+            Self::Type { .. }
+            | Self::Value { .. }
+            | Self::Stash(_)
+            | Self::Missing { .. }
+            | Self::NotText { .. } => "invalid_setting",
         }
     }
 

@@ -130,5 +130,5 @@ fn is_section(name: &str) -> bool {
             .strip_prefix(name)
             .is_some_and(|rest| rest.starts_with('.'))
     };
-    Setting::ALL.into_iter().any(below)
+    Setting::all().any(below)
 }

@@ -9,6 +9,7 @@ pub(crate) mod command;
 mod environment;
 mod error;
 mod file;
+mod server;
 mod setting;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,11 @@ use windlass::{Options, StoreLocation, stash};
 pub(crate) use command::ConfigCommand;
 pub(crate) use environment::Environment;
 use error::ConfigError;
+use server::{Knob, ServerSettings};
 use setting::{Given, Origin, Setting, Value};
 
 use crate::args::{ColorWhen, Global};
+use crate::serve::ServeArgs;
 
 /// The store where nothing else is said.
 const LOCATION_DEFAULT: &str = "./windlass.db";
@@ -38,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) sessions: Config,
     pub(crate) stash: stash::Config,
     pub(crate) color: ColorWhen,
+    pub(crate) server: ServerSettings,
     origins: BTreeMap<Setting, Origin>,
 }
 
@@ -51,6 +55,7 @@ impl Default for Settings {
             sessions: Config::default(),
             stash: stash::Config::default(),
             color: ColorWhen::Auto,
+            server: ServerSettings::default(),
             origins: BTreeMap::new(),
         }
     }
@@ -70,7 +75,38 @@ impl Settings {
         settings.apply(environment.settings()?)?;
         settings.apply(flags(global))?;
         settings.stash.check().map_err(ConfigError::Stash)?;
+        settings.server()?;
         Ok(settings)
+    }
+
+    /// As [`Settings::load`], with the flags of `windlass serve` on top.
+    ///
+    /// # Errors
+    ///
+    /// The first thing wrong in any layer.
+    pub(crate) fn serving(
+        global: &Global,
+        args: &ServeArgs,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = Self::load(global, environment)?;
+        let listen = args.listen.clone().map(|address| Given {
+            name: Knob::LISTEN.name().to_owned(),
+            value: Value::Text(address),
+            origin: Origin::Flag("--listen"),
+        });
+        settings.apply(listen.into_iter().collect())?;
+        Ok(settings)
+    }
+
+    /// The settings of a server.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Missing`] where some make no sense without another.
+    pub(crate) fn server(&self) -> Result<windlass_server::Config, ConfigError> {
+        let missing = |setting| ConfigError::Missing { setting };
+        self.server.config().map_err(missing)
     }
 
     fn apply(&mut self, layer: Vec<Given>) -> Result<(), ConfigError> {

@@ -1,6 +1,7 @@
 //! Every setting: its name, its value, and where a value can come from.
 
 use std::fmt;
+use std::net::AddrParseError;
 use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use windlass::stash::limits::TOTAL_BYTES_MAX;
 use windlass::stash::{self, StashError};
 
 use super::environment::variable;
+use super::server::Knob;
 use super::{ConfigError, Settings, shown};
 use crate::args::ColorWhen;
 
@@ -33,6 +35,8 @@ pub(crate) enum Setting {
     StashTtlMsDefault,
     StashTtlMsMax,
     OutputColor,
+    /// One of `windlass serve`.
+    Server(Knob),
 }
 
 /// A value as a layer gave it.
@@ -97,12 +101,16 @@ pub(crate) enum ValueError {
     Sessions(#[from] SessionError),
     #[error(transparent)]
     Stash(#[from] StashError),
+    #[error(transparent)]
+    Address(#[from] AddrParseError),
+    #[error(transparent)]
+    Server(#[from] windlass_server::ConfigError),
     #[error("one of {0} is expected")]
     Word(&'static str),
 }
 
 impl Setting {
-    pub(crate) const ALL: [Self; 14] = [
+    const PLAIN: [Self; 14] = [
         Self::StoreLocation,
         Self::StoreSharing,
         Self::CallerTenant,
@@ -118,6 +126,11 @@ impl Setting {
         Self::StashTtlMsMax,
         Self::OutputColor,
     ];
+
+    /// Every setting.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::PLAIN.into_iter().chain(Knob::all().map(Self::Server))
+    }
 
     /// Its name: section and key.
     pub(crate) const fn name(self) -> &'static str {
@@ -136,12 +149,13 @@ impl Setting {
             Self::StashTtlMsDefault => "stash.ttl_ms_default",
             Self::StashTtlMsMax => "stash.ttl_ms_max",
             Self::OutputColor => "output.color",
+            Self::Server(knob) => knob.name(),
         }
     }
 
     /// The setting that `name` names.
     pub(crate) fn named(name: &str, origin: &Origin) -> Result<Self, ConfigError> {
-        let known = Self::ALL.into_iter().find(|setting| setting.name() == name);
+        let known = Self::all().find(|setting| setting.name() == name);
         known.ok_or_else(|| ConfigError::Unknown {
             name: match origin {
                 Origin::Variable(variable) => super::error::cut(variable),
@@ -156,22 +170,20 @@ impl Setting {
     fn nearest(name: &str) -> Self {
         let edits =
             |setting: &Self| strsim::damerau_levenshtein(setting.name(), &super::error::cut(name));
-        Self::ALL
-            .into_iter()
-            .min_by_key(edits)
-            .expect("there are settings")
+        Self::all().min_by_key(edits).expect("there are settings")
     }
 
     /// Whether its value is a number.
     pub(crate) const fn is_number(self) -> bool {
-        !matches!(
-            self,
+        match self {
             Self::StoreLocation
-                | Self::StoreSharing
-                | Self::CallerTenant
-                | Self::CallerPrincipal
-                | Self::OutputColor
-        )
+            | Self::StoreSharing
+            | Self::CallerTenant
+            | Self::CallerPrincipal
+            | Self::OutputColor => false,
+            Self::Server(knob) => knob.is_number(),
+            _ => true,
+        }
     }
 
     /// Sets it, if `value` is one that it can have.
@@ -210,6 +222,7 @@ impl Setting {
             Self::CallerTenant => settings.tenant = text.parse()?,
             Self::CallerPrincipal => settings.principal = text.parse()?,
             Self::OutputColor => settings.color = color(text)?,
+            Self::Server(knob) => knob.set(&mut settings.server, text)?,
             Self::SessionsCap
             | Self::SessionsRetentionMs
             | Self::SessionsReservationMs
@@ -269,6 +282,7 @@ impl Setting {
             Self::SessionsReservationMs => settings.sessions.reservation_ms.to_string(),
             Self::SessionsCachedSessions => settings.sessions.cached_sessions.to_string(),
             Self::OutputColor => color_name(settings.color).to_owned(),
+            Self::Server(knob) => knob.value(&settings.server),
             _ => self.stash_field(&mut settings.stash.clone()).to_string(),
         }
     }
