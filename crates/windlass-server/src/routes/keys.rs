@@ -165,7 +165,8 @@ async fn list(call: Call) -> Result<Reply, Refused> {
         limit: limit(asked.limit),
         after: position(&call, &listing, asked.cursor.as_deref())?,
     };
-    let page = call.app.engine.keys().list(&query).await?;
+    let mut page = call.app.engine.keys().list(&query).await?;
+    page.keys.retain(|key| is_seen(&call, key));
     let next = page
         .next
         .map(|next| call.app.seal.close(&listing, next.as_str()));
@@ -176,15 +177,26 @@ async fn list(call: Call) -> Result<Reply, Refused> {
     })))
 }
 
+/// Whether the asker may know of a key: an operator of all of them, others of
+/// their tenant's, or of those of their own principal if they reach no other.
+fn is_seen(call: &Call, key: &ApiKey) -> bool {
+    if call.identity.is_operator() {
+        return true;
+    }
+    let asker = &call.identity.grant;
+    match asker.reach {
+        Reach::Own => asker.scope == key.grant.scope,
+        Reach::Tenant => asker.scope.tenant() == key.grant.scope.tenant(),
+    }
+}
+
 /// The key in the path, if the asker may know of it. What is no name of a key
 /// names none.
 async fn find(call: &Call) -> Result<ApiKey, Refused> {
     let none = || Box::new(Problem::not_found());
     let id: KeyId = call.text("key").parse().map_err(|_| none())?;
     let found = call.app.engine.keys().get(&id).await?;
-    let own = own_tenant(call);
-    let is_seen = |key: &ApiKey| own.is_none() || key.grant.scope.tenant() == own.as_ref();
-    found.filter(is_seen).ok_or_else(none)
+    found.filter(|key| is_seen(call, key)).ok_or_else(none)
 }
 
 async fn get(call: Call) -> Result<Reply, Refused> {

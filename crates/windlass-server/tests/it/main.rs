@@ -1,5 +1,6 @@
 //! The server as its clients see it.
 
 mod coverage;
+mod matrix;
 mod serving;
 mod support;

@@ -1,0 +1,114 @@
+//! A good body for each operation, and the names that its path is asked with.
+
+use super::world::World;
+
+/// Bodies by the name of the operation; none for what takes none.
+const BODIES: &[(&str, Option<&str>)] = &[
+    (
+        "create_session",
+        Some(r#"{"id":"s-new","agent":"researcher","intent":"more"}"#),
+    ),
+    ("list_sessions", None),
+    ("get_session", None),
+    ("get_tree", None),
+    ("get_events", None),
+    (
+        "use_tools",
+        Some(r#"{"agent":"researcher","items":[{"tool":"search"}]}"#),
+    ),
+    (
+        "settle",
+        Some(r#"{"agent":"researcher","outcome":"refund"}"#),
+    ),
+    ("top_up", Some(r#"{"calls":1}"#)),
+    ("close_session", None),
+    (
+        "delegate",
+        Some(
+            r#"{"by":"researcher","child":{"agent":"helper","intent":"less","time_limit_ms":60000,"budget":{"calls":1},"tools":{"only":["search"]}}}"#,
+        ),
+    ),
+    ("count_active", None),
+    ("close_agent", None),
+    ("get_stash", None),
+    ("list_entries", None),
+    ("get_entry", None),
+    ("put_entry", Some(r#"{"value":2}"#)),
+    ("delete_entry", None),
+    ("touch_entry", Some("{}")),
+    ("increment_entry", Some(r#"{"by":1}"#)),
+    (
+        "step",
+        Some(r#"{"operations":[{"delete":{"key":"plain"}},{"get":{"key":"n"}}]}"#),
+    ),
+    ("clear_group", None),
+    ("clear_stash", Some("{}")),
+    ("reap_stash", Some("{}")),
+    (
+        "create_key",
+        Some(r#"{"label":"more","tenant":"acme","principal":"alice","verbs":["session.read"]}"#),
+    ),
+    ("list_keys", None),
+    ("get_key", None),
+    ("revoke_key", None),
+    ("rotate_key", Some("{}")),
+    ("get_own_tenant", None),
+    ("list_tenants", None),
+    ("get_tenant", None),
+    ("set_quota", Some(r#"{"sessions":5}"#)),
+    ("erase_tenant", Some(r#"{"confirm":"acme"}"#)),
+    ("get_erasure", None),
+    ("get_store", None),
+    ("get_due", None),
+    ("maintain", Some("{}")),
+    ("export", None),
+    ("whoami", None),
+    ("livez", None),
+    ("readyz", None),
+    ("metrics", None),
+    ("openapi", None),
+    ("docs", None),
+];
+
+/// The body an operation is asked with.
+pub(crate) fn body(operation: &str) -> Option<&'static str> {
+    let found = BODIES.iter().find(|(name, _)| *name == operation);
+    let (_, body) = found.unwrap_or_else(|| panic!("`{operation}` has no sample"));
+    *body
+}
+
+/// The names of all samples.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    BODIES.iter().map(|(name, _)| *name)
+}
+
+/// Whether the names in a path are the first tenant's, or nobody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Known,
+    Unknown,
+}
+
+/// The path of an operation with names in the place of its parameters.
+pub(crate) fn path(world: &World, operation: &str, path: &str, names: Names) -> String {
+    let of = |known: &str, unknown: &'static str| match names {
+        Names::Known => known.to_owned(),
+        Names::Unknown => unknown.to_owned(),
+    };
+    let pieces = path.split('/').map(|piece| match piece {
+        "{session}" => of("s-acme", "s-none"),
+        "{agent}" => of("researcher", "nobodyxxx"),
+        // The only one of which there is a certificate.
+        "{tenant}" if operation == "get_erasure" => of("gone", "none"),
+        "{tenant}" => of("acme", "none"),
+        "{call}" => "1".to_owned(),
+        "{key}" if path.starts_with("/v1/keys") => of(&world.key, "0123456789abcdef"),
+        "{key}" if operation == "increment_entry" => "n".to_owned(),
+        "{key}" => "plain".to_owned(),
+        _ => {
+            assert!(!piece.starts_with('{'), "`{piece}` of {path} has no name");
+            piece.to_owned()
+        }
+    });
+    pieces.collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,183 @@
+//! Two tenants, a third one that was erased, and credentials of every kind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use windlass::SystemEnv;
+use windlass::access::{Grant, Groups, Keys, NewKey, Reach, Scope, Verb, Verbs};
+use windlass::core::{Env, Millis, RandomError};
+use windlass::store::{Entry, KeyRange};
+
+use crate::support::{Request, Running, post};
+
+/// Words that only the first tenant's data has.
+pub(crate) const CANARY: &str = "canary_acme";
+
+/// Words that only the second tenant's data has.
+pub(crate) const CANARY_OF_OTHERS: &str = "canary_globex";
+
+/// A token as it could be, which was never given out.
+pub(crate) const UNKNOWN: &str = "wl_0123456789abcdef_\
+    0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A clock that is two hours late: what ends an hour from now by this one has
+/// ended by every other.
+#[derive(Debug)]
+struct Late(SystemEnv);
+
+impl Env for Late {
+    fn now(&self) -> Millis {
+        Millis::new(self.0.now().get() - 7_200_000)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        self.0.random(bytes)
+    }
+
+    fn sleep_until(&self, deadline: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep_until(deadline)
+    }
+}
+
+pub(crate) fn grant(tenant: &str, principal: &str, reach: Reach, verbs: Verbs) -> Grant {
+    Grant {
+        scope: Scope::Tenant {
+            tenant: tenant.parse().expect("an id"),
+            principal: principal.parse().expect("an id"),
+        },
+        reach,
+        groups: Groups::All,
+        verbs,
+    }
+}
+
+pub(crate) fn operator(verbs: Verbs) -> Grant {
+    Grant {
+        scope: Scope::Operator,
+        reach: Reach::Own,
+        groups: Groups::None,
+        verbs,
+    }
+}
+
+/// The same grant, with every verb it can hold but one.
+pub(crate) fn without(verb: &str, mut grant: Grant) -> Grant {
+    let others = Verb::ALL.iter().filter(|known| known.as_str() != verb);
+    let others = others.filter(|known| grant.scope.can_hold(**known));
+    grant.verbs = Verbs::of(others.map(|verb| verb.as_str())).expect("verbs");
+    grant
+}
+
+/// The credentials that a request can come with.
+pub(crate) struct Tokens {
+    pub(crate) revoked: String,
+    pub(crate) expired: String,
+    pub(crate) erased: String,
+    /// May do everything, for another tenant.
+    pub(crate) foreign: String,
+    /// May do everything, for another principal of the tenant.
+    pub(crate) colleague: String,
+    /// May do everything that is its principal's.
+    pub(crate) owner: String,
+    pub(crate) operator: String,
+}
+
+/// A server with the first tenant's session `s-acme` in it, its child, its
+/// stash, and the others'.
+pub(crate) struct World {
+    pub(crate) server: Running,
+    pub(crate) tokens: Tokens,
+    /// The id of a key of the first tenant.
+    pub(crate) key: String,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let server = Running::start().await;
+        let tokens = tokens(&server).await;
+        let spare = grant("acme", "alice", Reach::Own, Verbs::all());
+        let mut spare = NewKey::new(CANARY, spare);
+        spare.ttl_ms = Some(3_600_000);
+        let key = server.engine.keys().create(spare).await.expect("a key").0;
+        fill(&server, &tokens.owner, ["acme", "researcher", CANARY]).await;
+        fill(
+            &server,
+            &tokens.foreign,
+            ["globex", "analyst", CANARY_OF_OTHERS],
+        )
+        .await;
+        Self {
+            key: key.id.to_string(),
+            server,
+            tokens,
+        }
+    }
+
+    /// Everything that is stored, with the version of each row.
+    pub(crate) async fn dump(&self) -> Vec<Entry> {
+        let export = self.server.engine.store().export(KeyRange::all()).await;
+        export.expect("an export").collect().await.expect("entries")
+    }
+}
+
+async fn tokens(server: &Running) -> Tokens {
+    let own = |tenant, principal| grant(tenant, principal, Reach::Own, Verbs::all());
+    let revoked = NewKey::new("revoked", own("acme", "alice"));
+    let keys = server.engine.keys();
+    let (key, revoked) = keys.create(revoked).await.expect("a key");
+    keys.revoke(&key.id).await.expect("revoked");
+    let late: Arc<dyn Env> = Arc::new(Late(SystemEnv::new()));
+    let late = Keys::new(Arc::clone(server.engine.store()), late);
+    let mut expired = NewKey::new("expired", own("acme", "alice"));
+    expired.ttl_ms = Some(3_600_000);
+    let (_, expired) = late.create(expired).await.expect("a key");
+    let erased = server.key_of(own("gone", "alice")).await;
+    let gone = "gone".parse().expect("an id");
+    let tenants = server.engine.tenants();
+    tenants.erase(&gone, &mut |_| ()).await.expect("erased");
+    Tokens {
+        revoked: revoked.reveal().to_owned(),
+        expired: expired.reveal().to_owned(),
+        erased,
+        foreign: {
+            let all = grant("globex", "alice", Reach::Tenant, Verbs::all());
+            server.key_of(all).await
+        },
+        colleague: server.key_of(own("acme", "bob")).await,
+        owner: server.key_of(own("acme", "alice")).await,
+        operator: server.key_of(operator(Verbs::all())).await,
+    }
+}
+
+/// A session of a tenant's agent with a reserved call, a child, and entries
+/// of a group and of none, with a word in it that nobody else is to see.
+async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3]) {
+    let session = format!(
+        r#"{{"id":"s-{tenant}","agent":"{agent}","intent":"{canary}","tools":{{"only":["search","{canary}"]}}}}"#
+    );
+    let child = format!(
+        r#"{{"by":"{agent}","child":{{"id":"c-{tenant}","agent":"helper","intent":"{canary}","time_limit_ms":60000,"budget":{{"calls":1}},"tools":{{"only":["search"]}}}}}}"#
+    );
+    let value = format!(r#"{{"value":"{canary}"}}"#);
+    let path = format!("/v1/sessions/s-{tenant}");
+    let ask = async |method, path: &str, body: &str, status| {
+        let request = Request {
+            method,
+            ..post(path, body)
+        };
+        server.ask(request.by(token)).await.expect(status);
+    };
+    ask("POST", "/v1/sessions", &session, 201).await;
+    let reserved = format!(r#"{{"agent":"{agent}","items":[{{"tool":"search","reserve":true}}]}}"#);
+    ask("POST", &format!("{path}/uses"), &reserved, 200).await;
+    ask("POST", &format!("{path}/children"), &child, 201).await;
+    let entries = format!("{path}/stash/entries");
+    ask("PUT", &format!("{entries}/plain"), &value, 200).await;
+    ask("PUT", &format!("{entries}/n"), r#"{"value":1}"#, 200).await;
+    ask("PUT", &format!("{entries}/secret?group=blue"), &value, 200).await;
+}
