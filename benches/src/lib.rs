@@ -12,6 +12,7 @@ pub mod clock;
 pub mod drills;
 pub mod error;
 pub mod harness;
+pub mod server;
 pub mod sessions;
 pub mod slow_disk;
 pub mod stash;
