@@ -12,11 +12,14 @@ use crate::{layers, release, selective, suite, tidy, workspace};
 /// A crate and its features but the default set.
 type Choice = (String, Vec<String>);
 
-/// What the examples are given that do nothing without.
-const ARGUMENTS: &[(&str, &[&str])] = &[(
-    "count_refusals",
-    &["most-used", "docs/examples/airline.json"],
-)];
+/// What the examples are given that do nothing without, or have no end.
+const ARGUMENTS: &[(&str, &[&str])] = &[
+    ("serve", &["--once"]),
+    (
+        "count_refusals",
+        &["most-used", "docs/examples/airline.json"],
+    ),
+];
 
 /// How to get the program that looks at licences and sources.
 const DENY_INSTALL: &str = "cargo install --locked cargo-deny";
