@@ -175,11 +175,12 @@ pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-/// `text` with every time of day, every cursor's time and what is left of an
-/// hour made the same for every run, width kept.
+/// `text` with every time of day, every cursor's time, what is left of an hour
+/// and everything drawn at random made the same for every run, width kept.
 pub(crate) fn settled(text: &str) -> String {
+    let text = drawn(text);
     let mut settled = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
         settled.push_str(&rest[..start]);
         rest = &rest[start..];
@@ -189,6 +190,31 @@ pub(crate) fn settled(text: &str) -> String {
     }
     settled.push_str(rest);
     settled
+}
+
+/// `text` with every id of a key, secret and hash made the same for every run:
+/// words of just 16 or 64 lower-case hexadecimal digits.
+fn drawn(text: &str) -> String {
+    let is_word = |character: char| character.is_ascii_alphanumeric();
+    let is_hex = |character: char| matches!(character, '0'..='9' | 'a'..='f');
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_word) {
+        let word = &rest[start..];
+        let end = word
+            .find(|character| !is_word(character))
+            .unwrap_or(word.len());
+        shown.push_str(&rest[..start]);
+        match &word[..end] {
+            hex if matches!(hex.len(), 16 | 64) && hex.chars().all(is_hex) => {
+                shown.push_str(&"0123456789abcdef".repeat(hex.len() / 16));
+            }
+            other => shown.push_str(other),
+        }
+        rest = &word[end..];
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// What stands for the number that `text` begins with, and how long that is.
