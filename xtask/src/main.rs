@@ -23,6 +23,7 @@ mod finding;
 mod layers;
 mod loops;
 mod nightly;
+mod outside;
 mod quick;
 mod release;
 mod selective;
@@ -75,6 +76,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         flags: Vec<String>,
     },
+    /// Runs a suite that others wrote, which is fetched first
+    Suite {
+        /// Which suite
+        suite: outside::Suite,
+        /// For how long, in seconds
+        #[arg(long, default_value_t = outside::OPENAPI_SECONDS)]
+        seconds: u64,
+    },
     /// Compares the dependency graph with the table of layers
     Layers,
     /// Counts what a fresh crate gets that takes one part alone
@@ -105,6 +114,7 @@ fn main() -> ExitCode {
         Task::Faults { only } => faults::run(only.as_deref()),
         Task::Conformance { json } => conformance::run(json),
         Task::Drill { drill, flags } => drill::run(drill, &flags),
+        Task::Suite { suite, seconds } => Ok(outside::run(suite, seconds)),
         Task::Layers => layers::run(),
         Task::Selective => selective::run(),
         Task::Tidy => tidy::run(),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
+use windlass_client::page::Order;
 use windlass_client::problem::Problem;
+use windlass_client::session::Status;
 
 use crate::codes;
 use crate::route::{Access, AnswerSpec, Route};
@@ -72,6 +74,9 @@ fn schemas(routes: &[&Route]) -> Value {
     let mut below = Vec::new();
     Problem::schemas(&mut below);
     below.push((Problem::name().into_owned(), Problem::schema()));
+    // What queries name is not listed with them.
+    below.push((Order::name().into_owned(), Order::schema()));
+    below.push((Status::name().into_owned(), Status::schema()));
     for (name, schema) in below {
         schemas.insert(name, json!(schema));
     }
