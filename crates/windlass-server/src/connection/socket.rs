@@ -110,10 +110,15 @@ impl Socket {
         }
     }
 
-    /// Says why the connection is closed, where no answer is under way.
+    /// Says why the connection is closed, where nothing else has been said
+    /// that it could be taken for a part of.
     fn refuse(&self, status: u16, code: &str, detail: &str) {
-        let is_idle = !self.flights.any() || self.waiting == Waiting::Body;
-        if is_idle && self.stalled.is_none() {
+        let is_next = match self.guard.waiting() {
+            // The request is being answered, and its handler wants the body.
+            Waiting::Body => self.flights.any(),
+            Waiting::Request | Waiting::Head => !self.flights.any(),
+        };
+        if is_next && self.stalled.is_none() {
             // Whoever does not read it is closed all the same.
             let _ = self.stream.try_write(&refusal(status, code, detail));
         }
