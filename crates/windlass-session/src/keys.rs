@@ -140,6 +140,17 @@ fn created(tenant: &TenantId) -> Key {
     Key::new(tenant.as_str()).text("created")
 }
 
+/// Every row of every agent of a tenant.
+pub(crate) fn agents(tenant: &TenantId) -> KeyRange {
+    KeyRange::prefix(Key::new(tenant.as_str()).text("agent").below())
+}
+
+/// The agent that a row among `all` of them is of.
+pub(crate) fn agent_of(all: &KeyRange, row: &[u8]) -> Option<AgentId> {
+    let rest = row.strip_prefix(all.start.as_ref())?;
+    segments(rest)?.first()?.parse().ok()
+}
+
 /// The keys of one agent's sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AgentKeys {
@@ -164,6 +175,11 @@ impl AgentKeys {
     /// How many sessions the agent has; rewritten when one begins or ends.
     pub(crate) fn head(&self) -> Bytes {
         self.base().text("head").finish()
+    }
+
+    /// Every row of the agent.
+    pub(crate) fn all(&self) -> KeyRange {
+        KeyRange::prefix(self.base().below())
     }
 
     /// The index row of a session that was not yet marked ended.

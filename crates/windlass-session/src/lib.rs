@@ -63,6 +63,7 @@ mod rate;
 mod record;
 mod rules;
 mod sessions;
+mod stored;
 mod sweep;
 mod tree;
 mod view;

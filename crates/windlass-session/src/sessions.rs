@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
-use windlass_core::{AgentId, Combiner, Env, OperationId, RandomError, SessionId};
+use windlass_core::{AgentId, Combiner, Env, OperationId, RandomError, SessionId, TenantId};
 use windlass_store::Store;
 
 use crate::birth::{Birth, Nursery};
@@ -102,6 +102,18 @@ impl Sessions {
     ) -> Result<Session, SessionError> {
         let cap = cap.unwrap_or(self.inner.engine.config.cap);
         self.give_birth(caller, request, Some(cap)).await
+    }
+
+    /// How many sessions of a tenant are stored, ended ones included until
+    /// their retention is over. One read an agent, however many it has; each
+    /// agent is as of the time it is read.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if an agent's record cannot be read, and the store's
+    /// failures.
+    pub async fn stored(&self, tenant: &TenantId) -> Result<u64, SessionError> {
+        self.inner.engine.stored(tenant).await
     }
 
     /// The configured cap on an agent's active sessions.

@@ -12,6 +12,7 @@ use windlass_store::{Export, KeyRange, Page, Scan, Store};
 
 use crate::health::{Health, Probe};
 use crate::opening::open_store;
+use crate::quota::Quotas;
 use crate::{
     MaintainError, OpenError, Options, StoreFailure, StoreLocation, SystemEnv, unfinished,
 };
@@ -34,6 +35,7 @@ pub struct Windlass {
     stashes: Stashes,
     keys: Keys,
     tenants: Tenants,
+    quotas: Arc<Quotas>,
 }
 
 impl Windlass {
@@ -101,9 +103,17 @@ impl Windlass {
             .map_err(OpenError::Sessions)?;
         let stashes = Stashes::new(Arc::clone(&store), Arc::clone(&env), stashes)
             .map_err(OpenError::Stashes)?;
+        let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&env));
+        let quotas = Quotas::new(
+            tenants.clone(),
+            sessions.clone(),
+            stashes.clone(),
+            Arc::clone(&env),
+        );
         Ok(Self {
             keys: Keys::new(Arc::clone(&store), Arc::clone(&env)),
-            tenants: Tenants::new(Arc::clone(&store), Arc::clone(&env)),
+            tenants,
+            quotas: Arc::new(quotas),
             store,
             probe: None,
             env,
@@ -135,6 +145,10 @@ impl Windlass {
     #[must_use]
     pub const fn tenants(&self) -> &Tenants {
         &self.tenants
+    }
+
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// The store below the parts. Writing to it behind their backs can break

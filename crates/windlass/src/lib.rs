@@ -63,6 +63,7 @@ mod location;
 pub mod migration;
 mod opening;
 mod options;
+mod quota;
 #[cfg(feature = "transfer")]
 pub mod transfer;
 mod unfinished;
@@ -74,6 +75,7 @@ pub use error::{MaintainError, OpenError, StoreFailure};
 pub use health::Health;
 pub use location::{LocationError, PostgresAddress, StoreLocation};
 pub use options::Options;
+pub use quota::{Admission, AdmitError, QuotaMeter, TenantUsage};
 
 pub use windlass_access as access;
 pub use windlass_core as core;

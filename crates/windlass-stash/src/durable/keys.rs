@@ -31,6 +31,11 @@ impl StashKeys {
             .text(self.session.as_str())
     }
 
+    /// Every row of the stash.
+    pub(super) fn all(&self) -> KeyRange {
+        KeyRange::prefix(self.base().below())
+    }
+
     /// The record that every change checks and rewrites.
     pub(super) fn head(&self) -> Bytes {
         self.base().text("head").finish()
@@ -89,6 +94,17 @@ impl StashKeys {
             .text(self.tenant.as_str())
             .text(self.session.as_str())
     }
+}
+
+/// Every row of every stash of a tenant.
+pub(super) fn stashes(tenant: &TenantId) -> KeyRange {
+    KeyRange::prefix(Key::new(tenant.as_str()).text(PART).below())
+}
+
+/// The session whose stash a row among `all` of them is of.
+pub(super) fn session_of(all: &KeyRange, row: &[u8]) -> Option<SessionId> {
+    let rest = row.strip_prefix(all.start.as_ref())?;
+    segments(rest)?.first()?.parse().ok()
 }
 
 /// Everything due at `now`, earliest first, of this and other parts.

@@ -55,9 +55,11 @@ mod plan;
 mod record;
 mod stashes;
 mod state;
+mod tenant;
 mod upkeep;
 
 pub use execution::Execution;
 pub use options::Options;
 pub use stashes::{Stash, Stashes};
+pub use tenant::TenantUsage;
 pub use upkeep::{ReapReport, Unreadable};

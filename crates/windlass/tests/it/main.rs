@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may end where it fails")]
 
 #[cfg(all(feature = "memory", feature = "sqlite"))]
+mod access;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod chain;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod engine;
@@ -12,6 +14,8 @@ mod features;
 mod place;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod processes;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
+mod quotas;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod refusals;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
