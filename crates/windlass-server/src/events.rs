@@ -146,6 +146,10 @@ impl Follower {
         if self.ended {
             return None;
         }
+        if self.begun {
+            // Whoever has much to catch up with lets others have their turn.
+            tokio::task::yield_now().await;
+        }
         let mut piece = String::new();
         if !self.begun {
             self.begun = true;

@@ -11,7 +11,7 @@ use axum::extract::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::http::{Request, Response};
 use axum::routing::{MethodFilter, on};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -125,7 +125,7 @@ impl Server {
         let sealing = engine.keys().sealing_key().await;
         let seal = Seal::new(sealing.map_err(ServeError::Keys)?);
         let failed = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stage, watched) = watch::channel(Stage::Serving);
         let routes: Vec<Arc<Route>> = routes::all().into_iter().map(Arc::new).collect();
@@ -210,6 +210,30 @@ impl Server {
         tracing::info!(cut, "stopped");
         Stopped { cut }
     }
+}
+
+/// Connections that wait to be accepted. All clients come at once when a
+/// server was started again, and whoever finds no room tries again only after
+/// a second.
+const BACKLOG: u32 = 4_096;
+
+/// Bytes that the system holds for a client that does not take them yet; it
+/// may double them. Left to itself it takes megabytes, a little at a time, and
+/// whoever reads nothing looks for a minute like one who reads slowly.
+const UNSENT_BYTES: u32 = 256 * 1024;
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // On other systems the option means something else.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    // What is accepted has it from the socket that listens.
+    socket.set_send_buffer_size(UNSENT_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What a server does without being asked.

@@ -55,6 +55,8 @@ pub(crate) struct Socket {
     stalled: Option<Pin<Box<Sleep>>>,
     /// Whether anything was ever received: a new connection has to hurry.
     has_spoken: bool,
+    /// Whether it was said why the connection is closed: the last answer.
+    has_refused: bool,
 }
 
 impl Socket {
@@ -74,6 +76,7 @@ impl Socket {
             deadline,
             stalled: None,
             has_spoken: false,
+            has_refused: false,
         }
     }
 
@@ -112,13 +115,14 @@ impl Socket {
 
     /// Says why the connection is closed, where nothing else has been said
     /// that it could be taken for a part of.
-    fn refuse(&self, status: u16, code: &str, detail: &str) {
+    fn refuse(&mut self, status: u16, code: &str, detail: &str) {
         let is_next = match self.guard.waiting() {
             // The request is being answered, and its handler wants the body.
             Waiting::Body => self.flights.any(),
             Waiting::Request | Waiting::Head => !self.flights.any(),
         };
         if is_next && self.stalled.is_none() {
+            self.has_refused = true;
             // Whoever does not read it is closed all the same.
             let _ = self.stream.try_write(&refusal(status, code, detail));
         }
@@ -144,6 +148,14 @@ impl Socket {
             self.wait_for(now);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Refuses to write a second answer to a request that was refused.
+    fn check_open(&self) -> io::Result<()> {
+        match self.has_refused {
+            true => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+            false => Ok(()),
+        }
     }
 
     /// Passes on what writing came to; an end of patience if it came to
@@ -206,6 +218,7 @@ impl AsyncWrite for Socket {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.check_open()?;
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.poll_stall(cx, written)
     }
@@ -216,6 +229,7 @@ impl AsyncWrite for Socket {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.check_open()?;
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.poll_stall(cx, written)
     }
