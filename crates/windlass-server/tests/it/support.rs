@@ -181,6 +181,21 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Where a head ends, once it is whole.
+    pub(crate) fn head_end(bytes: &[u8]) -> Option<usize> {
+        Some(find(bytes, b"\r\n\r\n")? + 4)
+    }
+
+    /// An answer whose body is still to come.
+    pub(crate) fn of_head(head: String) -> Option<Self> {
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Self {
+            status,
+            head,
+            body: Vec::new(),
+        })
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1);
         let mut pairs = lines.filter_map(|line| line.split_once(": "));
@@ -255,12 +270,7 @@ impl Connection {
     /// The next answer; `None` if the connection ends first.
     pub(crate) async fn answer(&mut self) -> Option<Answer> {
         let head = self.head().await?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let mut answer = Answer {
-            status,
-            head,
-            body: Vec::new(),
-        };
+        let mut answer = Answer::of_head(head)?;
         let length = answer
             .header("content-length")
             .and_then(|text| text.parse().ok());

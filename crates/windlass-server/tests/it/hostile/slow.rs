@@ -87,7 +87,7 @@ fn who_never_speaks_is_closed() {
 /// Panics unless a figure of the server comes down to this before long.
 fn check_falls_to(target: &Target, name: &str, value: u64) {
     let clock = SystemEnv::new();
-    let end = clock.monotonic() + Duration::from_secs(10);
+    let end = clock.monotonic() + Duration::from_secs(20);
     let mut wire = target.wire();
     loop {
         let metrics = wire.ask(&get("/metrics")).expect(200);
@@ -140,7 +140,7 @@ fn a_stream_that_nobody_reads_is_given_up() {
     let body = format!(r#"{{"agent":"researcher","items":[{items}]}}"#);
     let uses = format!("{}/uses", target.session);
     let mut wire = target.wire();
-    for _ in 0..500 {
+    for _ in 0..150 {
         wire.ask(&post(&uses, &body)).expect(200);
     }
     let events = format!("{}/events", target.session);
