@@ -57,6 +57,9 @@ enum Command {
     },
     /// Measures the table of the server; beside Redis where it is installed.
     Server {
+        /// Measures one part only.
+        #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(server::PARTS))]
+        only: Option<String>,
         #[command(flatten)]
         table: Table,
     },
@@ -116,7 +119,9 @@ fn run(command: Command) -> Result<u8, BenchError> {
             measure(&table, |bench| stash::run(bench, only.as_deref()))
         }
         Command::Stores { table } => measure(&table, stores::run),
-        Command::Server { table } => measure(&table, server::run),
+        Command::Server { only, table } => {
+            measure(&table, |bench| server::run(bench, only.as_deref()))
+        }
         Command::Failover { cycles, table } => failover(cycles.into(), &table),
         Command::Hold => stash::heap::hold(&mut io::stdout().lock()).map(|()| 0),
         Command::Worker(orders) => {

@@ -26,6 +26,9 @@ use crate::sessions::{Bench, dropped_note, machine_note, throughput_figures};
 
 use sides::{Lines, Served};
 
+/// The parts of the table.
+pub const PARTS: [&str; 2] = ["use", "get"];
+
 /// Connections, each with a session.
 pub const CONNECTIONS: usize = 64;
 
@@ -41,13 +44,19 @@ const WORK: Work = Work {
 /// # Errors
 ///
 /// Whatever makes the figures worthless; a missed bar is no error.
-pub fn run(bench: &Bench<'_>) -> Result<Report, BenchError> {
+pub fn run(bench: &Bench<'_>, only: Option<&str>) -> Result<Report, BenchError> {
     let mut report = Report::default();
     report.notes.push(machine_note(bench)?);
-    bench.say.say("use");
-    uses(bench, &mut report)?;
-    bench.say.say("get");
-    gets(bench, &mut report)?;
+    for part in PARTS
+        .into_iter()
+        .filter(|part| only.is_none_or(|only| only == *part))
+    {
+        bench.say.say(part);
+        match part {
+            "use" => uses(bench, &mut report)?,
+            _ => gets(bench, &mut report)?,
+        }
+    }
     Ok(report)
 }
 
