@@ -50,6 +50,24 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) store: Option<String>,
+    /// Work on the server at this address instead of on a store; its
+    /// credential comes from `WINDLASS_KEY`, or from `--key-file`
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        conflicts_with_all = ["store", "tenant", "principal"],
+        help_heading = "Global options"
+    )]
+    pub(crate) server: Option<String>,
+    /// The file with the credential for the server, which nobody else may read
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) key_file: Option<PathBuf>,
     /// Whose data it is [default: default]
     #[arg(
         long,

@@ -3,9 +3,11 @@
 use windlass::session::Caller;
 use windlass::{Options, StoreLocation, Windlass};
 
+use crate::access::Access;
 use crate::args::Global;
 use crate::config::{Environment, Settings};
-use crate::failure::Failure;
+use crate::engine::{Engine, Here, Remote};
+use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 use crate::serve::ServeArgs;
 
@@ -15,6 +17,7 @@ pub(crate) struct Context {
     settings: Settings,
     caller: Caller,
     output: Output,
+    access: Option<Access>,
 }
 
 impl Context {
@@ -28,6 +31,7 @@ impl Context {
         let output = Output::new(global.json, settings.color, environment);
         Ok(Self {
             caller: settings.caller(),
+            access: Access::of(global, environment, &settings)?,
             settings,
             output,
         })
@@ -43,10 +47,15 @@ impl Context {
         args: &ServeArgs,
         environment: &Environment,
     ) -> Result<Self, Failure> {
+        if global.server.is_some() {
+            let what = "`serve`";
+            return Err(CommandError::NeedsStore { what }.into());
+        }
         let settings = Settings::serving(global, args, environment)?;
         let output = Output::new(global.json, settings.color, environment);
         Ok(Self {
             caller: settings.caller(),
+            access: None,
             settings,
             output,
         })
@@ -81,24 +90,61 @@ impl Context {
         self.settings.options()
     }
 
-    /// Opens the engine, lets `work` use it, and closes it again. What `work`
+    /// Lets `work` use what the command works on: the server that was named,
+    /// or else the store.
+    ///
+    /// # Errors
+    ///
+    /// The first of reaching, working and closing that failed.
+    pub(crate) async fn with_engine<T>(
+        &self,
+        work: impl AsyncFnOnce(&dyn Engine) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if let Some(access) = &self.access {
+            return work(&Remote::new(access.connect()?)).await;
+        }
+        let opened = async |windlass: &Windlass| {
+            let here = Here::new(windlass.clone(), self.caller.clone());
+            work(&here).await
+        };
+        self.with_options(self.options(), opened).await
+    }
+
+    /// Opens the store, lets `work` use it, and closes it again. What `work`
     /// answers is given out only once the store has closed well.
     ///
     /// # Errors
     ///
-    /// The first of opening, working and closing that failed.
-    pub(crate) async fn with_engine<T>(
+    /// The first of opening, working and closing that failed, and
+    /// [`CommandError::NeedsStore`] if a server was named: `what` works on a
+    /// store.
+    pub(crate) async fn with_store<T>(
         &self,
+        what: &'static str,
         work: impl AsyncFnOnce(&Windlass) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.needs_store(what)?;
         self.with_options(self.options(), work).await
     }
 
-    /// As [`Context::with_engine`], with other options.
+    /// Refuses a server, for `what` that works on a store.
     ///
     /// # Errors
     ///
-    /// Those of [`Context::with_engine`].
+    /// [`CommandError::NeedsStore`].
+    pub(crate) fn needs_store(&self, what: &'static str) -> Result<(), Failure> {
+        match self.access {
+            Some(_) => Err(CommandError::NeedsStore { what }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Context::with_store`], with other options, for whoever has seen to
+    /// it that no server was named.
+    ///
+    /// # Errors
+    ///
+    /// The first of opening, working and closing that failed.
     pub(crate) async fn with_options<T>(
         &self,
         options: Options,

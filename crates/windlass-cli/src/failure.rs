@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use windlass::core::{Coded, ErrorKind, IdError};
 use windlass::session::CloseAgentError;
+use windlass_client::SettingsError;
 
 use crate::figures::kind_name;
 use crate::usage::UsageError;
@@ -157,6 +158,18 @@ pub(crate) enum CommandError {
     /// Standard output is a terminal, which cannot take what was asked for.
     #[error("an export is not for a terminal; name a file, or pass it on with `|`")]
     Terminal,
+    /// Something was asked of a server that only a store in this process does.
+    #[error("{what} works on a store, not on a server; name the store with `--store`")]
+    NeedsStore { what: &'static str },
+    /// The client of the server cannot be made.
+    #[error(transparent)]
+    Client(SettingsError),
+    /// The file with the credential cannot be read.
+    #[error("cannot read the credential from `{}`", path.display())]
+    KeyFile { path: PathBuf, source: io::Error },
+    /// The file with the credential can be read by others too.
+    #[error("`{}` can be read by others; take that permission away (chmod 600)", path.display())]
+    KeyFileExposed { path: PathBuf },
     /// The process got no threads, or no signals.
     #[error("cannot start")]
     Runtime(#[source] io::Error),
@@ -175,20 +188,32 @@ impl Coded for CommandError {
             Self::Exists { .. } => "file_exists",
             Self::File { .. } => "file_failed",
             Self::Terminal => "terminal",
+            Self::NeedsStore { .. } => "needs_store",
+            Self::Client(error) => error.code(),
+            Self::KeyFile { .. } => "key_file_unreadable",
+            Self::KeyFileExposed { .. } => "key_file_exposed",
             Self::Runtime(_) => "start_failed",
         }
     }
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Usage(_) | Self::Id(_) | Self::Unconfirmed { .. } | Self::Terminal => {
-                ErrorKind::Invalid
-            }
+            Self::Client(SettingsError::Tls(_) | SettingsError::Setup(_)) => ErrorKind::Environment,
+            Self::Usage(_)
+            | Self::Id(_)
+            | Self::Unconfirmed { .. }
+            | Self::Terminal
+            | Self::NeedsStore { .. }
+            | Self::Client(_) => ErrorKind::Invalid,
             Self::Exists { .. } => ErrorKind::Conflict,
             Self::NoEntry => ErrorKind::NotFound,
             Self::CloseAgent(error) => error.cause.kind(),
             Self::Output(_) => ErrorKind::Indeterminate,
-            Self::Page { .. } | Self::File { .. } | Self::Runtime(_) => ErrorKind::Environment,
+            Self::Page { .. }
+            | Self::File { .. }
+            | Self::KeyFile { .. }
+            | Self::KeyFileExposed { .. }
+            | Self::Runtime(_) => ErrorKind::Environment,
         }
     }
 }

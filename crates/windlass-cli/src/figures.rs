@@ -8,6 +8,7 @@ use windlass::core::{Coded, ErrorKind};
 use windlass::session::{Problem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError};
 
+use crate::engine::ServerError;
 use crate::failure::CommandError;
 use crate::usage::UsageError;
 
@@ -37,6 +38,9 @@ pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
         }
         if let Some(CommandError::Usage(error)) = error.downcast_ref() {
             return tips(error);
+        }
+        if let Some(error) = error.downcast_ref::<ServerError>() {
+            return error.figures();
         }
         if let Some(error) = error.downcast_ref::<SessionError>() {
             return session(error);

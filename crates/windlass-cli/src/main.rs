@@ -9,11 +9,13 @@
 //! Read first: [`args::Cli`] (what can be said), [`context::Context`] (what
 //! every command is given), [`failure::Failure`] (how each ends that fails).
 
+mod access;
 mod args;
 mod completions;
 mod config;
 mod consent;
 mod context;
+mod engine;
 mod failure;
 mod figures;
 mod input;

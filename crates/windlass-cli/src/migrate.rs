@@ -39,6 +39,7 @@ impl Coded for NotCurrent {
 
 /// Migrates, or says whether there is something to migrate.
 pub(crate) async fn run(args: &MigrateArgs, context: &Context) -> Result<(), Failure> {
+    context.needs_store("`migrate`")?;
     let output = context.output();
     let mut told = |Step { format, last }: Step| {
         let text = format!("to format {format} of {last}");

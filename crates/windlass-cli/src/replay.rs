@@ -102,7 +102,7 @@ pub(crate) async fn run(args: ReplayArgs, context: &Context) -> Result<(), Failu
     let recording = Recording::read(&args.path, &args.reading())?;
     let options = args.options();
     let (report, verified) = context
-        .with_engine(async |windlass| {
+        .with_store("`replay`", async |windlass| {
             let caller = context.caller();
             let replay = Replay {
                 windlass,

@@ -62,7 +62,9 @@ pub(crate) async fn run(args: &ServeArgs, context: &Context) -> Result<(), Failu
     let config = context.server()?;
     let signals = Signals::listen().map_err(CommandError::Runtime)?;
     context
-        .with_engine(async |engine| serve(engine, config, signals, context.output()).await)
+        .with_store("`serve`", async |engine| {
+            serve(engine, config, signals, context.output()).await
+        })
         .await
 }
 

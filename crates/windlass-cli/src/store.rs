@@ -26,7 +26,7 @@ pub(crate) async fn run(command: &StoreCommand, context: &Context) -> Result<(),
 
 async fn health(context: &Context) -> Result<(), Failure> {
     let health = context
-        .with_engine(async |windlass| Ok(windlass.health()))
+        .with_store("`store health`", async |windlass| Ok(windlass.health()))
         .await?;
     let health = health.expect("a store that was opened by its location can say how it is");
     let location = context.location().to_string();

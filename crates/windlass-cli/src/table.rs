@@ -42,7 +42,12 @@ fn trimmed(table: &Table) -> String {
 
 /// A time of day in UTC, to the millisecond.
 pub(crate) fn time(at: Millis) -> String {
-    let timestamp = i64::try_from(at.get())
+    moment(at.get())
+}
+
+/// The same of Unix milliseconds as they go over the wire.
+pub(crate) fn moment(at: u64) -> String {
+    let timestamp = i64::try_from(at)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok());
     timestamp.map_or_else(|| at.to_string(), |timestamp| format!("{timestamp:.3}"))

@@ -47,6 +47,7 @@ pub(crate) struct ImportArgs {
 
 /// Exports the store.
 pub(crate) async fn export(args: &ExportArgs, context: &Context) -> Result<(), Failure> {
+    context.needs_store("`export`")?;
     let standard = args.file == Path::new(STANDARD);
     if standard && io::stdout().is_terminal() {
         return Err(CommandError::Terminal.into());
@@ -79,6 +80,7 @@ pub(crate) async fn export(args: &ExportArgs, context: &Context) -> Result<(), F
 
 /// Imports into the store.
 pub(crate) async fn import(args: &ImportArgs, context: &Context) -> Result<(), Failure> {
+    context.needs_store("`import`")?;
     let (mut input, length) = source(&args.file)?;
     let bar = bar(context.output(), length);
     let (location, shown) = (context.location().clone(), bar.clone());

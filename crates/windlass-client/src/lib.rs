@@ -52,7 +52,7 @@ pub use client::{
 };
 
 /// Compiles and runs the example that README.md shows.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
 

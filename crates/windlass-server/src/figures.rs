@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use windlass::access::AccessError;
-use windlass::session::{Excess, SessionError};
-use windlass::stash::{StashError, StepError};
+use windlass::session::{Excess, Problem as SessionProblem, SessionError};
+use windlass::stash::{Problem as StashProblem, StashError, StepError};
 
 use crate::problem::{Problem, Refused};
 
@@ -26,11 +26,30 @@ fn of_session(error: &SessionError) -> Value {
             retry_after_ms,
         } => json!({ "limit": limit, "retry_after_ms": retry_after_ms }),
         SessionError::TooManySessions { max, current } => json!({ "max": max, "current": current }),
-        SessionError::DelegationRefused { why } => of_excess(*why),
+        SessionError::DelegationRefused { why } => {
+            let mut figures = members(of_excess(*why));
+            figures.insert("why".to_owned(), why.to_string().into());
+            Value::Object(figures)
+        }
         SessionError::TooManyReservations { max } => json!({ "max": max }),
         SessionError::ReservationNotFound { call } => json!({ "call": call }),
-        SessionError::Invalid { field, .. } => json!({ "field": field }),
+        SessionError::Invalid { field, problem } => of_problem(field, problem),
         _ => Value::Null,
+    }
+}
+
+fn of_problem(field: &str, problem: &SessionProblem) -> Value {
+    match problem {
+        SessionProblem::TooLong { length, max } => {
+            json!({ "field": field, "length": length, "max": max })
+        }
+        SessionProblem::TooMany { count, max } => {
+            json!({ "field": field, "count": count, "max": max })
+        }
+        SessionProblem::Range { value, min, max } => {
+            json!({ "field": field, "value": value, "min": min, "max": max })
+        }
+        _ => json!({ "field": field }),
     }
 }
 
@@ -67,6 +86,10 @@ fn of_stash(error: &StashError) -> Value {
             json!({ "meter": meter.to_string(), "total": total, "max": max })
         }
         StashError::TotalSizeExceeded { total, max } => json!({ "total": total, "max": max }),
+        StashError::Invalid {
+            field,
+            problem: StashProblem::Range { value, min, max },
+        } => json!({ "field": field, "value": value, "min": min, "max": max }),
         StashError::Invalid { field, .. } => json!({ "field": field }),
         _ => Value::Null,
     }

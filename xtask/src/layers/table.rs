@@ -246,7 +246,7 @@ pub(crate) const TABLE: &[Row] = &[
     Row {
         name: "windlass-cli",
         floor: Floor::Edge,
-        imports: &["windlass", "windlass-replay", "windlass-server"],
+        imports: &["windlass", "windlass-client", "windlass-replay", "windlass-server"],
         names: &[
             "clap",
             "clap_complete",

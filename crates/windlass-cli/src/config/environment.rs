@@ -13,6 +13,9 @@ const PREFIX: &str = "WINDLASS__";
 /// The variable that names the configuration file.
 pub(crate) const CONFIG_VARIABLE: &str = "WINDLASS_CONFIG";
 
+/// The variable with the credential for a server.
+pub(crate) const KEY_VARIABLE: &str = "WINDLASS_KEY";
+
 /// The environment, as it was when the process began.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
@@ -42,6 +45,11 @@ impl Environment {
     /// The configuration file it names.
     pub(crate) fn config(&self) -> Option<PathBuf> {
         self.variable(CONFIG_VARIABLE).map(PathBuf::from)
+    }
+
+    /// The credential for a server; `None` if it has none that is text.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.variable(KEY_VARIABLE).and_then(OsStr::to_str)
     }
 
     /// Every variable that is meant as a setting, known or not.

@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) stash: stash::Config,
     pub(crate) color: ColorWhen,
     pub(crate) server: ServerSettings,
+    /// The server to work on instead of the store.
+    pub(crate) server_url: Option<String>,
     origins: BTreeMap<Setting, Origin>,
 }
 
@@ -56,6 +58,7 @@ impl Default for Settings {
             stash: stash::Config::default(),
             color: ColorWhen::Auto,
             server: ServerSettings::default(),
+            server_url: None,
             origins: BTreeMap::new(),
         }
     }
@@ -153,6 +156,7 @@ fn flags(global: &Global) -> Vec<Given> {
         .map(|when| setting::color_name(when).to_owned());
     let said = [
         (Setting::StoreLocation, "--store", global.store.clone()),
+        (Setting::ClientServer, "--server", global.server.clone()),
         (Setting::CallerTenant, "--tenant", global.tenant.clone()),
         (
             Setting::CallerPrincipal,

@@ -34,6 +34,7 @@ pub(crate) enum Setting {
     StashTotalBytesMax,
     StashTtlMsDefault,
     StashTtlMsMax,
+    ClientServer,
     OutputColor,
     /// One of `windlass serve`.
     Server(Knob),
@@ -110,7 +111,7 @@ pub(crate) enum ValueError {
 }
 
 impl Setting {
-    const PLAIN: [Self; 14] = [
+    const PLAIN: [Self; 15] = [
         Self::StoreLocation,
         Self::StoreSharing,
         Self::CallerTenant,
@@ -124,6 +125,7 @@ impl Setting {
         Self::StashTotalBytesMax,
         Self::StashTtlMsDefault,
         Self::StashTtlMsMax,
+        Self::ClientServer,
         Self::OutputColor,
     ];
 
@@ -148,6 +150,7 @@ impl Setting {
             Self::StashTotalBytesMax => "stash.total_bytes_max",
             Self::StashTtlMsDefault => "stash.ttl_ms_default",
             Self::StashTtlMsMax => "stash.ttl_ms_max",
+            Self::ClientServer => "client.server",
             Self::OutputColor => "output.color",
             Self::Server(knob) => knob.name(),
         }
@@ -180,6 +183,7 @@ impl Setting {
             | Self::StoreSharing
             | Self::CallerTenant
             | Self::CallerPrincipal
+            | Self::ClientServer
             | Self::OutputColor => false,
             Self::Server(knob) => knob.is_number(),
             _ => true,
@@ -221,6 +225,7 @@ impl Setting {
             Self::StoreSharing => settings.sharing = sharing(text)?,
             Self::CallerTenant => settings.tenant = text.parse()?,
             Self::CallerPrincipal => settings.principal = text.parse()?,
+            Self::ClientServer => settings.server_url = server(text)?,
             Self::OutputColor => settings.color = color(text)?,
             Self::Server(knob) => knob.set(&mut settings.server, text)?,
             Self::SessionsCap
@@ -281,6 +286,7 @@ impl Setting {
             Self::SessionsRetentionMs => settings.sessions.retention_ms.to_string(),
             Self::SessionsReservationMs => settings.sessions.reservation_ms.to_string(),
             Self::SessionsCachedSessions => settings.sessions.cached_sessions.to_string(),
+            Self::ClientServer => settings.server_url.clone().unwrap_or_default(),
             Self::OutputColor => color_name(settings.color).to_owned(),
             Self::Server(knob) => knob.value(&settings.server),
             _ => self.stash_field(&mut settings.stash.clone()).to_string(),
@@ -300,6 +306,16 @@ const fn sharing_name(sharing: Sharing) -> &'static str {
     match sharing {
         Sharing::Shared => "shared",
         Sharing::Exclusive => "exclusive",
+    }
+}
+
+/// An address of a server; none if the text is empty.
+fn server(text: &str) -> Result<Option<String>, ValueError> {
+    let spoken = ["http://", "https://"];
+    match text {
+        "" => Ok(None),
+        _ if spoken.iter().any(|scheme| text.starts_with(scheme)) => Ok(Some(text.to_owned())),
+        _ => Err(ValueError::Word("`http://HOST:PORT`, `https://HOST`")),
     }
 }
 

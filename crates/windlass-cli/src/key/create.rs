@@ -124,7 +124,7 @@ pub(crate) async fn create(args: CreateArgs, context: &Context) -> Result<(), Fa
     let request = args.request(context)?;
     let place = Place::new(args.given.secret_file)?;
     let (key, secret) = context
-        .with_engine(async |windlass: &Windlass| {
+        .with_store("`key`", async |windlass: &Windlass| {
             let (key, secret) = windlass.keys().create(request).await?;
             if let Err(failure) = place.keep(&secret) {
                 windlass.keys().revoke(&key.id).await?;
@@ -145,7 +145,7 @@ pub(crate) async fn rotate(args: RotateArgs, context: &Context) -> Result<(), Fa
     };
     let place = Place::new(args.given.secret_file)?;
     let (key, secret) = context
-        .with_engine(async |windlass: &Windlass| {
+        .with_store("`key`", async |windlass: &Windlass| {
             let (key, secret) = windlass.keys().rotate(&key, request).await?;
             place.keep(&secret)?;
             Ok((key, secret))

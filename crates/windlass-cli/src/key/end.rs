@@ -22,7 +22,7 @@ pub(crate) async fn revoke(args: &RevokeArgs, context: &Context) -> Result<(), F
     let id = args.key.id()?;
     args.consent.check("this locks out whoever uses the key")?;
     let key = context
-        .with_engine(async |windlass: &Windlass| {
+        .with_store("`key`", async |windlass: &Windlass| {
             if args.consent.is_rehearsal() {
                 let found = windlass.keys().get(&id).await?;
                 return Ok(found.ok_or(AccessError::NotFound { what: "key" })?);

@@ -46,7 +46,9 @@ pub(crate) async fn list(args: &ListArgs, context: &Context) -> Result<(), Failu
         after: args.after.as_deref().map(str::parse).transpose()?,
     };
     let page = context
-        .with_engine(async |windlass: &Windlass| Ok(windlass.keys().list(&query).await?))
+        .with_store("`key`", async |windlass: &Windlass| {
+            Ok(windlass.keys().list(&query).await?)
+        })
         .await?;
     let output = context.output();
     if output.json() {
@@ -75,7 +77,7 @@ fn tell(page: &KeyPage, context: &Context) {
 pub(crate) async fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let id = args.key.id()?;
     let key = context
-        .with_engine(async |windlass: &Windlass| {
+        .with_store("`key`", async |windlass: &Windlass| {
             let found = windlass.keys().get(&id).await?;
             Ok(found.ok_or(AccessError::NotFound { what: "key" })?)
         })

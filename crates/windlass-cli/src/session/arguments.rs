@@ -5,7 +5,8 @@ use std::str::FromStr;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use windlass::core::{IdError, OperationId, SessionId};
-use windlass::session::{Agent, Allow, Name, Problem, RateKind, Sensitivity, SessionError, Status};
+use windlass::session::{Agent, Allow, Name, Problem, RateKind, Sensitivity, SessionError};
+use windlass_client::session::Status;
 
 use crate::failure::{CommandError, Failure};
 
@@ -94,9 +95,10 @@ pub(crate) fn rate_kind() -> impl TypedValueParser<Value = RateKind> {
 
 /// Understands the three states, and lists them in the help.
 pub(crate) fn status() -> impl TypedValueParser<Value = Status> {
-    const ALL: [Status; 3] = [Status::Active, Status::Closed, Status::Expired];
-    PossibleValuesParser::new(ALL.map(Status::as_str)).map(|text| {
-        let found = ALL.into_iter().find(|status| status.as_str() == text);
+    PossibleValuesParser::new(Status::ALL.map(Status::as_str)).map(|text| {
+        let found = Status::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text);
         found.expect("only spelled states are let through")
     })
 }

@@ -1,7 +1,8 @@
 //! The commands that change one session.
 
 use clap::Args;
-use windlass::session::{Charge, Left, Outcome, Sensitivity, Settle, TopUp, Use, UseItem};
+use windlass::session::{Charge, Outcome, Sensitivity, Settle, TopUp, Use, UseItem};
+use windlass_client::session::Left;
 
 use super::arguments::{ActingAgent, OneSession, Retry, names, sensitivity};
 use super::show;
@@ -127,12 +128,7 @@ impl UseArgs {
 pub(crate) async fn use_tools(args: UseArgs, context: &Context) -> Result<(), Failure> {
     let (id, request) = (args.session.id()?, args.request()?);
     let receipt = context
-        .with_engine(async |windlass| {
-            Ok(windlass
-                .sessions()
-                .use_tools(context.caller(), &id, request)
-                .await?)
-        })
+        .with_engine(async |engine| engine.use_tools(&id, request).await)
         .await?;
     context
         .output()
@@ -161,12 +157,7 @@ async fn end(reserved: &Reserved, outcome: Outcome, context: &Context) -> Result
         operation,
     };
     context
-        .with_engine(async |windlass| {
-            Ok(windlass
-                .sessions()
-                .settle(context.caller(), &id, request)
-                .await?)
-        })
+        .with_engine(async |engine| engine.settle(&id, request).await)
         .await
 }
 
@@ -187,12 +178,7 @@ pub(crate) async fn top_up(args: TopUpArgs, context: &Context) -> Result<(), Fai
         operation,
     };
     let session = context
-        .with_engine(async |windlass| {
-            Ok(windlass
-                .sessions()
-                .top_up(context.caller(), &id, request)
-                .await?)
-        })
+        .with_engine(async |engine| engine.top_up(&id, request).await)
         .await?;
     context
         .output()
@@ -203,12 +189,7 @@ pub(crate) async fn top_up(args: TopUpArgs, context: &Context) -> Result<(), Fai
 pub(crate) async fn close(args: &CloseArgs, context: &Context) -> Result<(), Failure> {
     let (id, operation) = (args.session.id()?, args.retry.operation()?);
     let session = context
-        .with_engine(async |windlass| {
-            Ok(windlass
-                .sessions()
-                .close(context.caller(), &id, operation)
-                .await?)
-        })
+        .with_engine(async |engine| engine.close(&id, operation).await)
         .await?;
     context
         .output()

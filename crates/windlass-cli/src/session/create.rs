@@ -10,6 +10,7 @@ use windlass::session::{Allow, Budget, Create, RateKind, RateLimit, Sensitivity,
 use super::arguments::{Retry, id, only, rate_kind, sensitivity};
 use super::show;
 use crate::context::Context;
+use crate::engine::Cap;
 use crate::failure::Failure;
 use crate::input;
 
@@ -268,15 +269,13 @@ pub(crate) async fn create(args: CreateArgs, context: &Context) -> Result<(), Fa
     } = args;
     let mut request = specified(spec, described).await?;
     request.operation = retry.operation()?;
-    let caller = context.caller();
+    let cap = if uncapped {
+        Cap::None
+    } else {
+        Cap::AtMost(cap)
+    };
     let session = context
-        .with_engine(async |windlass| {
-            let sessions = windlass.sessions();
-            if uncapped {
-                return Ok(sessions.create(caller, request).await?);
-            }
-            Ok(sessions.create_under_cap(caller, request, cap).await?)
-        })
+        .with_engine(async |engine| engine.create(request, cap).await)
         .await?;
     context
         .output()

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use windlass::Windlass;
-use windlass::session::limits::LIST_MAX;
-use windlass::session::{Agent, Delegate, Funding, SessionError, TreeNode, TreePage, TreeQuery};
+use windlass::session::{Agent, Delegate, Funding};
+use windlass_client::page::{LIMIT_MAX, PageQuery};
+use windlass_client::session::TreePage;
 
 use super::arguments::{OneSession, Retry, id};
 use super::create::{Described, specified};
 use super::show;
 use crate::context::Context;
+use crate::engine::{Cap, Engine};
 use crate::failure::Failure;
 
 #[derive(Args, Debug)]
@@ -63,7 +64,7 @@ pub(crate) struct TreeArgs {
     session: OneSession,
     /// At most so many: 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "all")]
-    limit: usize,
+    limit: u64,
     /// Go on where an earlier page ended
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
@@ -86,17 +87,13 @@ pub(crate) async fn delegate(args: DelegateArgs, context: &Context) -> Result<()
     if args.shared {
         request.funding = Funding::Shared;
     }
-    let caller = context.caller();
+    let cap = if args.uncapped {
+        Cap::None
+    } else {
+        Cap::AtMost(args.cap)
+    };
     let session = context
-        .with_engine(async |windlass| {
-            let sessions = windlass.sessions();
-            if args.uncapped {
-                return Ok(sessions.delegate(caller, &parent, request).await?);
-            }
-            Ok(sessions
-                .delegate_under_cap(caller, &parent, request, args.cap)
-                .await?)
-        })
+        .with_engine(async |engine| engine.delegate(&parent, request, cap).await)
         .await?;
     context
         .output()
@@ -107,7 +104,7 @@ pub(crate) async fn delegate(args: DelegateArgs, context: &Context) -> Result<()
 pub(crate) async fn tree(args: TreeArgs, context: &Context) -> Result<(), Failure> {
     let output = context.output();
     let page = context
-        .with_engine(async |windlass| read(windlass, &args, context).await)
+        .with_engine(async |engine| read(engine, &args).await)
         .await?;
     if output.json() {
         page.nodes.iter().try_for_each(|node| output.object(node))?;
@@ -121,8 +118,7 @@ pub(crate) async fn tree(args: TreeArgs, context: &Context) -> Result<(), Failur
         );
         output.note(&json!({ "unreadable": unreadable }), &text);
     }
-    if let Some(next) = &page.next {
-        let next = next.to_string();
+    if let Some(next) = &page.next_cursor {
         let text = format!("there are more; go on with `--after {next}`");
         output.note(&json!({ "next": next }), &text);
     }
@@ -130,33 +126,21 @@ pub(crate) async fn tree(args: TreeArgs, context: &Context) -> Result<(), Failur
 }
 
 /// One page, or all of them as one.
-async fn read(
-    windlass: &Windlass,
-    args: &TreeArgs,
-    context: &Context,
-) -> Result<TreePage, Failure> {
+async fn read(engine: &dyn Engine, args: &TreeArgs) -> Result<TreePage, Failure> {
     let root = args.session.id()?;
-    let mut query = TreeQuery {
-        limit: if args.all { LIST_MAX } else { args.limit },
-        after: args.after.as_deref().map(str::parse).transpose()?,
+    let mut query = PageQuery {
+        limit: Some(if args.all { LIMIT_MAX } else { args.limit }),
+        cursor: args.after.clone(),
     };
-    let mut nodes: Vec<TreeNode> = Vec::new();
-    let mut unreadable = Vec::new();
+    let mut all = TreePage::default();
     loop {
-        let found = windlass
-            .sessions()
-            .tree(context.caller(), &root, &query)
-            .await?;
-        let mut page = found.ok_or(SessionError::NotFound)?;
-        nodes.append(&mut page.nodes);
-        unreadable.append(&mut page.unreadable);
-        if !args.all || page.next.is_none() {
-            return Ok(TreePage {
-                nodes,
-                next: page.next,
-                unreadable,
-            });
+        let mut page = engine.tree(&root, &query).await?;
+        all.nodes.append(&mut page.nodes);
+        all.unreadable.append(&mut page.unreadable);
+        all.next_cursor = page.next_cursor;
+        if !args.all || all.next_cursor.is_none() {
+            return Ok(all);
         }
-        query.after = page.next;
+        query.cursor.clone_from(&all.next_cursor);
     }
 }

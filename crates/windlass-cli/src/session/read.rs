@@ -2,14 +2,14 @@
 
 use clap::Args;
 use serde_json::json;
-use windlass::Windlass;
-use windlass::core::Millis;
-use windlass::session::limits::LIST_MAX;
-use windlass::session::{Event, ListCursor, ListQuery, Session, SessionError, Status, Unreadable};
+use windlass::core::AgentId;
+use windlass_client::page::{LIMIT_MAX, Order};
+use windlass_client::session::{Event, EventsQuery, ListSessions, Session, Status, Unreadable};
 
 use super::arguments::{OneSession, id, status};
 use super::show;
 use crate::context::Context;
+use crate::engine::{Engine, number};
 use crate::failure::Failure;
 
 #[derive(Args, Debug)]
@@ -24,14 +24,14 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     created_from: u64,
     /// Only those created before this time, in Unix milliseconds
-    #[arg(long, value_name = "MS", default_value_t = u64::MAX, hide_default_value = true)]
-    created_until: u64,
+    #[arg(long, value_name = "MS")]
+    created_until: Option<u64>,
     /// Oldest first instead of newest first
     #[arg(long)]
     oldest_first: bool,
     /// At most so many: 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "all")]
-    limit: usize,
+    limit: u64,
     /// Go on where an earlier listing ended
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
@@ -55,7 +55,7 @@ pub(crate) struct HistoryArgs {
     after: u64,
     /// At most so many: 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "all")]
-    limit: usize,
+    limit: u64,
     /// All there are, however many
     #[arg(long)]
     all: bool,
@@ -69,15 +69,21 @@ pub(crate) struct CountArgs {
 }
 
 impl ListArgs {
-    fn query(&self) -> Result<ListQuery, Failure> {
-        Ok(ListQuery {
-            agent: self.agent.as_deref().map(id).transpose()?,
+    fn query(&self) -> Result<ListSessions, Failure> {
+        let agent = self.agent.as_deref().map(id::<AgentId>).transpose()?;
+        let order = if self.oldest_first {
+            Order::Oldest
+        } else {
+            Order::Newest
+        };
+        Ok(ListSessions {
+            agent: agent.map(|agent| agent.to_string()),
             status: self.status,
-            created_from: Millis::new(self.created_from),
-            created_until: Millis::new(self.created_until),
-            newest_first: !self.oldest_first,
-            limit: if self.all { LIST_MAX } else { self.limit },
-            after: self.after.as_deref().map(str::parse).transpose()?,
+            created_from: Some(self.created_from),
+            created_until: self.created_until,
+            order: Some(order),
+            limit: Some(if self.all { LIMIT_MAX } else { self.limit }),
+            cursor: self.after.clone(),
         })
     }
 }
@@ -88,14 +94,14 @@ struct Listing {
     /// Rows that are still to be shown.
     sessions: Vec<Session>,
     unreadable: Vec<Unreadable>,
-    next: Option<ListCursor>,
+    next: Option<String>,
 }
 
 /// Lists sessions. Each is shown as it was when its page was read.
 pub(crate) async fn list(args: ListArgs, context: &Context) -> Result<(), Failure> {
     let query = args.query()?;
     let listing = context
-        .with_engine(async |windlass| pages(windlass, query, args.all, context).await)
+        .with_engine(async |engine| pages(engine, query, args.all, context).await)
         .await?;
     if !context.output().json() {
         context.output().text(&show::sessions(&listing.sessions))?;
@@ -107,16 +113,17 @@ pub(crate) async fn list(args: ListArgs, context: &Context) -> Result<(), Failur
 /// Reads as many rows as the query asks for, or all. As JSON each is given out
 /// at once; a table needs all of its rows first.
 async fn pages(
-    windlass: &Windlass,
-    mut query: ListQuery,
+    engine: &dyn Engine,
+    mut query: ListSessions,
     all: bool,
     context: &Context,
 ) -> Result<Listing, Failure> {
     let output = context.output();
     let mut listing = Listing::default();
     loop {
-        let mut page = windlass.sessions().list(context.caller(), &query).await?;
-        let left = query.limit - page.sessions.len() - page.unreadable.len();
+        let mut page = engine.sessions(&query).await?;
+        let came = page.sessions.len() + page.unreadable.len();
+        let left = query.limit.map(|limit| limit.saturating_sub(number(came)));
         listing.unreadable.append(&mut page.unreadable);
         if output.json() {
             page.sessions
@@ -125,14 +132,14 @@ async fn pages(
         } else {
             listing.sessions.append(&mut page.sessions);
         }
-        listing.next = page.next;
-        if listing.next.is_none() || (!all && left == 0) {
+        listing.next = page.next_cursor;
+        if listing.next.is_none() || (!all && left == Some(0)) {
             return Ok(listing);
         }
         if !all {
             query.limit = left;
         }
-        query.after.clone_from(&listing.next);
+        query.cursor.clone_from(&listing.next);
     }
 }
 
@@ -147,7 +154,7 @@ fn tell(listing: &Listing, context: &Context) {
         output.note(&json!({ "unreadable": unreadable }), &text);
     }
     if let Some(next) = &listing.next {
-        tell_next(&next.to_string(), context);
+        tell_next(next, context);
     }
 }
 
@@ -160,10 +167,7 @@ fn tell_next(next: &str, context: &Context) {
 pub(crate) async fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let id = args.session.id()?;
     let session = context
-        .with_engine(async |windlass| {
-            let found = windlass.sessions().get(context.caller(), &id).await?;
-            Ok(found.ok_or(SessionError::NotFound)?)
-        })
+        .with_engine(async |engine| engine.session(&id).await)
         .await?;
     context
         .output()
@@ -174,7 +178,7 @@ pub(crate) async fn show(args: &ShowArgs, context: &Context) -> Result<(), Failu
 pub(crate) async fn history(args: &HistoryArgs, context: &Context) -> Result<(), Failure> {
     let output = context.output();
     let (events, more) = context
-        .with_engine(async |windlass| events(windlass, args, context).await)
+        .with_engine(async |engine| events(engine, args).await)
         .await?;
     if output.json() {
         events.iter().try_for_each(|event| output.object(event))?;
@@ -187,23 +191,18 @@ pub(crate) async fn history(args: &HistoryArgs, context: &Context) -> Result<(),
     Ok(())
 }
 
-async fn events(
-    windlass: &Windlass,
-    args: &HistoryArgs,
-    context: &Context,
-) -> Result<(Vec<Event>, bool), Failure> {
+async fn events(engine: &dyn Engine, args: &HistoryArgs) -> Result<(Vec<Event>, bool), Failure> {
     let id = args.session.id()?;
-    let limit = if args.all { LIST_MAX } else { args.limit };
-    let (mut events, mut after) = (Vec::new(), args.after);
+    let mut query = EventsQuery {
+        after: Some(args.after),
+        limit: Some(if args.all { LIMIT_MAX } else { args.limit }),
+    };
+    let mut events: Vec<Event> = Vec::new();
     loop {
-        let page = windlass
-            .sessions()
-            .history(context.caller(), &id, after, limit)
-            .await?;
-        let mut page = page.ok_or(SessionError::NotFound)?;
+        let mut page = engine.history(&id, &query).await?;
         events.append(&mut page.events);
         match events.last() {
-            Some(last) if args.all && page.more => after = last.number,
+            Some(last) if args.all && page.more => query.after = Some(last.number),
             _ => return Ok((events, page.more)),
         }
     }
@@ -213,12 +212,7 @@ async fn events(
 pub(crate) async fn count(args: &CountArgs, context: &Context) -> Result<(), Failure> {
     let agent = id(&args.agent)?;
     let active = context
-        .with_engine(async |windlass| {
-            Ok(windlass
-                .sessions()
-                .count_active(context.caller(), &agent)
-                .await?)
-        })
+        .with_engine(async |engine| engine.count_active(&agent).await)
         .await?;
     context
         .output()

@@ -1,17 +1,14 @@
 //! Sessions as text for people.
 
-use windlass::Due;
-use windlass::core::AgentId;
-use windlass::session::{
-    Allow, Charge, Event, Left, Pattern, RateKind, RateLimit, Reading, Receipt, Session,
-    SweepReport, TreeNode, What,
+use windlass_client::session::{
+    Allow, Charge, Event, Left, RateKind, RateLimit, Reading, Receipt, Session, TreeNode, What,
 };
+use windlass_client::store::{Due, SweepReport};
 
-use crate::table::{fields, plain, rows, time};
+use crate::table::{fields, moment, plain, rows};
 
 /// One session, field by field.
 pub(crate) fn session(session: &Session) -> String {
-    let chain: Vec<&str> = session.chain.iter().map(AgentId::as_str).collect();
     let mut shown = vec![
         ("id", session.id.to_string()),
         ("revision", session.revision.to_string()),
@@ -22,17 +19,17 @@ pub(crate) fn session(session: &Session) -> String {
         ("status", session.status.as_str().to_owned()),
         ("tools", allow(&session.tools)),
         ("credentials", allow(&session.credentials)),
-        ("ceiling", session.ceiling.to_string()),
+        ("ceiling", session.ceiling.as_str().to_owned()),
         ("calls", reading(session.budget.calls)),
         ("tokens", reading(session.budget.tokens)),
         ("cost_micros", reading(session.budget.cost_micros)),
         ("rate", session.rate.map_or_else(none, rate)),
         ("calls_made", session.calls_made.to_string()),
         ("reservations_open", session.reservations_open.to_string()),
-        ("created_at", time(session.created_at)),
-        ("expires_at", time(session.expires_at)),
-        ("ended_at", session.ended_at.map_or_else(none, time)),
-        ("changed_at", time(session.changed_at)),
+        ("created_at", moment(session.created_at)),
+        ("expires_at", moment(session.expires_at)),
+        ("ended_at", session.ended_at.map_or_else(none, moment)),
+        ("changed_at", moment(session.changed_at)),
     ];
     if let Some(parent) = &session.parent {
         shown.push(("parent", parent.to_string()));
@@ -46,8 +43,8 @@ pub(crate) fn session(session: &Session) -> String {
     if let Some(through) = &session.ended_through {
         shown.push(("ended_through", through.to_string()));
     }
-    if !chain.is_empty() {
-        shown.push(("chain", chain.join(" > ")));
+    if !session.chain.is_empty() {
+        shown.push(("chain", session.chain.join(" > ")));
     }
     if !session.clamped.is_empty() {
         shown.push(("clamped", session.clamped.join(", ")));
@@ -60,13 +57,17 @@ pub(crate) fn tree(nodes: &[TreeNode]) -> String {
     let shown = nodes.iter().map(|TreeNode { depth, session }| {
         let budget = if session.shared { "shared" } else { "own" };
         [
-            format!("{}{}", "- ".repeat(*depth), session.id),
+            format!(
+                "{}{}",
+                "- ".repeat(usize::try_from(*depth).unwrap_or(0)),
+                session.id
+            ),
             session.agent.to_string(),
             session.status.as_str().to_owned(),
             budget.to_owned(),
             reading(session.budget.calls),
             session.budget.calls.lent.to_string(),
-            time(session.expires_at),
+            moment(session.expires_at),
         ]
     });
     rows(
@@ -85,8 +86,8 @@ pub(crate) fn sessions(sessions: &[Session]) -> String {
             session.agent.to_string(),
             session.status.as_str().to_owned(),
             reading(session.budget.calls),
-            time(session.created_at),
-            time(session.expires_at),
+            moment(session.created_at),
+            moment(session.expires_at),
             plain(&session.intent),
         ]
     });
@@ -135,7 +136,7 @@ pub(crate) fn events(events: &[Event]) -> String {
         let operation = event.operation.as_deref().map_or_else(none, plain);
         [
             event.number.to_string(),
-            time(event.at),
+            moment(event.at),
             kind.to_owned(),
             call.map_or_else(none, |call| call.to_string()),
             details,
@@ -164,7 +165,7 @@ fn what(what: &What) -> (&'static str, Option<u64>, String) {
                     .iter()
                     .map(|name| format!("credential={}", plain(name))),
             );
-            said.extend(sensitivity.map(|level| format!("sensitivity={level}")));
+            said.extend(sensitivity.map(|level| format!("sensitivity={}", level.as_str())));
             said.extend(charged(*charge));
             said.extend(reserved.then(|| "reserved".to_owned()));
             ("use", Some(*call), said.join(" "))
@@ -240,7 +241,7 @@ fn allow(allow: &Allow) -> String {
         Allow::All => "all".to_owned(),
         Allow::Only(patterns) if patterns.is_empty() => "none".to_owned(),
         Allow::Only(patterns) => {
-            let shown: Vec<String> = patterns.iter().map(Pattern::as_str).map(plain).collect();
+            let shown: Vec<String> = patterns.iter().map(|pattern| plain(pattern)).collect();
             shown.join(", ")
         }
     }

@@ -8,7 +8,7 @@ use super::arguments::id;
 use super::show;
 use crate::consent::Consent;
 use crate::context::Context;
-use crate::failure::{CommandError, Failure};
+use crate::failure::Failure;
 
 /// Entries that one sweep looks at where nothing else is said.
 const SWEEP_ENTRIES_DEFAULT: usize = 1_000;
@@ -36,12 +36,9 @@ pub(crate) async fn close_agent(args: &CloseAgentArgs, context: &Context) -> Res
     let agent = id(&args.agent)?;
     args.consent
         .check("this closes every active session of the agent")?;
-    let caller = context.caller();
     if args.consent.is_rehearsal() {
         let active = context
-            .with_engine(async |windlass| {
-                Ok(windlass.sessions().count_active(caller, &agent).await?)
-            })
+            .with_engine(async |engine| engine.count_active(&agent).await)
             .await?;
         return context
             .output()
@@ -50,10 +47,7 @@ pub(crate) async fn close_agent(args: &CloseAgentArgs, context: &Context) -> Res
             });
     }
     let closed = context
-        .with_engine(async |windlass| {
-            let closed = windlass.sessions().close_agent(caller, &agent).await;
-            Ok(closed.map_err(CommandError::CloseAgent)?)
-        })
+        .with_engine(async |engine| engine.close_agent(&agent).await)
         .await?;
     context
         .output()
@@ -67,14 +61,14 @@ pub(crate) async fn sweep(args: &SweepArgs, context: &Context) -> Result<(), Fai
     let output = context.output();
     if args.consent.is_rehearsal() {
         let due = context
-            .with_engine(async |windlass| Ok(windlass.due(args.limit).await?))
+            .with_engine(async |engine| engine.due(args.limit).await)
             .await?;
         return output.answer(&json!({ "due": due.entries, "more": due.more }), || {
             show::due(&due)
         });
     }
     let done = context
-        .with_engine(async |windlass| Ok(windlass.sessions().sweep(args.limit).await?))
+        .with_engine(async |engine| engine.sweep(args.limit).await)
         .await?;
     output.answer(&done, || show::sweep(&done))
 }

@@ -1,12 +1,9 @@
 //! Arguments that several commands share, and how their words become values.
 
 use clap::Args;
-use windlass::Windlass;
-use windlass::core::SessionId;
 use windlass::stash::Key;
-use windlass::stash::durable::{Execution, Stash};
 
-use crate::context::Context;
+use crate::engine::StashOf;
 use crate::failure::Failure;
 use crate::session::arguments::id;
 
@@ -22,29 +19,19 @@ pub(super) struct Within {
 }
 
 impl Within {
-    pub(super) fn stash(&self, windlass: &Windlass, context: &Context) -> Result<Stash, Failure> {
-        stash(&self.session, windlass, context)
-    }
-
-    pub(super) fn execution(
-        &self,
-        windlass: &Windlass,
-        context: &Context,
-    ) -> Result<Execution, Failure> {
+    /// The stash of the session, and the group that asks.
+    pub(super) fn stash(&self) -> Result<StashOf, Failure> {
         let group = self.group.as_deref().map(id).transpose()?;
-        Ok(self.stash(windlass, context)?.execution(group))
+        let session = id(&self.session)?;
+        Ok(StashOf { session, group })
     }
 }
 
-/// The stash of a session of the tenant.
-pub(super) fn stash(
-    session: &str,
-    windlass: &Windlass,
-    context: &Context,
-) -> Result<Stash, Failure> {
-    let session: SessionId = id(session)?;
-    let tenant = &context.caller().tenant;
-    Ok(windlass.stashes().stash(tenant, &session))
+/// The stash of a session, for whoever asks on behalf of no group.
+pub(super) fn stash(session: &str) -> Result<StashOf, Failure> {
+    let session = id(session)?;
+    let group = None;
+    Ok(StashOf { session, group })
 }
 
 /// One entry.

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 use windlass::stash::limits::VALUE_BYTES_MAX;
-use windlass::stash::{Condition, Put, Value};
+use windlass::stash::{Condition, Increment, Put, Value};
 
 use super::arguments::OneEntry;
 use super::show;
@@ -98,11 +98,9 @@ pub(crate) async fn put(args: PutArgs, context: &Context) -> Result<(), Failure>
         ttl_ms: args.ttl_ms,
         ..put
     };
+    let of = args.entry.within.stash()?;
     let stored = context
-        .with_engine(async |windlass| {
-            let execution = args.entry.within.execution(windlass, context)?;
-            Ok(execution.store(put).await?)
-        })
+        .with_engine(async |engine| engine.put(&of, put).await)
         .await?;
     show::entry(&key, &stored, context.output())
 }
@@ -110,11 +108,9 @@ pub(crate) async fn put(args: PutArgs, context: &Context) -> Result<(), Failure>
 /// Deletes an entry, and says whether there was one.
 pub(crate) async fn delete(args: &DeleteArgs, context: &Context) -> Result<(), Failure> {
     let key = args.entry.key()?;
+    let of = args.entry.within.stash()?;
     let deleted = context
-        .with_engine(async |windlass| {
-            let execution = args.entry.within.execution(windlass, context)?;
-            Ok(execution.delete(&key).await?)
-        })
+        .with_engine(async |engine| engine.delete(&of, &key).await)
         .await?;
     context.output().answer(&json!({ "deleted": deleted }), || {
         let said = if deleted { "deleted" } else { "there was none" };
@@ -125,24 +121,23 @@ pub(crate) async fn delete(args: &DeleteArgs, context: &Context) -> Result<(), F
 /// Gives an entry another deadline, and shows what is known of it.
 pub(crate) async fn touch(args: &TouchArgs, context: &Context) -> Result<(), Failure> {
     let key = args.entry.key()?;
+    let of = args.entry.within.stash()?;
     let touched = context
-        .with_engine(async |windlass| {
-            let execution = args.entry.within.execution(windlass, context)?;
-            Ok(execution.touch(&key, args.ttl_ms).await?)
-        })
+        .with_engine(async |engine| engine.touch(&of, &key, args.ttl_ms).await)
         .await?;
-    let touched = touched.ok_or(crate::failure::CommandError::NoEntry)?;
     show::entry(&key, &touched, context.output())
 }
 
 /// Adds to a number, and shows what it is now.
 pub(crate) async fn increment(args: &IncrementArgs, context: &Context) -> Result<(), Failure> {
-    let key = args.entry.key()?;
+    let of = args.entry.within.stash()?;
+    let request = Increment {
+        key: args.entry.key()?,
+        by: args.by,
+        ttl_ms: args.ttl_ms,
+    };
     let number = context
-        .with_engine(async |windlass| {
-            let execution = args.entry.within.execution(windlass, context)?;
-            Ok(execution.increment(&key, args.by, args.ttl_ms).await?)
-        })
+        .with_engine(async |engine| engine.increment(&of, request).await)
         .await?;
     let object = json!({ "value": number.value, "version": number.metadata.version });
     context

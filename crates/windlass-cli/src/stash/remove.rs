@@ -3,12 +3,12 @@
 
 use clap::Args;
 use serde_json::json;
-use windlass::Windlass;
 
 use super::arguments::{Within, stash};
 use super::show;
 use crate::consent::Consent;
 use crate::context::Context;
+use crate::engine::Engine;
 use crate::failure::Failure;
 
 /// Steps of one round where nothing else is said.
@@ -38,17 +38,15 @@ pub(crate) struct ReapArgs {
 pub(crate) async fn clear(args: &ClearArgs, context: &Context) -> Result<(), Failure> {
     args.consent
         .check("this deletes every entry of the group")?;
+    let of = args.within.stash()?;
     if args.consent.is_rehearsal() {
         let usage = context
-            .with_engine(async |windlass| Ok(args.within.stash(windlass, context)?.usage().await?))
+            .with_engine(async |engine| engine.usage(&of).await)
             .await?;
         return context.output().answer(&usage, || show::usage(&usage));
     }
     let removed = context
-        .with_engine(async |windlass| {
-            let execution = args.within.execution(windlass, context)?;
-            Ok(execution.clear().await?)
-        })
+        .with_engine(async |engine| engine.clear(&of).await)
         .await?;
     show::removed(&removed, context.output())
 }
@@ -57,9 +55,9 @@ pub(crate) async fn clear(args: &ClearArgs, context: &Context) -> Result<(), Fai
 pub(crate) async fn reap(args: &ReapArgs, context: &Context) -> Result<(), Failure> {
     args.consent.check("this removes expired entries")?;
     context
-        .with_engine(async |windlass| match &args.session {
-            Some(session) => reap_one(session, args, windlass, context).await,
-            None => reap_due(args, windlass, context).await,
+        .with_engine(async |engine| match &args.session {
+            Some(session) => reap_one(session, args, engine, context).await,
+            None => reap_due(args, engine, context).await,
         })
         .await
 }
@@ -67,26 +65,25 @@ pub(crate) async fn reap(args: &ReapArgs, context: &Context) -> Result<(), Failu
 async fn reap_one(
     session: &str,
     args: &ReapArgs,
-    windlass: &Windlass,
+    engine: &dyn Engine,
     context: &Context,
 ) -> Result<(), Failure> {
-    let stash = stash(session, windlass, context)?;
+    let of = stash(session)?;
     if args.consent.is_rehearsal() {
-        let usage = stash.usage().await?;
+        let usage = engine.usage(&of).await?;
         return context.output().answer(&usage, || show::usage(&usage));
     }
-    let limit = u64::try_from(args.limit).unwrap_or(u64::MAX);
-    let removed = stash.reap_expired(Some(limit)).await?;
+    let removed = engine.reap(&of, args.limit).await?;
     show::removed(&removed, context.output())
 }
 
-async fn reap_due(args: &ReapArgs, windlass: &Windlass, context: &Context) -> Result<(), Failure> {
+async fn reap_due(args: &ReapArgs, engine: &dyn Engine, context: &Context) -> Result<(), Failure> {
     let output = context.output();
     if args.consent.is_rehearsal() {
-        let due = windlass.due(args.limit).await?;
+        let due = engine.due(args.limit).await?;
         let object = json!({ "due": due.entries, "more": due.more });
         return output.answer(&object, || show::due(&due));
     }
-    let report = windlass.stashes().reap_due(args.limit).await?;
+    let report = engine.reap_due(args.limit).await?;
     output.answer(&report, || show::report(&report))
 }

@@ -1,23 +1,22 @@
 //! Entries as text for people, and as JSON.
 
 use serde::Serialize;
-use serde_json::json;
-use windlass::core::GroupId;
-use windlass::stash::durable::ReapReport;
-use windlass::stash::{Key, Metadata, Removed, Usage};
+use windlass::stash::Key;
+use windlass_client::stash::{KeyInfo, Metadata, Removed, Usage};
+use windlass_client::store::ReapReport;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::table::{self, fields, plain, time};
+use crate::table::{self, fields, moment, plain};
 
 pub(super) use crate::session::show::due;
 
 /// An entry without its value, as JSON.
 #[derive(Serialize)]
-pub(super) struct Row<'a> {
-    pub(super) key: &'a Key,
+struct Row<'a> {
+    key: &'a Key,
     #[serde(flatten)]
-    pub(super) metadata: &'a Metadata,
+    metadata: &'a Metadata,
 }
 
 /// What is known of one entry.
@@ -27,23 +26,23 @@ pub(super) fn entry(key: &Key, metadata: &Metadata, output: &Output) -> Result<(
             ("key", key.to_string()),
             ("group", group(metadata)),
             ("size", metadata.size.to_string()),
-            ("created", time(metadata.created)),
-            ("updated", time(metadata.updated)),
-            ("expires", time(metadata.expires)),
+            ("created", moment(metadata.created)),
+            ("updated", moment(metadata.updated)),
+            ("expires", moment(metadata.expires)),
             ("version", metadata.version.to_string()),
         ])
     })
 }
 
 /// Many entries, one a row.
-pub(super) fn rows(entries: &[(Key, Metadata)]) -> String {
-    let shown = entries.iter().map(|(key, metadata)| {
+pub(super) fn rows(entries: &[KeyInfo]) -> String {
+    let shown = entries.iter().map(|KeyInfo { key, metadata }| {
         [
             key.to_string(),
             group(metadata),
             metadata.size.to_string(),
-            time(metadata.updated),
-            time(metadata.expires),
+            moment(metadata.updated),
+            moment(metadata.expires),
             metadata.version.to_string(),
         ]
     });
@@ -52,8 +51,7 @@ pub(super) fn rows(entries: &[(Key, Metadata)]) -> String {
 }
 
 fn group(metadata: &Metadata) -> String {
-    let group = metadata.group.as_ref().map(GroupId::as_str);
-    group.unwrap_or("-").to_owned()
+    metadata.group.clone().unwrap_or_else(|| "-".to_owned())
 }
 
 /// How much a stash holds.
@@ -73,17 +71,11 @@ pub(super) fn usage(usage: &Usage) -> String {
 
 /// What a removal did.
 pub(super) fn removed(removed: &Removed, output: &Output) -> Result<(), Failure> {
-    let Removed {
-        removed,
-        bytes,
-        truncated,
-    } = *removed;
-    let object = json!({ "removed": removed, "bytes": bytes, "truncated": truncated });
-    output.answer(&object, || {
+    output.answer(removed, || {
         fields([
-            ("removed", removed.to_string()),
-            ("bytes", bytes.to_string()),
-            ("truncated", yes_or_no(truncated)),
+            ("removed", removed.removed.to_string()),
+            ("bytes", removed.bytes.to_string()),
+            ("truncated", yes_or_no(removed.truncated)),
         ])
     })
 }

@@ -52,7 +52,7 @@ pub(crate) async fn erase(args: &EraseArgs, context: &Context) -> Result<(), Fai
     let output = context.output();
     if args.consent.is_rehearsal() {
         let found = context
-            .with_engine(async |windlass: &Windlass| {
+            .with_store("`tenant`", async |windlass: &Windlass| {
                 Ok(windlass.tenants().verify_erased(&id).await?)
             })
             .await?;
@@ -60,7 +60,7 @@ pub(crate) async fn erase(args: &EraseArgs, context: &Context) -> Result<(), Fai
     }
     let bar = bar(output);
     let certificate = context
-        .with_engine(async |windlass: &Windlass| {
+        .with_store("`tenant`", async |windlass: &Windlass| {
             let mut observe = |progress: &Progress| advance(&bar, progress);
             Ok(windlass.tenants().erase(&id, &mut observe).await?)
         })
@@ -89,7 +89,9 @@ fn advance(bar: &ProgressBar, progress: &Progress) {
 pub(crate) async fn verify(args: &VerifyArgs, context: &Context) -> Result<(), Failure> {
     let id = args.tenant.id()?;
     let found = context
-        .with_engine(async |windlass: &Windlass| Ok(windlass.tenants().verify_erased(&id).await?))
+        .with_store("`tenant`", async |windlass: &Windlass| {
+            Ok(windlass.tenants().verify_erased(&id).await?)
+        })
         .await?;
     context
         .output()

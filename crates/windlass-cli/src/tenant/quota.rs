@@ -55,7 +55,7 @@ pub(crate) async fn quota(args: &QuotaArgs, context: &Context) -> Result<(), Fai
         stash_bytes,
     } = &args.change;
     let tenant = context
-        .with_engine(async |windlass: &Windlass| {
+        .with_store("`tenant`", async |windlass: &Windlass| {
             let (_, old) = windlass.tenants().standing(&id).await?;
             let quota = Quota {
                 sessions: sessions.map_or(old.sessions, |limit| limit.0),

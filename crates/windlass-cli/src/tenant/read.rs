@@ -33,7 +33,9 @@ pub(crate) async fn list(args: &ListArgs, context: &Context) -> Result<(), Failu
         after: args.after.as_deref().map(id).transpose()?,
     };
     let page = context
-        .with_engine(async |windlass: &Windlass| Ok(windlass.tenants().list(&query).await?))
+        .with_store("`tenant`", async |windlass: &Windlass| {
+            Ok(windlass.tenants().list(&query).await?)
+        })
         .await?;
     let output = context.output();
     if output.json() {
@@ -67,7 +69,7 @@ fn tell(page: &TenantPage, context: &Context) {
 pub(crate) async fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let id = args.tenant.id()?;
     let tenant = context
-        .with_engine(async |windlass: &Windlass| {
+        .with_store("`tenant`", async |windlass: &Windlass| {
             let found = windlass.tenants().get(&id).await?;
             Ok(found.ok_or(AccessError::NotFound { what: "tenant" })?)
         })

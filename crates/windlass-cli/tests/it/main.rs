@@ -8,6 +8,7 @@ mod documents;
 mod generated;
 mod postgres;
 mod refusals;
+mod remote;
 mod replay;
 mod settings;
 mod sled;

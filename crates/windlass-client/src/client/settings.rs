@@ -259,7 +259,7 @@ fn shows_credential(url: &Url) -> bool {
 mod tests {
     use super::*;
 
-    fn code(url: &str, token: bool) -> Option<&'static str> {
+    fn refusal(url: &str, token: bool) -> Option<&'static str> {
         let token = token.then(|| Token::new("wl_x").unwrap());
         let made = Settings::default().connect(url, token);
         made.err().map(|error| error.code())
@@ -273,7 +273,7 @@ mod tests {
             "http://[::1]:1/",
             "http://localhost",
         ] {
-            assert_eq!(code(here, true), None, "{here}");
+            assert_eq!(refusal(here, true), None, "{here}");
         }
         for away in [
             "http://10.0.0.1",
@@ -283,8 +283,8 @@ mod tests {
             "http://127.0.0.1.example",
             "http://[::ffff:10.0.0.1]",
         ] {
-            assert_eq!(code(away, true), Some("plaintext_refused"), "{away}");
-            assert_eq!(code(away, false), None, "{away} with nothing to show");
+            assert_eq!(refusal(away, true), Some("plaintext_refused"), "{away}");
+            assert_eq!(refusal(away, false), None, "{away} with nothing to show");
         }
         let told = Settings::default().allow_plaintext();
         let made = told.connect("http://10.0.0.1", Some(Token::new("wl_x").unwrap()));
@@ -303,7 +303,7 @@ mod tests {
             "https://windlass.example/#a",
             "unix:/run/windlass",
         ] {
-            assert_eq!(code(url, true), Some("invalid_server_url"), "{url}");
+            assert_eq!(refusal(url, true), Some("invalid_server_url"), "{url}");
         }
     }
 }

@@ -20,6 +20,21 @@ pub enum Status {
     Expired,
 }
 
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Closed, Self::Expired];
+
+    /// The status as it is spelled in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Closed => "closed",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// How sensitive data is, from anybody's to nearly nobody's.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -36,6 +51,19 @@ pub enum Sensitivity {
     Confidential,
     /// For named persons.
     Restricted,
+}
+
+impl Sensitivity {
+    /// The level as it is spelled in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Internal => "internal",
+            Self::Confidential => "confidential",
+            Self::Restricted => "restricted",
+        }
+    }
 }
 
 /// Which tools, or which credentials, a session may use: `"all"`, or
@@ -129,6 +157,9 @@ pub struct Session {
     /// Its id.
     #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
     pub id: String,
+    /// Grows with every change of it; its `ETag`.
+    #[serde(default)]
+    pub revision: u64,
     /// Whose it is.
     #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
     pub tenant: String,
@@ -187,9 +218,6 @@ pub struct Session {
     /// When it last changed.
     #[cfg_attr(feature = "schema", schema(value_type = UnixMs))]
     pub changed_at: u64,
-    /// Grows with every change of it; its `ETag`.
-    #[serde(default)]
-    pub revision: u64,
     /// Stored values that were above a limit and count as the limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clamped: Vec<String>,

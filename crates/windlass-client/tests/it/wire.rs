@@ -19,12 +19,12 @@ fn exactly<T: Serialize + DeserializeOwned>(text: &str) {
 }
 
 const SESSION: &str = concat!(
-    r#"{"id":"s1","tenant":"acme","principal":"runtime","agent":"researcher","parent":"s0","above":["s0"],"#,
+    r#"{"id":"s1","revision":4,"tenant":"acme","principal":"runtime","agent":"researcher","parent":"s0","above":["s0"],"#,
     r#""shared":true,"chain":["planner"],"intent":"compare","tools":{"only":["search","read_*"]},"credentials":"all","#,
     r#""ceiling":"internal","rate":{"limit":5,"window_ms":60000,"kind":"fixed"},"created_at":1,"expires_at":3600001,"#,
     r#""status":"closed","ended_at":9,"ended_through":"s0","budget":{"calls":{"limit":10,"used":2,"lent":3},"#,
     r#""tokens":{"limit":null,"used":0},"cost_micros":{"limit":7,"used":9}},"calls_made":2,"reservations_open":1,"#,
-    r#""changed_at":9,"revision":4,"clamped":["budget.calls"]}"#,
+    r#""changed_at":9,"clamped":["budget.calls"]}"#,
 );
 
 #[test]
