@@ -1,6 +1,7 @@
 //! The server as its clients see it.
 
 mod coverage;
+mod draining;
 mod hostile;
 mod matrix;
 mod serving;

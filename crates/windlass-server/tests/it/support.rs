@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -98,6 +99,21 @@ impl Running {
             .await;
         made.expect("a key").1.reveal().to_owned()
     }
+}
+
+/// Lets this process, and those it starts, have so many files open.
+pub(crate) fn need_files(count: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= count) {
+        return;
+    }
+    let enough = limit.maximum.is_none_or(|maximum| maximum >= count);
+    assert!(enough, "{limit:?}: this test needs {count} files");
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).expect("raised");
 }
 
 /// What to send.
@@ -246,6 +262,11 @@ impl Connection {
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("sent");
+    }
+
+    /// Sends bytes as far as the server takes them; whether it took all.
+    pub(crate) async fn push(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
     }
 
     /// More bytes; `false` at the end.

@@ -1,31 +1,14 @@
 //! Many at once: names, credentials and connections without number.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use super::target::Target;
 use super::wire::Wire;
-use crate::support::get;
+use crate::support::{get, need_files};
 
 /// Different names that are asked for.
 const NAMES: usize = 2_000;
 
 /// Connections that do nothing.
 const IDLE: usize = 10_000;
-
-/// Lets this process, and those it starts, have so many files open.
-fn need_files(count: u64) {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= count) {
-        return;
-    }
-    let enough = limit.maximum.is_none_or(|maximum| maximum >= count);
-    assert!(enough, "{limit:?}: this test needs {count} files");
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, raised).expect("raised");
-}
 
 fn ask_for_many(wire: &mut Wire, round: usize) {
     let token = |number: usize| format!("wl_{number:016x}_{number:064x}");
