@@ -106,6 +106,8 @@ pub struct ReapReport {
     pub bytes: u64,
     /// Pieces of values removed that no entry points at.
     pub pieces_removed: u64,
+    /// Operation ids forgotten.
+    pub operations_removed: u64,
     /// Whether work that is due is left, or may be.
     pub truncated: bool,
     /// Stashes that cannot be read; they are left alone.

@@ -162,6 +162,18 @@ pub enum StashError {
     /// The operation id was used before, for another request.
     #[error("the operation id was used before for another request")]
     OperationConflict,
+    /// The operation was done before, and a value that it read is neither
+    /// kept nor there any more.
+    #[error("the operation was done before; what it read is gone")]
+    AnswerLost,
+    /// The stash remembers as many operation ids as it may.
+    #[error("the operation ids of the last day would take {total} bytes; at most {max} are kept")]
+    TooManyOperations {
+        /// The bytes there would be.
+        total: u64,
+        /// The most kept.
+        max: u64,
+    },
     /// Others changed the same stash first, each time.
     #[error("lost too many races for the same stash; try again")]
     Busy,
@@ -253,6 +265,8 @@ impl Coded for StashError {
             Self::OperationLimit { .. } => "operation_limit",
             Self::Invalid { .. } => "invalid_request",
             Self::OperationConflict => "operation_conflict",
+            Self::AnswerLost => "operation_answer_lost",
+            Self::TooManyOperations { .. } => "too_many_operations",
             Self::Busy => "busy",
             Self::Corrupt { .. } => "corrupt_record",
             #[cfg(feature = "durable")]
@@ -274,13 +288,15 @@ impl Coded for StashError {
             Self::VersionMismatch { .. }
             | Self::NotANumber
             | Self::Overflow
-            | Self::OperationConflict => ErrorKind::Conflict,
+            | Self::OperationConflict
+            | Self::AnswerLost => ErrorKind::Conflict,
             Self::CrossGroupAccess { .. }
             | Self::KeyUnavailable
             | Self::KeyLimitExceeded { .. }
             | Self::GroupQuotaExceeded { .. }
             | Self::TotalSizeExceeded { .. }
-            | Self::OperationLimit { .. } => ErrorKind::Refused,
+            | Self::OperationLimit { .. }
+            | Self::TooManyOperations { .. } => ErrorKind::Refused,
             Self::Busy => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             #[cfg(feature = "durable")]

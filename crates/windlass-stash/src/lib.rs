@@ -45,6 +45,8 @@ pub mod config;
 #[cfg(feature = "durable")]
 pub mod durable;
 pub mod error;
+#[cfg(feature = "durable")]
+mod fingerprint;
 mod key;
 pub mod limits;
 mod memory;

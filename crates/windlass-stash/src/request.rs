@@ -1,5 +1,7 @@
 //! What is asked of a stash, and what it answers.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{StashError, check_range};
 use crate::key::{Key, check_prefix};
 use crate::limits::LIST_MAX;
@@ -167,7 +169,7 @@ pub struct KeyPage {
 }
 
 /// What a removal of many entries did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// How many went.
     pub removed: u64,

@@ -92,6 +92,7 @@ pub(super) fn report(report: &ReapReport) -> String {
         ("removed", report.removed.to_string()),
         ("bytes", report.bytes.to_string()),
         ("pieces_removed", report.pieces_removed.to_string()),
+        ("operations_removed", report.operations_removed.to_string()),
         ("truncated", yes_or_no(report.truncated)),
     ];
     shown.extend(

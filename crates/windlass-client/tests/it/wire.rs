@@ -59,7 +59,7 @@ fn answers_are_written_as_the_engine_writes_them() {
     );
     exactly::<Maintained>(concat!(
         r#"{"sessions":{"scanned":1,"expired":1,"closed":0,"removed":0,"operations_removed":0,"truncated":false,"unreadable":[]},"#,
-        r#""stashes":{"scanned":1,"removed":1,"bytes":2,"pieces_removed":0,"truncated":false,"#,
+        r#""stashes":{"scanned":1,"removed":1,"bytes":2,"pieces_removed":0,"operations_removed":0,"truncated":false,"#,
         r#""unreadable":[{"tenant":"t","session":"s","why":"torn"}]}}"#,
     ));
     exactly::<ApiKey>(concat!(

@@ -65,7 +65,7 @@ impl Cell {
     }
 
     /// Lets go of the guess if it is still the one that proved wrong.
-    fn forget_at(&self, version: Option<Version>) {
+    pub(super) fn forget_at(&self, version: Option<Version>) {
         let mut memory = self.lock();
         let wrong = |state: &mut State| state.version() == version;
         let old = memory.guess.take_if(wrong);
@@ -75,7 +75,7 @@ impl Cell {
 
     /// Sees to it that there is a guess. If it had to be read for that, it is
     /// no guess for who asked: then the version of its head.
-    async fn ensure(&self) -> Result<Option<Option<Version>>, StashError> {
+    pub(super) async fn ensure(&self) -> Result<Option<Option<Version>>, StashError> {
         let epoch = {
             let memory = self.lock();
             if memory.guess.is_some() {
@@ -125,7 +125,10 @@ impl Cell {
         }
     }
 
-    fn glance<T>(&self, look: impl Fn(&mut State, Millis) -> T) -> Option<(T, Option<Version>)> {
+    pub(super) fn glance<T>(
+        &self,
+        look: impl Fn(&mut State, Millis) -> T,
+    ) -> Option<(T, Option<Version>)> {
         let now = self.engine.env.now();
         let mut memory = self.lock();
         let state = memory.guess.as_mut()?;
@@ -263,10 +266,10 @@ impl Drive for Cell {
 }
 
 /// One combined run over a cell.
-struct Run {
-    cell: Arc<Cell>,
-    requests: Vec<Arc<Request>>,
-    answers: Vec<Option<Result<Told, StepError>>>,
+pub(super) struct Run {
+    pub(super) cell: Arc<Cell>,
+    pub(super) requests: Vec<Arc<Request>>,
+    pub(super) answers: Vec<Option<Result<Told, StepError>>>,
     /// The version of the head that this very run has read or written.
     fresh: Option<Option<Version>>,
     /// Values the rules asked for.
@@ -363,8 +366,7 @@ impl Run {
             return Err(doubt.error);
         }
         if self.cell.confirm(plan.base, self.fresh).await? {
-            self.settle(plan.decided);
-            return Ok(());
+            return self.give_out(plan.decided).await;
         }
         self.cell.forget_at(plan.base);
         self.lose().await
@@ -381,8 +383,7 @@ impl Run {
         match cell.engine.store.commit(batch).await {
             Ok(Commit::Applied(version)) => {
                 self.acknowledge(base, next, version);
-                self.settle(decided);
-                Ok(())
+                self.give_out(decided).await
             }
             Ok(Commit::Conflict { key }) => self.conflict(base, &key, &decided).await,
             Err(error) if error.kind() == StoreErrorKind::Indeterminate && self.doubt.is_none() => {
@@ -437,6 +438,9 @@ impl Run {
             self.cell.forget_at(base);
             return self.lose().await;
         }
+        if self.place_of(key, decided).is_some() {
+            return self.repeat_all(decided).await;
+        }
         // Upkeep took back what had been written ahead.
         let error = StashError::Busy;
         for (place, _) in decided {
@@ -460,7 +464,7 @@ impl Run {
         match self.written(&doubt) {
             Some(Resolved::Applied) => {
                 self.crowded = false;
-                self.settle(doubt.decided);
+                self.settle_sure(doubt.decided);
                 Ok(true)
             }
             Some(Resolved::Lost) => Ok(false),
@@ -534,7 +538,7 @@ impl Run {
         let open = requests.filter(|(_, answer)| answer.is_none());
         let steps = open.filter_map(|(request, _)| match &request.ask {
             Ask::Step(operations) => Some(operations),
-            Ask::Clear(_) | Ask::Reap(_) => None,
+            Ask::Clear(_) | Ask::Reap(_) | Ask::Forget(_) => None,
         });
         let keys = steps.flatten().filter_map(|operation| match operation {
             Operation::Get(key) => Some(key),
@@ -557,13 +561,13 @@ impl Run {
     }
 
     /// Somebody else was first: another round.
-    async fn lose(&mut self) -> Result<(), StashError> {
+    pub(super) async fn lose(&mut self) -> Result<(), StashError> {
         self.lost += 1;
         self.cell.engine.back_off(self.lost).await
     }
 
     /// Turns decisions into answers; what is answered already stays so.
-    fn settle(&mut self, decided: Vec<Decided>) {
+    pub(super) fn settle(&mut self, decided: Vec<Decided>) {
         for (place, told) in decided {
             self.answers[place].get_or_insert(told);
         }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use windlass_core::{Coded, GroupId};
 
+use super::once::{Deed, Once};
 use super::parts::Parts;
 use super::plan::{Ask, Request, Told};
 use super::stashes::{Stash, whole};
@@ -24,12 +25,13 @@ use crate::value::Value;
 /// store promises. A change costs one commit, shared with other changes of the
 /// same stash that wait at the same time; a refusal costs one read. Dropping a
 /// future before its first poll does nothing; afterwards the change may or may
-/// not happen.
+/// not happen, and an operation id tells on retry.
 #[derive(Debug)]
 pub struct Execution {
     stash: Stash,
     group: Option<GroupId>,
     operations: Operations,
+    once: Option<Once>,
 }
 
 impl Execution {
@@ -38,7 +40,20 @@ impl Execution {
             stash,
             group,
             operations,
+            once: None,
         }
+    }
+
+    /// The same execution, whose next change is made under an operation id:
+    /// asked for again, in this process or another, it gives the first answer
+    /// and takes effect once. See the [module](super#retries).
+    ///
+    /// An id is for one change. A further one under it is another request, and
+    /// answered with `OperationConflict`; reading is not concerned.
+    #[must_use]
+    pub fn once(mut self, once: Once) -> Self {
+        self.once = Some(once);
+        self
     }
 
     /// Its group, if it has one.
@@ -59,7 +74,9 @@ impl Execution {
     /// `ValueTooLarge`, `TtlZero` or `TtlTooLong`, `CrossGroupAccess` (or
     /// `KeyUnavailable` where foreign entries are hidden),
     /// `KeyLimitExceeded`, `GroupQuotaExceeded`, `TotalSizeExceeded`; then the
-    /// store's failures, and `Busy` after too many lost races.
+    /// store's failures, and `Busy` after too many lost races. Under an
+    /// operation id, as every change, also `OperationConflict` and
+    /// `TooManyOperations`.
     pub async fn put<T: Serialize + Sync + ?Sized>(
         &self,
         key: &Key,
@@ -238,8 +255,8 @@ impl Execution {
     /// Adds to the whole number a key has; an absent one counts as 0. An
     /// entry that is there keeps its owner and its deadline.
     ///
-    /// Not safe to repeat when the outcome is unknown: see the
-    /// [module](super#retries).
+    /// When the outcome is unknown, safe to repeat under an operation id only:
+    /// see the [module](super#retries).
     ///
     /// # Errors
     ///
@@ -331,7 +348,9 @@ impl Execution {
     ///
     /// # Errors
     ///
-    /// The first refusal and its place; 1 to 256 operations are allowed.
+    /// The first refusal and its place; 1 to 256 operations are allowed. Under
+    /// an operation id also `AnswerLost`, if the step was done before, and a
+    /// long value that it read has been replaced since.
     pub async fn step(&self, operations: &[Operation]) -> Result<Vec<Answer>, StepError> {
         let started = self.start();
         let answers = match self.operations.count(operations.len()) {
@@ -352,8 +371,12 @@ impl Execution {
     /// `OperationLimit`, and the store's failures.
     pub async fn clear(&self) -> Result<Removed, StashError> {
         let started = self.start();
+        let group = self.group.as_ref();
         let Err(error) = self.operations.count(1) else {
-            return self.stash.clear(self.group.as_ref()).await;
+            return match self.once.clone() {
+                Some(once) => self.stash.clear_once(group, once).await,
+                None => self.stash.clear(group).await,
+            };
         };
         self.tell(started, || Heard {
             verb: Verb::Clear,
@@ -374,10 +397,12 @@ impl Execution {
         let Stash { inner, keys } = &self.stash;
         let parts = Parts::of(&operations, &inner.engine).map_err(whole)?;
         let ahead = parts.as_ref().is_some_and(Parts::go_ahead);
+        let group = self.group.as_ref();
+        let deed = |once: &Once| Deed::step(once.clone(), group, &operations);
         let request = Request {
-            group: self.group.clone(),
-            ask: Ask::Step(operations),
+            deed: self.once.as_ref().map(deed),
             parts,
+            ..Request::plain(group.cloned(), Ask::Step(operations))
         };
         let told = if ahead {
             inner.ask_ahead(keys, request).await
@@ -385,7 +410,7 @@ impl Execution {
             inner.ask(keys, request).await
         };
         match told? {
-            Told::Answers(answers) => Ok(answers),
+            Told::Answers(answers) | Told::Repeated(answers) => Ok(answers),
             Told::Removed(_) => unreachable!("a step is answered by what its operations did"),
         }
     }

@@ -1,7 +1,7 @@
 //! Every key of stashes.
 
 use bytes::Bytes;
-use windlass_core::{Millis, SessionId, TenantId};
+use windlass_core::{Millis, OperationId, PrincipalId, SessionId, TenantId};
 use windlass_store::key::{Key, number, segments};
 use windlass_store::{KeyRange, Scan};
 
@@ -70,6 +70,23 @@ impl StashKeys {
             self.piece(name, first),
             self.piece(name, end),
         ))
+    }
+
+    /// The record of an operation id.
+    pub(super) fn operation(&self, principal: &PrincipalId, id: &OperationId) -> Bytes {
+        let base = self.base().text("op").text(principal.as_str());
+        base.text(id.as_str()).finish()
+    }
+
+    /// The row that says which records of operation ids one commit wrote, from
+    /// number `first` on.
+    pub(super) fn order(&self, first: u64) -> Bytes {
+        self.base().text("order").number(first).finish()
+    }
+
+    /// All of these rows.
+    pub(super) fn orders(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("order").below())
     }
 
     /// The note of pieces that no entry points at.

@@ -38,27 +38,36 @@
 //!
 //! # Retries
 //!
-//! There are no operation ids. A put, a delete and a touch may simply be
-//! repeated. `put_if_absent` and `compare_and_swap` make a repetition safe
-//! where others write too: one that was done already finds its own version,
-//! or a mismatch to look at. An increment whose outcome is unknown must not be
-//! repeated blindly; read the number, and use `compare_and_swap`.
+//! A change made under an operation id ([`Execution::once`]) can be repeated
+//! for a day: it gives the first answer and takes effect once, also after a
+//! crash, in another process, and when the entry has gone since. What was
+//! refused is decided again.
+//!
+//! Without one, a put, a delete and a touch may simply be repeated, and
+//! `put_if_absent` and `compare_and_swap` make a repetition safe where others
+//! write too: one that was done already finds its own version, or a mismatch
+//! to look at. An increment whose outcome is unknown must not be repeated
+//! blindly then.
 
 mod cell;
 mod engine;
 mod execution;
 mod keys;
 pub mod limits;
+mod once;
 mod options;
 mod parts;
 mod plan;
 mod record;
+mod remember;
+mod repeat;
 mod stashes;
 mod state;
 mod tenant;
 mod upkeep;
 
 pub use execution::Execution;
+pub use once::Once;
 pub use options::Options;
 pub use stashes::{Stash, Stashes};
 pub use tenant::TenantUsage;

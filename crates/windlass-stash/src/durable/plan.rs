@@ -10,9 +10,10 @@ use windlass_store::{Batch, Expect, Version};
 
 use super::keys::StashKeys;
 use super::limits::{
-    BITE_ENTRIES, COMMIT_AHEAD_MAX, COMMIT_BESIDE_BYTES_MAX, COMMIT_WRITES_MAX, FREED_AT_ONCE_MAX,
+    BITE_ENTRIES, COMMIT_BESIDE_BYTES_MAX, COMMIT_CHECKS_MAX, COMMIT_WRITES_MAX, FREED_AT_ONCE_MAX,
     LOOSE_MS,
 };
+use super::once::{Deed, Noted, Oldest};
 use super::parts::{Parts, let_go};
 use super::record::{Digest, Format, Head, Kept, Pieces, encode, encode_entry};
 use super::state::State;
@@ -31,6 +32,20 @@ pub(super) struct Request {
     pub(super) ask: Ask,
     /// The longer values of what is to be put.
     pub(super) parts: Option<Parts>,
+    /// What makes it safe to repeat.
+    pub(super) deed: Option<Deed>,
+}
+
+impl Request {
+    /// What is asked without an operation id and without longer values.
+    pub(super) const fn plain(group: Option<GroupId>, ask: Ask) -> Self {
+        Self {
+            group,
+            ask,
+            parts: None,
+            deed: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -42,12 +57,17 @@ pub(super) enum Ask {
     /// Removes at most so many expired entries, and sees to the index of due
     /// work.
     Reap(u64),
+    /// Forgets the oldest operation ids, if they still are.
+    Forget(Oldest),
 }
 
 /// What a request comes to.
 #[derive(Clone, Debug)]
 pub(super) enum Told {
     Answers(Vec<Answer>),
+    /// The first answers to an operation that was done before.
+    Repeated(Vec<Answer>),
+    /// Of a forgetting, how many operation ids.
     Removed(Removed),
 }
 
@@ -128,11 +148,7 @@ impl Plan {
         terms: Terms<'_>,
         seen: &Seen,
     ) -> Result<Self, Undecided> {
-        let request = Request {
-            group: None,
-            ask: Ask::Reap(BITE_ENTRIES),
-            parts: None,
-        };
+        let request = Request::plain(None, Ask::Reap(BITE_ENTRIES));
         let mut plan = Self::decide(state, terms, seen, [(0, &request)].into_iter())?;
         plan.decided.clear();
         Ok(plan)
@@ -153,14 +169,17 @@ impl State {
     }
 }
 
-struct Draft<'s, 't, 'a> {
-    state: &'s mut State,
-    terms: Terms<'t>,
+pub(super) struct Draft<'s, 't, 'a> {
+    pub(super) state: &'s mut State,
+    pub(super) terms: Terms<'t>,
     seen: &'t Seen,
     changes: Vec<Change>,
     decided: Vec<Decided>,
     /// The longer values of granted requests.
     parts: Vec<&'a Parts>,
+    /// Records of the operation ids of granted requests.
+    pub(super) noted: Vec<Noted>,
+    pub(super) forgotten: Option<&'a Oldest>,
     writes: usize,
     beside_bytes: u64,
     reaped: bool,
@@ -188,6 +207,8 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
             changes: Vec::new(),
             decided: Vec::new(),
             parts: Vec::new(),
+            noted: Vec::new(),
+            forgotten: None,
             writes: 0,
             beside_bytes: 0,
             reaped: false,
@@ -206,17 +227,33 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
         Ok(())
     }
 
-    /// Decides one request; `false` if it has to wait for the next commit.
+    /// Decides one request; `false` if it has to wait for the next commit. One
+    /// whose operation id an earlier one carries too is left for when the
+    /// first answer is known.
     fn take(&mut self, place: usize, request: &'a Request) -> Result<bool, Undecided> {
+        let key = request.deed.as_ref().map(|deed| deed.key(self.terms.keys));
+        if key.is_some_and(|key| self.noted.iter().any(|noted| noted.key == key)) {
+            return Ok(true);
+        }
         let mut own = Vec::new();
         let unseen = Cell::new(false);
-        let told = self.ask(request, &unseen, &mut own);
+        let mut told = self.ask(request, &unseen, &mut own);
         if unseen.get() {
             self.state.index.undo(&own);
             return Err(Undecided::Unseen);
         }
+        let noted = match self.note(request, &told) {
+            Ok(noted) => noted,
+            Err(refusal) => {
+                self.state.index.undo(&own);
+                own.clear();
+                told = Err(refusal);
+                None
+            }
+        };
         let parts = request.parts.as_ref().filter(|_| told.is_ok());
-        if !self.fits(own.len(), parts) {
+        let writes = Self::writes(request, own.len(), parts, noted.as_ref());
+        if !self.fits(writes, parts, noted.as_ref()) {
             self.state.index.undo(&own);
             return if self.decided.is_empty() {
                 Err(Undecided::Crowded)
@@ -224,9 +261,17 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
                 Ok(false)
             };
         }
-        self.count(own.len(), parts);
-        self.reaped |= matches!(request.ask, Ask::Reap(_));
+        self.writes += writes;
+        let beside = parts.filter(|parts| !parts.are_ahead());
+        self.beside_bytes += beside.map_or(0, Parts::bytes);
+        if let Ask::Forget(oldest) = &request.ask
+            && self.is_oldest(oldest)
+        {
+            self.forgotten = Some(oldest);
+        }
+        self.reaped |= matches!(request.ask, Ask::Reap(_) | Ask::Forget(_));
         self.parts.extend(parts);
+        self.noted.extend(noted);
         self.changes.append(&mut own);
         self.decided.push((place, told));
         Ok(true)
@@ -234,7 +279,7 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
 
     fn ask(
         &mut self,
-        request: &Request,
+        request: &'a Request,
         unseen: &Cell<bool>,
         own: &mut Vec<Change>,
     ) -> Result<Told, StepError> {
@@ -256,33 +301,53 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
                 answers.map(Told::Answers)
             }
             Ask::Clear(limit) => {
-                let removed = index.clear(call.caller, call.now, Some(*limit), own);
+                let mut removed = index.clear(call.caller, call.now, Some(*limit), own);
+                if let Some((_, so_far)) = request.deed.as_ref().and_then(|deed| deed.so_far) {
+                    removed.removed += so_far.removed;
+                    removed.bytes += so_far.bytes;
+                }
                 Ok(Told::Removed(removed))
             }
             Ask::Reap(limit) => {
                 let removed = index.reap_expired(call.now, Some(*limit), own);
                 Ok(Told::Removed(removed))
             }
+            Ask::Forget(oldest) => Ok(Told::Removed(Removed {
+                removed: if self.is_oldest(oldest) {
+                    oldest.count
+                } else {
+                    0
+                },
+                ..Removed::default()
+            })),
         }
     }
 
     /// An entry's row, and its old pieces: deleted, or noted for upkeep.
     const WRITES_A_CHANGE: usize = 3;
 
-    fn fits(&self, changes: usize, parts: Option<&Parts>) -> bool {
-        let writes = changes * Self::WRITES_A_CHANGE + parts.map_or(0, Parts::writes);
+    fn fits(&self, writes: usize, parts: Option<&Parts>, noted: Option<&Noted>) -> bool {
         let beside = parts.filter(|parts| !parts.are_ahead());
         let bytes = beside.map_or(0, Parts::bytes);
         let ahead = self.parts.iter().filter(|parts| parts.are_ahead()).count();
+        let checks = ahead + self.noted.len();
         self.writes + writes <= COMMIT_WRITES_MAX
             && (self.beside_bytes == 0 || self.beside_bytes + bytes <= COMMIT_BESIDE_BYTES_MAX)
-            && ahead < COMMIT_AHEAD_MAX
+            && checks + usize::from(noted.is_some()) < COMMIT_CHECKS_MAX
     }
 
-    fn count(&mut self, changes: usize, parts: Option<&Parts>) {
-        self.writes += changes * Self::WRITES_A_CHANGE + parts.map_or(0, Parts::writes);
-        let beside = parts.filter(|parts| !parts.are_ahead());
-        self.beside_bytes += beside.map_or(0, Parts::bytes);
+    fn writes(
+        request: &Request,
+        changes: usize,
+        parts: Option<&Parts>,
+        noted: Option<&Noted>,
+    ) -> usize {
+        let gone = match &request.ask {
+            Ask::Forget(oldest) => oldest.rows.len(),
+            Ask::Step(_) | Ask::Clear(_) | Ask::Reap(_) => 0,
+        };
+        let records = gone + usize::from(noted.is_some());
+        changes * Self::WRITES_A_CHANGE + parts.map_or(0, Parts::writes) + records
     }
 
     /// The plan, but for the changes themselves.
@@ -291,7 +356,8 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
         let decided = std::mem::take(&mut self.decided);
         let due = self.state.head.as_ref().map(|(head, _)| head.due);
         let overdue = self.reaped && due.is_some_and(|due| due.has_passed(self.terms.now));
-        let next = if self.changes.is_empty() && !overdue {
+        let idle = self.changes.is_empty() && self.noted.is_empty() && self.forgotten.is_none();
+        let next = if idle && !overdue {
             None
         } else {
             Some(self.next(overdue)?)
@@ -308,9 +374,10 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
         let head = self.head(&rows, overdue);
         let keys = self.terms.keys;
         let old = self.state.head.as_ref();
-        let mut batch = match old {
-            Some((_, version)) => Batch::new().check(keys.head(), Expect::Version(*version)),
-            None => Batch::new().check(keys.head(), Expect::Absent),
+        let mut batch = self.operations();
+        batch = match old {
+            Some((_, version)) => batch.check(keys.head(), Expect::Version(*version)),
+            None => batch.check(keys.head(), Expect::Absent),
         };
         batch.append(std::mem::take(&mut rows.batch));
         let (old_due, due) = (
@@ -338,7 +405,7 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
         })
     }
 
-    fn rev(&self) -> u64 {
+    pub(super) fn rev(&self) -> u64 {
         let old = self.state.head.as_ref();
         old.map_or(self.terms.now.get(), |(head, _)| head.rev + 1)
     }
@@ -447,7 +514,10 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
         let (old, now) = (self.state.head.as_ref(), self.terms.now);
         let held = self.state.index.held();
         let (rev, version) = (self.rev(), self.state.index.last_version());
-        if overdue && held.keys == 0 && rev < now.get() && version <= now.get() {
+        let ops = self.next_records();
+        let remembers = ops.is_some_and(|ops| !ops.is_empty() || ops.last > now.get());
+        let is_past = rev < now.get() && version <= now.get();
+        if overdue && held.keys == 0 && is_past && !remembers {
             return None;
         }
         let mut by = old.map_or_else(Writers::default, |(head, _)| head.by.clone());
@@ -458,7 +528,8 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
         } else {
             rows.earliest
         };
-        let due = listed.into_iter().chain(known).min();
+        let forgets = ops.filter(|ops| !ops.is_empty()).map(|ops| ops.due);
+        let due = listed.into_iter().chain(known).chain(forgets).min();
         Some(Head {
             v: Format,
             rev,
@@ -469,6 +540,7 @@ impl<'s, 't, 'a> Draft<'s, 't, 'a> {
             charged_bytes: held.charged_bytes,
             digest: rows.digest,
             due: due.unwrap_or_else(|| now.plus_ms(LOOSE_MS)),
+            ops,
             by,
         })
     }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 pub(super) use windlass_core::Format;
 use windlass_core::{GroupId, Millis, Writers};
 
+use super::once::Records;
 use crate::error::StashError;
 use crate::key::Key;
 use crate::metadata::Metadata;
@@ -39,6 +40,9 @@ pub(super) struct Head {
     pub(super) digest: Digest,
     /// Where the index of due work lists the stash.
     pub(super) due: Millis,
+    /// The operation ids that are remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ops: Option<Records>,
     pub(super) by: Writers,
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use windlass_core::{Combiner, Env, GroupId, RandomError, SessionId, TenantId};
-use windlass_store::Store;
+use windlass_store::{Store, StoreExt};
 
 use super::cell::Cell;
 use super::engine::Engine;
 use super::execution::Execution;
 use super::keys::StashKeys;
 use super::limits::BITE_ENTRIES;
+use super::once::{Deed, Once, Remembered};
 use super::options::Options;
 use super::plan::{Ask, Request, Told};
 use super::upkeep::{Bookmark, ReapReport};
@@ -174,6 +175,9 @@ impl Inner {
         mut request: Request,
     ) -> Result<Told, StepError> {
         let cell = self.cell(keys).map_err(whole)?;
+        if let Some(first) = cell.drive().done_before(&request).await.map_err(whole)? {
+            return first;
+        }
         if let Some(refusal) = cell.drive().foresee(&request).await.map_err(whole)? {
             return Err(refusal);
         }
@@ -187,7 +191,7 @@ impl Inner {
         let request = Arc::new(request);
         let answer = cell.submit(Arc::clone(&request)).await;
         let answer = answer.map_err(whole).flatten();
-        if let (Err(_), Some(parts)) = (&answer, &request.parts) {
+        if let (Err(_) | Ok(Told::Repeated(_)), Some(parts)) = (&answer, &request.parts) {
             parts.take_back(&self.engine, keys).await;
         }
         answer
@@ -205,21 +209,60 @@ impl Inner {
         loop {
             let left = limit.map_or(u64::MAX, |limit| limit - report.removed);
             let bite = left.min(BITE_ENTRIES);
-            let request = Request {
-                group: group.cloned(),
-                ask: ask(bite),
-                parts: None,
-            };
-            let told = self.ask(keys, request).await;
-            let Told::Removed(removed) = told.map_err(|refusal| refusal.error)? else {
-                return Ok(report);
-            };
+            let removed = self.remove_some(keys, group, ask(bite), None).await?;
             report.removed += removed.removed;
             report.bytes += removed.bytes;
             report.truncated = removed.truncated;
             if !removed.truncated || left == bite {
                 return Ok(report);
             }
+        }
+    }
+
+    /// Removes all live entries of a group, a bite a commit, under an
+    /// operation id: whoever repeats it goes on where it was left, and after
+    /// its end is told what it removed in all.
+    async fn clear_once(
+        &self,
+        keys: &StashKeys,
+        group: Option<&GroupId>,
+        once: Once,
+    ) -> Result<Removed, StashError> {
+        let mut deed = Deed::clear(once, group);
+        loop {
+            let ask = Ask::Clear(BITE_ENTRIES);
+            let so_far = self
+                .remove_some(keys, group, ask, Some(deed.clone()))
+                .await?;
+            if !so_far.truncated {
+                return Ok(so_far);
+            }
+            let entry = self.engine.store.get(deed.key(keys)).await?;
+            deed.so_far = match entry {
+                Some(entry) => match deed.first(&entry.value)? {
+                    Remembered::Removed(removed) => Some((entry.version, removed)),
+                    Remembered::Step(_) => None,
+                },
+                None => None,
+            };
+        }
+    }
+
+    async fn remove_some(
+        &self,
+        keys: &StashKeys,
+        group: Option<&GroupId>,
+        ask: Ask,
+        deed: Option<Deed>,
+    ) -> Result<Removed, StashError> {
+        let request = Request {
+            deed,
+            ..Request::plain(group.cloned(), ask)
+        };
+        match self.ask(keys, request).await {
+            Ok(Told::Removed(removed)) => Ok(removed),
+            Ok(Told::Answers(_) | Told::Repeated(_)) => Ok(Removed::default()),
+            Err(refusal) => Err(refusal.error),
         }
     }
 }
@@ -294,6 +337,24 @@ impl Stash {
     pub async fn clear(&self, group: Option<&GroupId>) -> Result<Removed, StashError> {
         let started = self.inner.ear.start(&*self.inner.engine.env);
         let cleared = self.inner.remove(&self.keys, group, None, Ask::Clear).await;
+        self.tell(group, started, Verb::Clear, &cleared);
+        cleared
+    }
+
+    /// As [`Stash::clear`], under an operation id. One that was interrupted
+    /// between two commits goes on when it is repeated, and the answer counts
+    /// what all of them removed.
+    ///
+    /// # Errors
+    ///
+    /// `OperationConflict`, `TooManyOperations`, and the store's failures.
+    pub async fn clear_once(
+        &self,
+        group: Option<&GroupId>,
+        once: Once,
+    ) -> Result<Removed, StashError> {
+        let started = self.inner.ear.start(&*self.inner.engine.env);
+        let cleared = self.inner.clear_once(&self.keys, group, once).await;
         self.tell(group, started, Verb::Clear, &cleared);
         cleared
     }

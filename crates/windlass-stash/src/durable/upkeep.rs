@@ -29,6 +29,8 @@ pub struct ReapReport {
     pub bytes: u64,
     /// Pieces of values removed that no entry points at.
     pub pieces_removed: u64,
+    /// Operation ids forgotten.
+    pub operations_removed: u64,
     /// Whether work that is due is left, or may be: not every row of the
     /// index was looked at.
     pub truncated: bool,
@@ -119,11 +121,17 @@ impl Inner {
         }
         let head = self.engine.store.get(due.keys.head()).await?;
         let head = head.map(|head| decode::<Head>("stash head", &head.value));
-        if head.transpose()?.is_none_or(|head| head.due != due.time) {
+        let head = head.transpose()?.filter(|head| head.due == due.time);
+        let Some(head) = head else {
             // The stash moved on, or is gone: only the index row is left.
             return self.drop_row(row).await;
-        }
+        };
         while self.reap(due, report).await? {
+            if step_over(report, limit) {
+                return Ok(());
+            }
+        }
+        while head.ops.is_some() && self.forget(due, report).await? {
             if step_over(report, limit) {
                 return Ok(());
             }
@@ -131,17 +139,27 @@ impl Inner {
         Ok(())
     }
 
+    /// One commit that forgets operation ids whose time is over; `true` while
+    /// some are left.
+    async fn forget(&self, due: &DueRow, report: &mut ReapReport) -> Result<bool, StashError> {
+        let Some(oldest) = self.engine.oldest(&due.keys).await? else {
+            return Ok(false);
+        };
+        let request = Request::plain(None, Ask::Forget(oldest));
+        let told = self.ask(&due.keys, request).await;
+        if let Told::Removed(removed) = told.map_err(|refusal| refusal.error)? {
+            report.operations_removed += removed.removed;
+        }
+        Ok(true)
+    }
+
     /// One commit for one stash; `true` while expired entries are left.
     async fn reap(&self, due: &DueRow, report: &mut ReapReport) -> Result<bool, StashError> {
-        let request = Request {
-            group: None,
-            ask: Ask::Reap(BITE_ENTRIES),
-            parts: None,
-        };
+        let request = Request::plain(None, Ask::Reap(BITE_ENTRIES));
         let told = self.ask(&due.keys, request).await;
         let removed = match told.map_err(|refusal| refusal.error)? {
             Told::Removed(removed) => removed,
-            Told::Answers(_) => Removed::default(),
+            Told::Answers(_) | Told::Repeated(_) => Removed::default(),
         };
         report.removed += removed.removed;
         report.bytes += removed.bytes;

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use windlass_core::Millis;
-use windlass_stash::durable::limits::LOOSE_MS;
-use windlass_stash::durable::{Execution, Options};
+use windlass_stash::durable::limits::{LOOSE_MS, OPERATION_MS};
+use windlass_stash::durable::{Execution, Once, Options};
 use windlass_stash::{Figures, Key, KeyQuery, Metadata, Operation, Put, Value};
 use windlass_store_testing::Faulty;
 
@@ -19,6 +19,8 @@ use crate::support::{HOUR, SECOND, START, code, key, sized};
 
 /// The layout of version 1.
 const LAYOUT_1: &str = include_str!("../../fixtures/layout-1.ndjson");
+/// The rows that operation ids add to it.
+const LAYOUT_1_OPERATIONS: &str = include_str!("../../fixtures/layout-1-operations.ndjson");
 
 /// What lies in the row of its entry, as it was put.
 const SHORT: [(&str, &str); 4] = [
@@ -204,4 +206,79 @@ async fn stashes_of_layout_1_are_changed_and_removed() {
     let report = world.stashes.reap_due(100).await.expect("a store");
     assert_eq!(report.unreadable, []);
     assert_eq!(world.rows().await, []);
+}
+
+fn under(world: &World, name: &str) -> Execution {
+    let principal = "runtime".parse().expect("an identifier");
+    let once = Once::new(principal, name.parse().expect("an identifier"));
+    world.outside().once(once)
+}
+
+/// Every kind of answer.
+fn step() -> [Operation; 7] {
+    [
+        Operation::Get(key("n")),
+        Operation::Get(key("long")),
+        Operation::Get(key("nothing")),
+        Operation::Touch {
+            key: key("n"),
+            ttl_ms: Some(2 * HOUR),
+        },
+        Operation::Touch {
+            key: key("nothing"),
+            ttl_ms: None,
+        },
+        Operation::Put(Put::new(key("new"), sized(3))),
+        Operation::Delete(key("nothing")),
+    ]
+}
+
+/// What the answers to these were, as they were written and ever since.
+async fn told(world: &World) -> [String; 3] {
+    let number = under(world, "count").increment(&key("n"), 1, None).await;
+    let answers = under(world, "step").step(&step()).await.expect("granted");
+    let cleared = under(world, "clear").clear().await;
+    [
+        format!("{:?}", number.expect("a number")),
+        format!("{answers:?}"),
+        format!("{:?}", cleared.expect("a store")),
+    ]
+}
+
+async fn written_under_ids() -> (World, [String; 3]) {
+    let world = World::with_options(Options::default());
+    let long = Put::new(key("long"), sized(5_000));
+    let group = execution(&world.stashes, Some("g"));
+    world
+        .outside()
+        .put(&key("n"), &40, None)
+        .await
+        .expect("room");
+    world.outside().store(long.clone()).await.expect("room");
+    group.put(&key("g"), &1, None).await.expect("room");
+    let told = told(&world).await;
+    (world, told)
+}
+
+#[tokio::test]
+async fn what_is_written_under_operation_ids_is_the_released_layout() {
+    let (world, first) = written_under_ids().await;
+    let written = export(&world).await;
+    assert_eq!(written, LAYOUT_1_OPERATIONS, "written today:\n{written}");
+    let opened = opened(LAYOUT_1_OPERATIONS).await;
+    let [number, _, cleared] = &first;
+    let again = under(&opened, "count").increment(&key("n"), 1, None).await;
+    assert_eq!(format!("{:?}", again.expect("the first answer")), *number);
+    let again = under(&opened, "clear").clear().await;
+    assert_eq!(format!("{:?}", again.expect("the first answer")), *cleared);
+    let lost = under(&opened, "step").step(&step()).await;
+    assert_eq!(
+        code(lost),
+        "operation_answer_lost",
+        "the long value was cleared"
+    );
+    opened.recount().await;
+    opened.env.advance_ms(2 * OPERATION_MS);
+    while opened.stashes.reap_due(10).await.expect("a store").scanned > 0 {}
+    assert_eq!(opened.rows().await, []);
 }

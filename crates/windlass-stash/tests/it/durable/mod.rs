@@ -7,6 +7,7 @@ mod damage;
 mod drops;
 mod large;
 mod layout;
+mod once;
 mod owners;
 mod same;
 mod sharing;

@@ -89,10 +89,20 @@ impl World {
         assert!(matches!(gone, Commit::Applied(_)), "{gone:?}");
     }
 
+    /// Edits a stored JSON record behind everybody's back.
+    pub(super) async fn edit(&self, key: &str, edit: impl FnOnce(&mut Json)) {
+        let found = self.ground.get(key.to_owned().into()).await;
+        let entry = found.expect("a store that works").expect("a stored row");
+        let mut record = json(&entry.value);
+        edit(&mut record);
+        self.put(key, record.to_string()).await;
+    }
+
     /// Recounts the stash from its rows: that the head counts them, that every
     /// piece belongs to an entry or a note, and what they add up to.
     pub(super) async fn recount(&self) -> Recount {
         let mut recount = Recount::default();
+        let mut operations = Operations::default();
         let mut head = None;
         let (mut pieces, mut owned) = (Vec::new(), Vec::new());
         for row in self.rows().await {
@@ -108,6 +118,10 @@ impl World {
                 own(&mut owned, name, &json(&row.value)["count"], first);
             } else if let Some(piece) = name.strip_prefix("piece/") {
                 pieces.push(piece.to_owned());
+            } else if let Some(operation) = name.strip_prefix("op/") {
+                operations.records.push(operation.to_owned());
+            } else if let Some(first) = name.strip_prefix("order/") {
+                operations.add(first, &json(&row.value));
             } else {
                 assert_eq!(name, "head");
                 head = Some(json(&row.value));
@@ -116,6 +130,7 @@ impl World {
         for piece in &pieces {
             assert!(owned.contains(piece), "{piece} belongs to nobody");
         }
+        operations.check(head.as_ref());
         if let Some(head) = head {
             let counted = ["rows", "value_bytes", "charged_bytes"].map(|figure| &head[figure]);
             let found = [recount.rows, recount.value_bytes, recount.charged_bytes];
@@ -136,6 +151,44 @@ impl World {
             assert_eq!(recount.rows, 0, "rows without a head");
         }
         recount
+    }
+}
+
+/// The operation ids of a stash, as its rows have them.
+#[derive(Debug, Default)]
+struct Operations {
+    /// The records, as `principal/id`.
+    records: Vec<String>,
+    /// The numbers and names of the order.
+    order: Vec<(u64, String)>,
+    bytes: u64,
+}
+
+impl Operations {
+    fn add(&mut self, first: &str, row: &Json) {
+        let first: u64 = first.parse().expect("a number");
+        let names = row["ops"].as_array().expect("names");
+        let names = names.iter().map(|name| {
+            let part = |place: usize| name[place].as_str().expect("a name").to_owned();
+            format!("{}/{}", part(0), part(1))
+        });
+        self.order.extend((first..).zip(names));
+        self.bytes += row["bytes"].as_u64().expect("bytes");
+    }
+
+    /// That the order names each record once, without a gap, and the head
+    /// counts them.
+    fn check(&mut self, head: Option<&Json>) {
+        let ops = head.map(|head| &head["ops"]).filter(|ops| !ops.is_null());
+        let figure = |name: &str| ops.map_or(0, |ops| ops[name].as_u64().expect("a number"));
+        let numbers: Vec<u64> = self.order.iter().map(|(number, _)| *number).collect();
+        let counted: Vec<u64> = (figure("gone") + 1..=figure("last")).collect();
+        assert_eq!(numbers, counted, "the order of operations");
+        assert_eq!(self.bytes, figure("bytes"), "bytes of operations");
+        let mut named: Vec<String> = self.order.iter().map(|(_, name)| name.clone()).collect();
+        named.sort_unstable();
+        self.records.sort_unstable();
+        assert_eq!(self.records, named, "records of operations");
     }
 }
 
