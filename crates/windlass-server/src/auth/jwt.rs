@@ -108,8 +108,9 @@ pub(super) struct Claims {
 #[derive(Debug)]
 struct Keys {
     set: JwkSet,
-    /// The reading of the monotonic clock at which the file was read.
-    read_at: Duration,
+    /// The reading of the monotonic clock before which the file is not read
+    /// again.
+    left_until: Duration,
 }
 
 /// Checks tokens.
@@ -142,7 +143,7 @@ impl Issuer {
         let algorithms = parsed.collect::<Result<_, _>>()?;
         let keys = Keys {
             set: read(&config)?,
-            read_at: Duration::ZERO,
+            left_until: Duration::ZERO,
         };
         Ok(Self {
             config,
@@ -219,10 +220,10 @@ impl Issuer {
         if let Some(found) = find(&keys.set) {
             return Some(found);
         }
-        if now.saturating_sub(keys.read_at) < READ_AGAIN {
+        if now < keys.left_until {
             return None;
         }
-        keys.read_at = now;
+        keys.left_until = now + READ_AGAIN;
         match read(&self.config) {
             Ok(set) => keys.set = set,
             Err(error) => tracing::warn!(%error, "the issuer's keys stay as they were"),
