@@ -1,8 +1,11 @@
 //! The server as its clients see it.
 
 mod coverage;
+mod document;
 mod draining;
 mod hostile;
 mod matrix;
+mod revoking;
 mod serving;
 mod support;
+mod tokens;

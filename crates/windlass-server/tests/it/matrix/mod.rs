@@ -7,7 +7,7 @@
 //! tenant's data in it.
 
 mod samples;
-mod world;
+pub(crate) mod world;
 
 use std::collections::BTreeSet;
 
