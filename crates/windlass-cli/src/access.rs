@@ -19,6 +19,8 @@ const KEY_BYTES_MAX: u64 = 64 * 1_024;
 pub(crate) struct Access {
     url: String,
     key: Source,
+    /// The flag that says who calls, where one was given.
+    caller: Option<&'static str>,
 }
 
 /// Where a credential comes from.
@@ -48,8 +50,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`CommandError::NeedsStore`] for a flag that says who calls: to a server
-    /// the credential says that.
+    /// [`CommandError::NeedsStore`] for a store and a server that are both
+    /// named by flags.
     pub(crate) fn of(
         global: &Global,
         environment: &Environment,
@@ -64,18 +66,26 @@ impl Access {
                 None => Ok(None),
             };
         }
-        if global.tenant.is_some() {
-            return Err(needs_store("`--tenant`"));
-        }
-        if global.principal.is_some() {
-            return Err(needs_store("`--principal`"));
-        }
+        let caller = match (&global.tenant, &global.principal) {
+            (Some(_), _) => Some("`--tenant`"),
+            (None, Some(_)) => Some("`--principal`"),
+            (None, None) => None,
+        };
         let key = match (&global.key_file, environment.key()) {
             (Some(path), _) => Source::File(path.clone()),
             (None, Some(key)) => Source::Given(key.to_owned()),
             (None, None) => Source::None,
         };
-        Ok(Some(Self { url, key }))
+        Ok(Some(Self { url, key, caller }))
+    }
+
+    /// Refuses flags that say who calls: to a server the credential says that.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NeedsStore`].
+    pub(crate) fn check_caller(&self) -> Result<(), Failure> {
+        self.caller.map_or(Ok(()), |flag| Err(needs_store(flag)))
     }
 
     /// A client of the server. Sends nothing.

@@ -56,7 +56,7 @@ pub(crate) struct Global {
         long,
         global = true,
         value_name = "URL",
-        conflicts_with_all = ["store", "tenant", "principal"],
+        conflicts_with = "store",
         help_heading = "Global options"
     )]
     pub(crate) server: Option<String>,

@@ -34,6 +34,10 @@ impl Here {
         Self { windlass, caller }
     }
 
+    pub(super) const fn windlass(&self) -> &Windlass {
+        &self.windlass
+    }
+
     fn stash(&self, of: &StashOf) -> Stash {
         let stashes = self.windlass.stashes();
         stashes.stash(&self.caller.tenant, &of.session)

@@ -1,4 +1,4 @@
-//! What the commands about sessions and stashes work on: a store that this
+//! What most commands work on: a store that this
 //! process opens, or a server that has one open.
 //!
 //! Both are asked with the engine's own requests, which are checked before
@@ -7,6 +7,7 @@
 
 mod error;
 mod here;
+mod keeper;
 mod server;
 
 use async_trait::async_trait;
@@ -26,6 +27,7 @@ use crate::failure::Failure;
 
 pub(crate) use error::ServerError;
 pub(crate) use here::Here;
+pub(crate) use keeper::{Keeper, Listed};
 pub(crate) use server::Remote;
 
 /// How many active sessions an agent may have for one more to be created.

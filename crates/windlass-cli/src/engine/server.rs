@@ -31,8 +31,12 @@ impl Remote {
         Self { client }
     }
 
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The client that makes one change.
-    fn under(&self, operation: Option<&OperationId>) -> Client {
+    pub(super) fn under(&self, operation: Option<&OperationId>) -> Client {
         match operation {
             Some(operation) => self.client.under(operation.as_str()),
             None => self.client.clone(),

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use windlass::Windlass;
 use windlass::access::{AccessError, Grant, Groups, NewKey, Problem, Reach, Rotate, Scope, Verbs};
 
 use super::OneKey;
@@ -124,10 +123,10 @@ pub(crate) async fn create(args: CreateArgs, context: &Context) -> Result<(), Fa
     let request = args.request(context)?;
     let place = Place::new(args.given.secret_file)?;
     let (key, secret) = context
-        .with_store("`key`", async |windlass: &Windlass| {
-            let (key, secret) = windlass.keys().create(request).await?;
+        .with_keeper(async |keeper| {
+            let (key, secret) = keeper.create_key(request).await?;
             if let Err(failure) = place.keep(&secret) {
-                windlass.keys().revoke(&key.id).await?;
+                keeper.revoke_key(&key.id).await?;
                 return Err(failure);
             }
             Ok((key, secret))
@@ -145,8 +144,8 @@ pub(crate) async fn rotate(args: RotateArgs, context: &Context) -> Result<(), Fa
     };
     let place = Place::new(args.given.secret_file)?;
     let (key, secret) = context
-        .with_store("`key`", async |windlass: &Windlass| {
-            let (key, secret) = windlass.keys().rotate(&key, request).await?;
+        .with_keeper(async |keeper| {
+            let (key, secret) = keeper.rotate_key(&key, request).await?;
             place.keep(&secret)?;
             Ok((key, secret))
         })

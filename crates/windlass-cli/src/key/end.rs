@@ -1,8 +1,6 @@
 //! The command that ends a key.
 
 use clap::Args;
-use windlass::Windlass;
-use windlass::access::AccessError;
 
 use super::{OneKey, show};
 use crate::consent::Consent;
@@ -22,12 +20,9 @@ pub(crate) async fn revoke(args: &RevokeArgs, context: &Context) -> Result<(), F
     let id = args.key.id()?;
     args.consent.check("this locks out whoever uses the key")?;
     let key = context
-        .with_store("`key`", async |windlass: &Windlass| {
-            if args.consent.is_rehearsal() {
-                let found = windlass.keys().get(&id).await?;
-                return Ok(found.ok_or(AccessError::NotFound { what: "key" })?);
-            }
-            Ok(windlass.keys().revoke(&id).await?)
+        .with_keeper(async |keeper| match args.consent.is_rehearsal() {
+            true => keeper.key(&id).await,
+            false => keeper.revoke_key(&id).await,
         })
         .await?;
     context.output().answer(&key, || show::key(&key))

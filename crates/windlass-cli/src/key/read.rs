@@ -2,11 +2,13 @@
 
 use clap::Args;
 use serde_json::json;
-use windlass::Windlass;
-use windlass::access::{AccessError, KeyPage, KeyQuery, KeysOf};
+use windlass::access::{ApiKey, KeysOf};
+use windlass_client::access::UnreadableKey;
+use windlass_client::page::PageQuery;
 
 use super::{OneKey, show};
 use crate::context::Context;
+use crate::engine::Listed;
 use crate::failure::Failure;
 
 #[derive(Args, Debug)]
@@ -19,9 +21,9 @@ pub(crate) struct ListArgs {
     everybody: bool,
     /// At most so many: 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
-    /// Go on after this key, where an earlier listing ended
-    #[arg(long, value_name = "KEY")]
+    limit: u64,
+    /// Go on where an earlier listing ended
+    #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
 }
 
@@ -40,28 +42,25 @@ pub(crate) async fn list(args: &ListArgs, context: &Context) -> Result<(), Failu
     } else {
         KeysOf::Tenant(context.caller().tenant.clone())
     };
-    let query = KeyQuery {
-        of,
-        limit: args.limit,
-        after: args.after.as_deref().map(str::parse).transpose()?,
+    let query = PageQuery {
+        limit: Some(args.limit),
+        cursor: args.after.clone(),
     };
     let page = context
-        .with_store("`key`", async |windlass: &Windlass| {
-            Ok(windlass.keys().list(&query).await?)
-        })
+        .with_keeper(async |keeper| keeper.keys(of, &query).await)
         .await?;
     let output = context.output();
     if output.json() {
-        page.keys.iter().try_for_each(|key| output.object(key))?;
+        page.rows.iter().try_for_each(|key| output.object(key))?;
     } else {
-        output.text(&show::keys(&page.keys))?;
+        output.text(&show::keys(&page.rows))?;
     }
     tell(&page, context);
     Ok(())
 }
 
 /// Says what is not among the rows: what cannot be read, and where to go on.
-fn tell(page: &KeyPage, context: &Context) {
+fn tell(page: &Listed<ApiKey, UnreadableKey>, context: &Context) {
     let output = context.output();
     for unreadable in &page.unreadable {
         let text = format!("key `{}` cannot be read: {}", unreadable.id, unreadable.why);
@@ -77,10 +76,7 @@ fn tell(page: &KeyPage, context: &Context) {
 pub(crate) async fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let id = args.key.id()?;
     let key = context
-        .with_store("`key`", async |windlass: &Windlass| {
-            let found = windlass.keys().get(&id).await?;
-            Ok(found.ok_or(AccessError::NotFound { what: "key" })?)
-        })
+        .with_keeper(async |keeper| keeper.key(&id).await)
         .await?;
     context.output().answer(&key, || show::key(&key))
 }

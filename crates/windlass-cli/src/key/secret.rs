@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use serde_json::json;
-use windlass::access::{ApiKey, Secret};
+use windlass::access::ApiKey;
 
 use super::show;
 use crate::failure::{CommandError, Failure};
@@ -37,7 +37,7 @@ impl Place {
     }
 
     /// Writes the secret to the file, if it goes to one, and to the disk.
-    pub(super) fn keep(&self, secret: &Secret) -> Result<(), Failure> {
+    pub(super) fn keep(&self, secret: &str) -> Result<(), Failure> {
         let Some(Empty { path, file }) = &self.0 else {
             return Ok(());
         };
@@ -48,17 +48,12 @@ impl Place {
     }
 
     /// Shows the key, and the secret unless it is in the file.
-    pub(super) fn tell(
-        &self,
-        key: &ApiKey,
-        secret: &Secret,
-        output: &Output,
-    ) -> Result<(), Failure> {
+    pub(super) fn tell(&self, key: &ApiKey, secret: &str, output: &Output) -> Result<(), Failure> {
         let file = self
             .0
             .as_ref()
             .map(|empty| empty.path.display().to_string());
-        let shown = file.is_none().then(|| secret.reveal());
+        let shown = file.is_none().then_some(secret);
         let object = json!({ "key": key, "secret": shown, "secret_file": file });
         output.answer(&object, || show::made(key, shown, file.as_deref()))
     }
@@ -79,8 +74,8 @@ impl Drop for Empty {
     }
 }
 
-fn write(mut file: &File, secret: &Secret) -> io::Result<()> {
-    file.write_all(secret.reveal().as_bytes())?;
+fn write(mut file: &File, secret: &str) -> io::Result<()> {
+    file.write_all(secret.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()
 }

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget};
-use windlass::Windlass;
 use windlass::access::Progress;
 use windlass::core::{Coded, ErrorKind};
 
@@ -52,17 +51,15 @@ pub(crate) async fn erase(args: &EraseArgs, context: &Context) -> Result<(), Fai
     let output = context.output();
     if args.consent.is_rehearsal() {
         let found = context
-            .with_store("`tenant`", async |windlass: &Windlass| {
-                Ok(windlass.tenants().verify_erased(&id).await?)
-            })
+            .with_keeper(async |keeper| keeper.verify(&id).await)
             .await?;
         return output.answer(&found, || show::verification(&found));
     }
     let bar = bar(output);
     let certificate = context
-        .with_store("`tenant`", async |windlass: &Windlass| {
+        .with_keeper(async |keeper| {
             let mut observe = |progress: &Progress| advance(&bar, progress);
-            Ok(windlass.tenants().erase(&id, &mut observe).await?)
+            keeper.erase(&id, &mut observe).await
         })
         .await;
     bar.finish_and_clear();
@@ -89,9 +86,7 @@ fn advance(bar: &ProgressBar, progress: &Progress) {
 pub(crate) async fn verify(args: &VerifyArgs, context: &Context) -> Result<(), Failure> {
     let id = args.tenant.id()?;
     let found = context
-        .with_store("`tenant`", async |windlass: &Windlass| {
-            Ok(windlass.tenants().verify_erased(&id).await?)
-        })
+        .with_keeper(async |keeper| keeper.verify(&id).await)
         .await?;
     context
         .output()

@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use clap::Args;
-use windlass::Windlass;
 use windlass::access::Quota;
 
 use super::{OneTenant, show};
@@ -55,13 +54,13 @@ pub(crate) async fn quota(args: &QuotaArgs, context: &Context) -> Result<(), Fai
         stash_bytes,
     } = &args.change;
     let tenant = context
-        .with_store("`tenant`", async |windlass: &Windlass| {
-            let (_, old) = windlass.tenants().standing(&id).await?;
+        .with_keeper(async |keeper| {
+            let old = keeper.quota(&id).await?;
             let quota = Quota {
                 sessions: sessions.map_or(old.sessions, |limit| limit.0),
                 stash_bytes: stash_bytes.map_or(old.stash_bytes, |limit| limit.0),
             };
-            Ok(windlass.tenants().set_quota(&id, quota).await?)
+            keeper.set_quota(&id, quota).await
         })
         .await?;
     context.output().answer(&tenant, || show::tenant(&tenant))

@@ -2,21 +2,22 @@
 
 use clap::Args;
 use serde_json::json;
-use windlass::Windlass;
-use windlass::access::{AccessError, TenantPage, TenantQuery};
+use windlass::access::Tenant;
+use windlass_client::access::UnreadableTenant;
+use windlass_client::page::PageQuery;
 
 use super::{OneTenant, show};
 use crate::context::Context;
+use crate::engine::Listed;
 use crate::failure::Failure;
-use crate::session::arguments::id;
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
     /// At most so many: 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
-    /// Go on after this tenant, where an earlier listing ended
-    #[arg(long, value_name = "TENANT")]
+    limit: u64,
+    /// Go on where an earlier listing ended
+    #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
 }
 
@@ -28,29 +29,27 @@ pub(crate) struct ShowArgs {
 
 /// Lists tenants.
 pub(crate) async fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
-    let query = TenantQuery {
-        limit: args.limit,
-        after: args.after.as_deref().map(id).transpose()?,
+    let query = PageQuery {
+        limit: Some(args.limit),
+        cursor: args.after.clone(),
     };
     let page = context
-        .with_store("`tenant`", async |windlass: &Windlass| {
-            Ok(windlass.tenants().list(&query).await?)
-        })
+        .with_keeper(async |keeper| keeper.tenants(&query).await)
         .await?;
     let output = context.output();
     if output.json() {
-        page.tenants
+        page.rows
             .iter()
             .try_for_each(|tenant| output.object(tenant))?;
     } else {
-        output.text(&show::tenants(&page.tenants))?;
+        output.text(&show::tenants(&page.rows))?;
     }
     tell(&page, context);
     Ok(())
 }
 
 /// Says what is not among the rows: what cannot be read, and where to go on.
-fn tell(page: &TenantPage, context: &Context) {
+fn tell(page: &Listed<Tenant, UnreadableTenant>, context: &Context) {
     let output = context.output();
     for unreadable in &page.unreadable {
         let text = format!(
@@ -69,10 +68,7 @@ fn tell(page: &TenantPage, context: &Context) {
 pub(crate) async fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let id = args.tenant.id()?;
     let tenant = context
-        .with_store("`tenant`", async |windlass: &Windlass| {
-            let found = windlass.tenants().get(&id).await?;
-            Ok(found.ok_or(AccessError::NotFound { what: "tenant" })?)
-        })
+        .with_keeper(async |keeper| keeper.tenant(&id).await)
         .await?;
     context.output().answer(&tenant, || show::tenant(&tenant))
 }

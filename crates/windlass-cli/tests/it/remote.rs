@@ -201,6 +201,71 @@ fn stashes_are_the_same_on_a_server() {
 }
 
 #[test]
+fn keys_and_tenants_are_the_same_on_a_server() {
+    // A key's id and a certificate's digest are nowhere the same.
+    let hidden = |ran: &Ran| {
+        let mut shown = settled(&ran.stdout);
+        for object in ran.objects() {
+            let key = object.get("key").unwrap_or(&object);
+            let own = ["id", "digest", "incarnation"].map(|name| key[name].as_str());
+            let own = own.into_iter().chain([object["secret"].as_str()]);
+            for text in own.flatten() {
+                shown = shown.replace(&settled(text), "-");
+            }
+        }
+        (ran.code, shown)
+    };
+    let lines = [
+        "--json key create gateway --verb session.* --verb stash.read --group g --tenant acme --principal runtime --ttl-ms 5000000 --operation op-1",
+        "--json key create night --operator --verb store.read",
+        "--json key create wide --verb nothing.*",
+        "--json key create short --verb * --ttl-ms 1",
+        "--json key list --tenant acme",
+        "--json key show KEY",
+        "--json key rotate KEY --operation op-2",
+        "--json key revoke KEY --dry-run",
+        "--json key revoke KEY --yes",
+        "--json key rotate KEY",
+        "--json key show 0123456789abcdef",
+        "--json tenant quota acme --sessions 5",
+        "--json tenant quota acme --stash-bytes 1000",
+        "--json tenant show acme",
+        "--json tenant show nobody",
+        "--json tenant verify acme",
+        "--json tenant erase acme --yes",
+        "--json tenant verify acme",
+        "--json tenant show acme",
+        "--json tenant quota acme --sessions 5",
+    ];
+    let (here, there) = (Bench::new(), Remote::start());
+    let operator = key(
+        &there.bench,
+        "--operator --verb key.* --verb tenant.* --verb store.*",
+    );
+    let mut made = [None, None];
+    for line in lines {
+        let said = |place: usize, made: &[Option<String>; 2]| {
+            let line = line.replace("KEY", made[place].as_deref().unwrap_or("KEY"));
+            if place == 0 {
+                here.run(&line)
+            } else {
+                there.run_as(&operator, &line)
+            }
+        };
+        let ran = [said(0, &made), said(1, &made)];
+        for (made, ran) in made.iter_mut().zip(&ran) {
+            let id = || Some(ran.objects().first()?["key"]["id"].as_str()?.to_owned());
+            *made = made.take().or_else(id);
+        }
+        assert_eq!(hidden(&ran[0]), hidden(&ran[1]), "{line}: {ran:?}");
+        if ran[0].stderr.contains("\"error\"") {
+            let codes = ran.each_ref().map(|ran| ran.error()["code"].clone());
+            assert_eq!(codes[0], codes[1], "{line}");
+        }
+    }
+}
+
+#[test]
 fn pages_of_a_server_go_on_where_they_ended() {
     let there = Remote::start();
     for number in 1..=5 {
