@@ -78,6 +78,10 @@ const EXEMPT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "an option of a change, which the header `Idempotency-Key` sets",
+        &["Execution::once"],
+    ),
+    (
         "a part of what `Windlass::usage` counts",
         &["Sessions::stored", "Stashes::tenant_usage"],
     ),
