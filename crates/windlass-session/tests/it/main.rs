@@ -25,5 +25,6 @@ mod reading;
 mod retention;
 mod revisions;
 mod sharing;
+mod stored;
 mod support;
 mod trees;

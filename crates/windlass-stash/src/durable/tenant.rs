@@ -5,7 +5,7 @@ use windlass_core::{SessionId, TenantId};
 use windlass_store::Scan;
 
 use super::keys::{StashKeys, session_of, stashes};
-use super::record::{Head, decode};
+use super::record::{Head, corrupt, decode};
 use super::stashes::Stashes;
 use crate::error::StashError;
 
@@ -35,16 +35,22 @@ impl Stashes {
         loop {
             let mut scans = vec![Scan::new(rest.clone()).keys().limit(1)];
             if let Some(session) = &session {
-                scans.push(Scan::point(StashKeys::new(tenant, session).head()));
+                let keys = StashKeys::new(tenant, session);
+                scans.push(Scan::point(keys.head()));
+                scans.push(Scan::new(keys.entries()).keys().limit(1));
             }
             let pages = self.inner.engine.store.read(&scans).await?;
             let mut found = pages.into_iter().map(|mut page| page.entries.pop());
             let next = found.next().flatten();
-            // Pieces of a first value lie there before the head does.
-            if let Some(head) = found.next().flatten() {
-                let head: Head = decode("stash head", &head.value)?;
-                usage.stashes = usage.stashes.saturating_add(1);
-                usage.value_bytes = usage.value_bytes.saturating_add(head.value_bytes);
+            match (found.next().flatten(), found.next().flatten()) {
+                (Some(head), _) => {
+                    let head: Head = decode("stash head", &head.value)?;
+                    usage.stashes = usage.stashes.saturating_add(1);
+                    usage.value_bytes = usage.value_bytes.saturating_add(head.value_bytes);
+                }
+                // Pieces of a first value lie there before the head does.
+                (None, None) => {}
+                (None, Some(_)) => return Err(corrupt("stash head", "it is missing")),
             }
             let Some(named) = next.and_then(|row| session_of(&all, &row.key)) else {
                 return Ok(usage);

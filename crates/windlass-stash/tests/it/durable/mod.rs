@@ -12,6 +12,7 @@ mod owners;
 mod same;
 mod sharing;
 mod space;
+mod tenants;
 mod upkeep;
 mod windows;
 mod world;
