@@ -110,6 +110,7 @@ pub(crate) const LOOPS: &[Loop] = &[
 /// says to a process of its own.
 pub(crate) const OTHERS: &[&str] = &[
     "WINDLASS_CONFIG",
+    "WINDLASS_KEY",
     "WINDLASS_KILL_SEED",
     "WINDLASS_TEST_PATH",
     "WINDLASS_TEST_ROLE",
