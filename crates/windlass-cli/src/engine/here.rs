@@ -7,7 +7,7 @@ use windlass::core::{AgentId, Millis, OperationId, SessionId};
 use windlass::session::{
     Caller, Create, Delegate, ListQuery, SessionError, Settle, TopUp, TreeQuery, Use,
 };
-use windlass::stash::durable::{Execution, Stash};
+use windlass::stash::durable::{Execution, Once, Stash};
 use windlass::stash::{self, Increment, Key, KeyQuery, Put};
 use windlass_client::page::{Order, PageQuery};
 use windlass_client::session::{
@@ -44,7 +44,12 @@ impl Here {
     }
 
     fn execution(&self, of: &StashOf) -> Execution {
-        self.stash(of).execution(of.group.clone())
+        let execution = self.stash(of).execution(of.group.clone());
+        let principal = &self.caller.principal;
+        match &of.operation {
+            Some(operation) => execution.once(Once::new(principal.clone(), operation.clone())),
+            None => execution,
+        }
     }
 }
 

@@ -39,11 +39,13 @@ pub(crate) enum Cap {
     None,
 }
 
-/// The stash of a session, and the group that asks.
+/// The stash of a session, the group that asks, and under which operation id
+/// it is changed.
 #[derive(Clone, Debug)]
 pub(crate) struct StashOf {
     pub(crate) session: SessionId,
     pub(crate) group: Option<GroupId>,
+    pub(crate) operation: Option<OperationId>,
 }
 
 /// The operations that commands need.

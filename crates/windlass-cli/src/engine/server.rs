@@ -44,7 +44,7 @@ impl Remote {
     }
 
     fn stash(&self, of: &StashOf) -> StashClient {
-        let stash = self.client.stash(of.session.as_str());
+        let stash = self.under(of.operation.as_ref()).stash(of.session.as_str());
         match &of.group {
             Some(group) => stash.group(group.as_str()),
             None => stash,

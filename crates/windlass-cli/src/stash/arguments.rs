@@ -5,7 +5,7 @@ use windlass::stash::Key;
 
 use crate::engine::StashOf;
 use crate::failure::Failure;
-use crate::session::arguments::id;
+use crate::session::arguments::{Retry, id};
 
 /// Whose entries are meant.
 #[derive(Args, Debug)]
@@ -23,15 +23,28 @@ impl Within {
     pub(super) fn stash(&self) -> Result<StashOf, Failure> {
         let group = self.group.as_deref().map(id).transpose()?;
         let session = id(&self.session)?;
-        Ok(StashOf { session, group })
+        Ok(StashOf {
+            session,
+            group,
+            operation: None,
+        })
+    }
+
+    /// The same for a change that may be made under an operation id.
+    pub(super) fn changed(&self, retry: &Retry) -> Result<StashOf, Failure> {
+        let operation = retry.operation()?;
+        let of = self.stash()?;
+        Ok(StashOf { operation, ..of })
     }
 }
 
 /// The stash of a session, for whoever asks on behalf of no group.
 pub(super) fn stash(session: &str) -> Result<StashOf, Failure> {
-    let session = id(session)?;
-    let group = None;
-    Ok(StashOf { session, group })
+    Ok(StashOf {
+        session: id(session)?,
+        group: None,
+        operation: None,
+    })
 }
 
 /// One entry.

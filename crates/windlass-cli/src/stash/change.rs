@@ -10,6 +10,7 @@ use super::show;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input;
+use crate::session::arguments::Retry;
 
 #[derive(Args, Debug)]
 pub(crate) struct PutArgs {
@@ -30,12 +31,16 @@ pub(crate) struct PutArgs {
     /// Only if the entry has this version
     #[arg(long, value_name = "VERSION")]
     if_version: Option<u64>,
+    #[command(flatten)]
+    retry: Retry,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     entry: OneEntry,
+    #[command(flatten)]
+    retry: Retry,
 }
 
 #[derive(Args, Debug)]
@@ -45,6 +50,8 @@ pub(crate) struct TouchArgs {
     /// For how long, in milliseconds [default: an hour]
     #[arg(long, value_name = "MS")]
     ttl_ms: Option<u64>,
+    #[command(flatten)]
+    retry: Retry,
 }
 
 #[derive(Args, Debug)]
@@ -62,6 +69,8 @@ pub(crate) struct IncrementArgs {
     /// How long a new entry lives, in milliseconds [default: an hour]
     #[arg(long, value_name = "MS")]
     ttl_ms: Option<u64>,
+    #[command(flatten)]
+    retry: Retry,
 }
 
 impl PutArgs {
@@ -98,7 +107,7 @@ pub(crate) async fn put(args: PutArgs, context: &Context) -> Result<(), Failure>
         ttl_ms: args.ttl_ms,
         ..put
     };
-    let of = args.entry.within.stash()?;
+    let of = args.entry.within.changed(&args.retry)?;
     let stored = context
         .with_engine(async |engine| engine.put(&of, put).await)
         .await?;
@@ -108,7 +117,7 @@ pub(crate) async fn put(args: PutArgs, context: &Context) -> Result<(), Failure>
 /// Deletes an entry, and says whether there was one.
 pub(crate) async fn delete(args: &DeleteArgs, context: &Context) -> Result<(), Failure> {
     let key = args.entry.key()?;
-    let of = args.entry.within.stash()?;
+    let of = args.entry.within.changed(&args.retry)?;
     let deleted = context
         .with_engine(async |engine| engine.delete(&of, &key).await)
         .await?;
@@ -121,7 +130,7 @@ pub(crate) async fn delete(args: &DeleteArgs, context: &Context) -> Result<(), F
 /// Gives an entry another deadline, and shows what is known of it.
 pub(crate) async fn touch(args: &TouchArgs, context: &Context) -> Result<(), Failure> {
     let key = args.entry.key()?;
-    let of = args.entry.within.stash()?;
+    let of = args.entry.within.changed(&args.retry)?;
     let touched = context
         .with_engine(async |engine| engine.touch(&of, &key, args.ttl_ms).await)
         .await?;
@@ -130,7 +139,7 @@ pub(crate) async fn touch(args: &TouchArgs, context: &Context) -> Result<(), Fai
 
 /// Adds to a number, and shows what it is now.
 pub(crate) async fn increment(args: &IncrementArgs, context: &Context) -> Result<(), Failure> {
-    let of = args.entry.within.stash()?;
+    let of = args.entry.within.changed(&args.retry)?;
     let request = Increment {
         key: args.entry.key()?,
         by: args.by,

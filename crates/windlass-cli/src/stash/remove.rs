@@ -10,6 +10,7 @@ use crate::consent::Consent;
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::failure::Failure;
+use crate::session::arguments::Retry;
 
 /// Steps of one round where nothing else is said.
 const REAP_STEPS_DEFAULT: usize = 1_000;
@@ -20,6 +21,8 @@ pub(crate) struct ClearArgs {
     within: Within,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    retry: Retry,
 }
 
 #[derive(Args, Debug)]
@@ -38,7 +41,7 @@ pub(crate) struct ReapArgs {
 pub(crate) async fn clear(args: &ClearArgs, context: &Context) -> Result<(), Failure> {
     args.consent
         .check("this deletes every entry of the group")?;
-    let of = args.within.stash()?;
+    let of = args.within.changed(&args.retry)?;
     if args.consent.is_rehearsal() {
         let usage = context
             .with_engine(async |engine| engine.usage(&of).await)

@@ -8,4 +8,5 @@ mod repeats;
 mod routes;
 mod secrets;
 mod server;
+mod tls;
 mod wire;
