@@ -1,6 +1,7 @@
 //! The figures of the parts' errors, as members of a problem.
 
 use serde_json::{Map, Value, json};
+use windlass::AdmitError;
 use windlass::access::AccessError;
 use windlass::session::{Excess, Problem as SessionProblem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError, StepError};
@@ -125,6 +126,18 @@ impl From<StepError> for Refused {
     fn from(step: StepError) -> Self {
         let problem = Problem::of(&step.error, members(of_stash(&step.error)));
         Self::new(problem.with("position", step.position))
+    }
+}
+
+impl From<AdmitError> for Refused {
+    fn from(error: AdmitError) -> Self {
+        let figures = match &error {
+            AdmitError::TenantQuotaExceeded { meter, limit, used } => {
+                json!({ "meter": meter.as_str(), "limit": limit, "used": used })
+            }
+            _ => Value::Null,
+        };
+        Self::new(Problem::of(&error, members(figures)))
     }
 }
 

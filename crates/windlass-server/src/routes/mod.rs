@@ -11,6 +11,8 @@ mod steps;
 mod store;
 mod tenants;
 
+use windlass::Admission;
+
 use crate::call::Call;
 use crate::problem::Refused;
 use crate::route::Route;
@@ -31,6 +33,13 @@ pub(crate) fn all() -> Vec<Route> {
         open::routes(),
     ];
     parts.into_iter().flatten().collect()
+}
+
+/// Says that what was admitted is stored.
+fn keep(admitted: Option<Admission>) {
+    if let Some(admitted) = admitted {
+        admitted.keep();
+    }
 }
 
 /// A limit as the parts take it; they refuse what is out of range.

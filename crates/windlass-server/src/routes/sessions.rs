@@ -5,13 +5,14 @@ use serde_json::json;
 use windlass::access::Verb;
 use windlass::core::Millis;
 use windlass::session::{
-    Agent, ListQuery, Name, Outcome, Problem as Flaw, Session, Settle, Status, TopUp, TreeQuery,
-    Use, UseItem,
+    Agent, Caller, ListQuery, Name, Outcome, Problem as Flaw, Session, SessionError, Settle,
+    Status, TopUp, TreeQuery, Use, UseItem,
 };
+use windlass::{Admission, AdmitError};
 use windlass_client::page::Order;
 use windlass_client::session as wire;
 
-use super::{create, limit, position};
+use super::{create, keep, limit, position};
 use crate::call::{Call, Reply, parse_id, tag_text};
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Preconditions, Route};
@@ -172,6 +173,27 @@ fn lower_cap(call: &Call, asked: Option<u64>) -> Option<u64> {
     asked.map(|cap| cap.min(call.app.engine.sessions().cap()))
 }
 
+/// The place of one more session within the tenant's quota. `None` for a
+/// creation that was done before under its operation id, which takes none:
+/// `probe`, the same creation under a cap of nothing, creates nothing and
+/// conflicts with what the id was used for.
+async fn admitted(
+    call: &Call,
+    caller: &Caller,
+    probe: impl Future<Output = Result<Session, SessionError>>,
+) -> Result<Option<Admission>, Refused> {
+    match call.app.engine.admit_session(&caller.tenant).await {
+        Ok(admitted) => Ok(Some(admitted)),
+        Err(refused @ AdmitError::TenantQuotaExceeded { .. }) if call.operation.is_some() => {
+            match probe.await {
+                Err(SessionError::OperationConflict) => Ok(None),
+                _ => Err(refused.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn created(session: &Session) -> Reply {
     Reply::json(session)
         .status(StatusCode::CREATED)
@@ -188,7 +210,14 @@ async fn create(call: Call) -> Result<Reply, Refused> {
     let (request, cap) = create::create(call.json()?, call.operation.clone())?;
     let cap = lower_cap(&call, cap);
     let sessions = call.app.engine.sessions();
+    let probe = async {
+        sessions
+            .create_under_cap(&caller, request.clone(), Some(0))
+            .await
+    };
+    let admitted = admitted(&call, &caller, probe).await?;
     let session = sessions.create_under_cap(&caller, request, cap).await?;
+    keep(admitted);
     Ok(created(&session))
 }
 
@@ -198,9 +227,17 @@ async fn delegate(call: Call) -> Result<Reply, Refused> {
     let (request, cap) = create::delegate(call.json()?, call.operation.clone())?;
     let cap = lower_cap(&call, cap);
     let sessions = call.app.engine.sessions();
+    let probe = async {
+        let request = request.clone();
+        sessions
+            .delegate_under_cap(&caller, &parent, request, Some(0))
+            .await
+    };
+    let admitted = admitted(&call, &caller, probe).await?;
     let session = sessions
         .delegate_under_cap(&caller, &parent, request, cap)
         .await?;
+    keep(admitted);
     Ok(created(&session))
 }
 

@@ -6,13 +6,15 @@ use serde_json::value::RawValue;
 use windlass::access::Verb;
 use windlass::core::{GroupId, Millis, SessionId, TenantId};
 use windlass::session::Status;
-use windlass::stash::durable::{Execution, Stash};
+use windlass::stash::durable::{Execution, Once, Stash};
 use windlass::stash::{
-    Condition, Entry, Figures, Increment, Key, KeyQuery, Metadata, Number, Put, Removed, Value,
+    Condition, Entry, Figures, Increment, Key, KeyQuery, Metadata, Number, Put, Removed,
+    StashError, Value,
 };
+use windlass::{Admission, AdmitError};
 use windlass_client::stash as wire;
 
-use super::{limit, position};
+use super::{keep, limit, position};
 use crate::call::{Call, Precondition, Reply, tag_text};
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Preconditions, Route};
@@ -176,7 +178,7 @@ fn changes() -> Vec<Route> {
         })
         .about(TAG, "Removes the entries of any group, or all of them")
         .access(Access::Tenant(Verb::StashManage))
-        .serves(&["Stash::clear"])
+        .serves(&["Stash::clear", "Stash::clear_once"])
         .takes::<wire::ClearAll>()
         .optionally()
         .answers::<wire::Removed>(200, "What was removed")
@@ -219,7 +221,45 @@ pub(super) async fn writer(
 ) -> Result<(TenantId, Execution), Refused> {
     let group = call.group(asked)?;
     let (tenant, stash) = active(call).await?;
-    Ok((tenant, stash.execution(group)))
+    let execution = stash.execution(group);
+    Ok((
+        tenant,
+        match once(call)? {
+            Some(once) => execution.once(once),
+            None => execution,
+        },
+    ))
+}
+
+/// The operation id of a change, as the stash knows it.
+fn once(call: &Call) -> Result<Option<Once>, Refused> {
+    let principal = call.caller()?.principal;
+    let operation = call.operation.clone();
+    Ok(operation.map(|operation| Once::new(principal, operation)))
+}
+
+/// Room for so many more bytes within the tenant's quota. `None` for a change
+/// that was done before under its operation id: `probe`, a put under the same
+/// id that no entry can agree with, changes nothing and conflicts with what
+/// the id was used for.
+pub(super) async fn admitted(
+    call: &Call,
+    tenant: &TenantId,
+    execution: &Execution,
+    bytes: u64,
+) -> Result<Option<Admission>, Refused> {
+    match call.app.engine.admit_bytes(tenant, bytes).await {
+        Ok(admitted) => Ok(Some(admitted)),
+        Err(refused @ AdmitError::TenantQuotaExceeded { .. }) if call.operation.is_some() => {
+            let nothing = Value::from_json("null")?;
+            let probe = Put::new("probe".parse()?, nothing).condition(Condition::Version(u64::MAX));
+            match execution.store(probe).await {
+                Err(StashError::OperationConflict) => Ok(None),
+                _ => Err(refused.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn active(call: &Call) -> Result<(TenantId, Stash), Refused> {
@@ -362,7 +402,9 @@ async fn put(call: Call) -> Result<Reply, Refused> {
         Precondition::Version(version) => Condition::Version(version),
         Precondition::Absent => Condition::Absent,
     };
+    let admitted = admitted(&call, &tenant, &execution, put.value.size()).await?;
     let stored = execution.store(put).await?;
+    keep(admitted);
     Ok(Reply::json(&metadata(&stored)).tag(stored.version))
 }
 
@@ -385,7 +427,7 @@ async fn touch(call: Call) -> Result<Reply, Refused> {
 async fn increment(call: Call) -> Result<Reply, Refused> {
     let key = key(&call)?;
     let asked: wire::Increment = call.json()?;
-    let (tenant, execution) = writer(&call, group_of(&call)?.as_deref()).await?;
+    let (_, execution) = writer(&call, group_of(&call)?.as_deref()).await?;
     let request = Increment {
         key,
         by: asked.by,
@@ -411,7 +453,11 @@ async fn clear_all(call: Call) -> Result<Reply, Refused> {
         .map(|group| crate::call::parse_id("group", group))
         .transpose()?;
     let (_, stash) = active(&call).await?;
-    Ok(Reply::json(&removed(stash.clear(group.as_ref()).await?)))
+    let cleared = match once(&call)? {
+        Some(once) => stash.clear_once(group.as_ref(), once).await?,
+        None => stash.clear(group.as_ref()).await?,
+    };
+    Ok(Reply::json(&removed(cleared)))
 }
 
 async fn reap(call: Call) -> Result<Reply, Refused> {

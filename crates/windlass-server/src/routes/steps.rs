@@ -4,7 +4,10 @@ use windlass::access::Verb;
 use windlass::stash::{Answer, Condition, Increment, Key, Operation, Put};
 use windlass_client::stash as wire;
 
-use super::stash::{OF_CHANGE, VALUE_BYTES_MAX, entry_of, metadata, number_of, value, writer};
+use super::keep;
+use super::stash::{
+    OF_CHANGE, VALUE_BYTES_MAX, admitted, entry_of, metadata, number_of, value, writer,
+};
 use crate::call::{Call, Reply};
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Route};
@@ -44,7 +47,10 @@ async fn step(call: Call) -> Result<Reply, Refused> {
     let (tenant, execution) = writer(&call, group.as_deref()).await?;
     let operations = asked.operations.iter().map(operation);
     let operations: Vec<Operation> = operations.collect::<Result<_, _>>()?;
+    let bytes = operations.iter().map(bytes).sum::<u64>();
+    let admitted = admitted(&call, &tenant, &execution, bytes).await?;
     let answers = execution.step(&operations).await?;
+    keep(admitted);
     let answers = operations.iter().zip(&answers);
     let answers = answers.map(|(operation, answer)| said(operation.key(), answer));
     Ok(Reply::json(&wire::Answers {

@@ -36,7 +36,7 @@ pub(super) fn routes() -> Vec<Route> {
         })
         .about(TAG, "Shows a tenant, its quota and what it uses")
         .access(Access::Operator(Verb::TenantRead))
-        .serves(&["Tenants::get"])
+        .serves(&["Tenants::get", "Windlass::usage"])
         .answers::<wire::Tenant>(200, "The tenant"),
         Route::new(
             axum::http::Method::PUT,
@@ -75,8 +75,13 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn with_usage(call: &Call, tenant: &Tenant) -> Result<Reply, Refused> {
-    let _ = call;
-    Ok(Reply::json(tenant))
+    let usage = call.app.engine.usage(&tenant.tenant).await?;
+    let mut shown = json!(tenant);
+    if let Some(members) = shown.as_object_mut() {
+        let usage = json!({ "sessions": usage.sessions, "stash_bytes": usage.stash_bytes });
+        members.insert("usage".to_owned(), usage);
+    }
+    Ok(Reply::json(&shown))
 }
 
 async fn show(call: &Call, tenant: &TenantId) -> Result<Reply, Refused> {
