@@ -228,3 +228,26 @@ async fn who_was_not_erased_goes_on_as_before() {
         windlass.close().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn upkeep_drops_keys_that_ended_long_ago() {
+    let place = Place::new("memory");
+    let env = Arc::new(ManualEnv::new(4, START));
+    let windlass = open(&place, &env).await;
+    let grant = Grant {
+        scope: Scope::Operator,
+        reach: Reach::Own,
+        groups: Groups::None,
+        verbs: Verbs::all(),
+    };
+    let (key, _) = windlass
+        .keys()
+        .create(NewKey::new("a key", grant))
+        .await
+        .unwrap();
+    windlass.keys().revoke(&key.id).await.unwrap();
+    assert_eq!(windlass.maintain(10).await.unwrap().access.removed, 0);
+    env.advance_ms(30 * 24 * 3_600_000);
+    assert_eq!(windlass.maintain(10).await.unwrap().access.removed, 1);
+    assert_eq!(windlass.keys().get(&key.id).await.unwrap(), None);
+}
