@@ -11,13 +11,13 @@ use serde_json::Value;
 use crate::bench::{Bench, Ran, settled};
 
 /// A server on the default store of a bench; it ends with its test.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Serving {
-    fn start(bench: &Bench) -> Self {
+    pub(crate) fn start(bench: &Bench) -> Self {
         let words = [
             "--json",
             "serve",
@@ -82,7 +82,7 @@ impl Remote {
 }
 
 /// A new key for the default tenant and principal.
-fn key(bench: &Bench, flags: &str) -> String {
+pub(crate) fn key(bench: &Bench, flags: &str) -> String {
     let made = bench.run(&format!("--json key create tests {flags}"));
     made.assert_code(0);
     made.objects()[0]["secret"].as_str().unwrap().to_owned()

@@ -39,8 +39,9 @@ impl Client {
         self.ask(Call::get(&["v1", "sessions", id])).await
     }
 
-    /// A session as it is now, unless it still has `revision`: then `None`,
-    /// and next to nothing is sent.
+    /// A session as it is now, or `None` if it cannot have changed since it had
+    /// `revision`; then next to nothing is sent. One that can still expire may
+    /// be answered although its revision is the same.
     ///
     /// # Errors
     ///
