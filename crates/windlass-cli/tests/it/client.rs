@@ -127,9 +127,15 @@ async fn a_session_that_cannot_have_changed_is_not_answered_again() {
     session(&client).await;
     let first = client.session("s1").await.unwrap();
     let closed = client.close("s1").await.unwrap();
-    let changed = client.session_if_changed("s1", first.revision).await.unwrap();
+    let changed = client
+        .session_if_changed("s1", first.revision)
+        .await
+        .unwrap();
     assert_eq!(changed.as_ref(), Some(&closed));
-    let same = client.session_if_changed("s1", closed.revision).await.unwrap();
+    let same = client
+        .session_if_changed("s1", closed.revision)
+        .await
+        .unwrap();
     assert_eq!(same, None);
 }
 
