@@ -14,7 +14,8 @@ use crate::health::{Health, Probe};
 use crate::opening::open_store;
 use crate::quota::Quotas;
 use crate::{
-    MaintainError, OpenError, Options, StoreFailure, StoreLocation, SystemEnv, unfinished,
+    MaintainError, OpenError, Options, StashAudit, StoreFailure, StoreLocation, SystemEnv,
+    unfinished,
 };
 
 /// The first segment of the index of upkeep, which every part keeps as
@@ -69,7 +70,8 @@ impl Windlass {
             let _ = opened.store.close().await;
             return Err(refusal);
         }
-        let mut windlass = Self::compose(opened.store, env, sessions, stashes)?;
+        let audit = options.stash_audit.as_ref();
+        let mut windlass = Self::compose(opened.store, env, sessions, stashes, audit)?;
         windlass.probe = Some(opened.probe);
         Ok(windlass)
     }
@@ -90,7 +92,8 @@ impl Windlass {
         env: Arc<dyn Env>,
     ) -> Result<Self, OpenError> {
         let (sessions, stashes) = (options.checked_sessions()?, options.checked_stashes()?);
-        Self::compose(store, env, sessions, stashes)
+        let audit = options.stash_audit.as_ref();
+        Self::compose(store, env, sessions, stashes, audit)
     }
 
     fn compose(
@@ -98,11 +101,16 @@ impl Windlass {
         env: Arc<dyn Env>,
         sessions: Config,
         stashes: durable::Options,
+        audit: Option<&StashAudit>,
     ) -> Result<Self, OpenError> {
         let sessions = Sessions::new(Arc::clone(&store), Arc::clone(&env), sessions)
             .map_err(OpenError::Sessions)?;
-        let stashes = Stashes::new(Arc::clone(&store), Arc::clone(&env), stashes)
-            .map_err(OpenError::Stashes)?;
+        let below = (Arc::clone(&store), Arc::clone(&env));
+        let stashes = match audit {
+            Some(audit) => Stashes::with_audit(below.0, below.1, stashes, audit.listener()),
+            None => Stashes::new(below.0, below.1, stashes),
+        };
+        let stashes = stashes.map_err(OpenError::Stashes)?;
         let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&env));
         let quotas = Quotas::new(
             tenants.clone(),

@@ -74,7 +74,7 @@ pub use env::SystemEnv;
 pub use error::{MaintainError, OpenError, StoreFailure};
 pub use health::Health;
 pub use location::{LocationError, PostgresAddress, StoreLocation};
-pub use options::Options;
+pub use options::{Options, StashAudit};
 pub use quota::{Admission, AdmitError, QuotaMeter, TenantUsage};
 
 pub use windlass_access as access;

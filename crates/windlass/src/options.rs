@@ -1,9 +1,12 @@
 //! Settings of an engine, checked when it is opened.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::Sharing;
 use windlass_session::Config;
+use windlass_stash::audit::Audit;
 use windlass_stash::durable;
 
 use crate::OpenError;
@@ -27,7 +30,41 @@ pub struct Options {
     pub export_time_max: Option<Duration>,
     /// Settings of stashes, with the same rule for their `sharing`.
     pub stashes: durable::Options,
+    /// Who hears of every operation on the stashes; nobody if `None`.
+    pub stash_audit: Option<StashAudit>,
 }
+
+/// A listener that hears of every operation on stashes once it has ended, on
+/// the caller's thread. Cloning shares it; two are equal if they are the same
+/// listener.
+#[derive(Clone)]
+pub struct StashAudit(Arc<dyn Audit>);
+
+impl StashAudit {
+    /// Lets `audit` listen.
+    #[must_use]
+    pub fn new(audit: Arc<dyn Audit>) -> Self {
+        Self(audit)
+    }
+
+    pub(crate) fn listener(&self) -> Arc<dyn Audit> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl fmt::Debug for StashAudit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StashAudit(..)")
+    }
+}
+
+impl PartialEq for StashAudit {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for StashAudit {}
 
 impl Options {
     /// The settings for the only process that uses the store: it is locked,

@@ -34,6 +34,8 @@ pub(crate) enum Setting {
     StashTotalBytesMax,
     StashTtlMsDefault,
     StashTtlMsMax,
+    StashGroupKeysMax,
+    StashGroupBytesMax,
     ClientServer,
     OutputColor,
     /// One of `windlass serve`.
@@ -111,7 +113,7 @@ pub(crate) enum ValueError {
 }
 
 impl Setting {
-    const PLAIN: [Self; 15] = [
+    const PLAIN: [Self; 17] = [
         Self::StoreLocation,
         Self::StoreSharing,
         Self::CallerTenant,
@@ -125,6 +127,8 @@ impl Setting {
         Self::StashTotalBytesMax,
         Self::StashTtlMsDefault,
         Self::StashTtlMsMax,
+        Self::StashGroupKeysMax,
+        Self::StashGroupBytesMax,
         Self::ClientServer,
         Self::OutputColor,
     ];
@@ -150,6 +154,8 @@ impl Setting {
             Self::StashTotalBytesMax => "stash.total_bytes_max",
             Self::StashTtlMsDefault => "stash.ttl_ms_default",
             Self::StashTtlMsMax => "stash.ttl_ms_max",
+            Self::StashGroupKeysMax => "stash.group_quota.keys_max",
+            Self::StashGroupBytesMax => "stash.group_quota.bytes_max",
             Self::ClientServer => "client.server",
             Self::OutputColor => "output.color",
             Self::Server(knob) => knob.name(),
@@ -234,6 +240,9 @@ impl Setting {
             | Self::SessionsCachedSessions => {
                 settings.sessions = self.sessions_with(&settings.sessions, text)?;
             }
+            Self::StashGroupKeysMax | Self::StashGroupBytesMax => {
+                *self.quota_field(&mut settings.stash) = quota(text)?;
+            }
             _ => *self.stash_field(&mut settings.stash) = self.stash_number(text)?,
         }
         Ok(())
@@ -275,6 +284,19 @@ impl Setting {
         }
     }
 
+    /// What a group may have that has no quota of its own. Whether it agrees
+    /// with the other limits of a stash is known once all are read.
+    fn quota_field(self, config: &mut stash::Config) -> &mut Option<u64> {
+        let quota = config.group_quota.get_or_insert(stash::Quota {
+            keys_max: None,
+            bytes_max: None,
+        });
+        match self {
+            Self::StashGroupKeysMax => &mut quota.keys_max,
+            _ => &mut quota.bytes_max,
+        }
+    }
+
     /// Its value as text.
     pub(crate) fn value(self, settings: &Settings) -> String {
         match self {
@@ -289,6 +311,10 @@ impl Setting {
             Self::ClientServer => settings.server_url.clone().unwrap_or_default(),
             Self::OutputColor => color_name(settings.color).to_owned(),
             Self::Server(knob) => knob.value(&settings.server),
+            Self::StashGroupKeysMax | Self::StashGroupBytesMax => {
+                let quota = *self.quota_field(&mut settings.stash.clone());
+                quota.map_or_else(String::new, |most| most.to_string())
+            }
             _ => self.stash_field(&mut settings.stash.clone()).to_string(),
         }
     }
@@ -306,6 +332,14 @@ const fn sharing_name(sharing: Sharing) -> &'static str {
     match sharing {
         Sharing::Shared => "shared",
         Sharing::Exclusive => "exclusive",
+    }
+}
+
+/// The most a group may have; as much as a stash if the text is empty.
+fn quota(text: &str) -> Result<Option<u64>, ValueError> {
+    match text {
+        "" => Ok(None),
+        _ => Ok(Some(u64::from_str(text)?)),
     }
 }
 

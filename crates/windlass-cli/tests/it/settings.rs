@@ -54,6 +54,32 @@ fn limits_of_the_stash_are_those_of_the_settings() {
 }
 
 #[test]
+fn quotas_of_groups_are_those_of_the_settings() {
+    let bench = Bench::with_session();
+    let toml = "[stash]\nkeys_max = 9\n[stash.group_quota]\nkeys_max = 1\nbytes_max = 5";
+    fs::write(bench.path("windlass.toml"), toml).unwrap();
+    let put = |arguments: &str| bench.run(&format!("--json stash put s1 {arguments}"));
+    put("a 12345 --group g").assert_code(0);
+    assert_refused(
+        &put("b 1 --group g"),
+        "group_quota_exceeded",
+        5,
+        "a second key",
+    );
+    assert_refused(
+        &put("a 123456 --group g"),
+        "group_quota_exceeded",
+        5,
+        "more bytes",
+    );
+    put("b 123456").assert_code(0);
+    put("c 1 --group h").assert_code(0);
+    let more = "[stash]\nkeys_max = 3\n[stash.group_quota]\nkeys_max = 4";
+    fs::write(bench.path("windlass.toml"), more).unwrap();
+    assert_refused(&put("d 1"), "invalid_setting", 2, "more than the stash has");
+}
+
+#[test]
 fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
     let bench = Bench::new();
     let mut command = bench.command(&["session", "list"]);

@@ -1,11 +1,12 @@
 //! Opening, upkeep, export and closing, on every store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use windlass::core::{Coded, Env, ErrorKind, ManualEnv, Millis};
 use windlass::session::{Agent, Allow, Caller, Config, Create, Session, Status, Use};
+use windlass::stash::{Audit, Event};
 use windlass::store::{Entry, Store};
-use windlass::{Due, Options, StoreLocation, Windlass};
+use windlass::{Due, Options, StashAudit, StoreLocation, Windlass};
 
 use crate::SCHEMES;
 use crate::place::Place;
@@ -237,4 +238,44 @@ async fn each_store_says_how_it_is_and_a_brought_one_says_nothing() {
     let id = "one".parse().unwrap();
     let found = brought.sessions().get(&memory.caller, &id).await.unwrap();
     assert_eq!(found.map(|session| session.id), Some(id));
+}
+
+/// What was heard: key and outcome of each operation.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Audit for Heard {
+    fn record(&self, event: &Event<'_>) {
+        let key = event.key.map_or("-", |key| key.as_str());
+        let heard = format!("{:?} {key} {:?}", event.verb, event.outcome);
+        self.0.lock().unwrap().push(heard);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_to_hear_of_stashes_hears_of_them() {
+    let (heard, env) = (Arc::new(Heard::default()), ManualEnv::new(1, START));
+    let options = Options {
+        stash_audit: Some(StashAudit::new(heard.clone())),
+        ..Options::default()
+    };
+    assert_eq!(options, options.clone());
+    assert_ne!(options, Options::default());
+    let location: StoreLocation = "memory:".parse().unwrap();
+    let env: Arc<dyn Env> = Arc::new(env);
+    let opened = Windlass::with_env(&location, options.clone(), Arc::clone(&env)).await;
+    let opened = opened.unwrap();
+    let over = Windlass::over(Arc::clone(opened.store()), &options, env).unwrap();
+    for windlass in [&opened, &over] {
+        let stash = windlass.stashes();
+        let stash = stash.stash(&"acme".parse().unwrap(), &"s1".parse().unwrap());
+        let execution = stash.execution(None);
+        execution
+            .put(&"k".parse().unwrap(), &1, None)
+            .await
+            .unwrap();
+        assert!(!execution.delete(&"none".parse().unwrap()).await.unwrap());
+    }
+    let expected = ["Put k Done", "Delete none Absent"].repeat(2);
+    assert_eq!(*heard.0.lock().unwrap(), expected);
 }
