@@ -54,8 +54,8 @@ fn kind_of(error: &ClientError) -> ErrorKind {
         (503, "environment" | "store_environment" | "no_randomness") => ErrorKind::Environment,
         (408 | 502..=504, _) if error.is_outcome_unknown() => ErrorKind::Indeterminate,
         (408 | 502..=504, _) => ErrorKind::Unavailable,
-        // What a server has no name for has none here.
-        _ => ErrorKind::Closed,
+        // What a server cannot say is in its log, for whoever runs it.
+        _ => ErrorKind::Environment,
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
             (429, "rate_limited", Exit::Refused),
             (431, "head_too_large", Exit::Invalid),
             (500, "corrupt_record", Exit::Corrupt),
-            (500, "internal", Exit::Failed),
+            (500, "internal", Exit::Environment),
             (503, "busy", Exit::Unavailable),
             (503, "environment", Exit::Environment),
         ];
