@@ -14,6 +14,7 @@ mod replay;
 mod settings;
 mod sled;
 mod stashing;
+mod stopping;
 mod streams;
 mod transcripts;
 mod transfer;
