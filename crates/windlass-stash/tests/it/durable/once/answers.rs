@@ -265,7 +265,10 @@ async fn what_a_step_read_is_kept_where_it_is_short_and_read_again_where_not() {
         let again = under(&stashes, id("once")).step(&step).await;
         assert_eq!(again.expect("the first answer"), first);
     }
-    assert!(matches!(&first[0], Answer::Entry(Some(entry)) if entry.value == sized(4_000)));
+    let Answer::Entry(Some(short)) = &first[0] else {
+        panic!("{first:?}");
+    };
+    assert_eq!(short.value, sized(4_000), "as it was then");
     let longer = Put::new(key("longer"), sized(2_000_000));
     world.outside().store(longer).await.expect("room");
     let lost = under(&world.stashes, id("once")).step(&step).await;
