@@ -1,6 +1,8 @@
 //! Serves a store in memory until Ctrl-C: `cargo run -p windlass-server
 //! --example serve`. With `--once` it asks itself one thing and stops.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

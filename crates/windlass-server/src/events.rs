@@ -240,7 +240,7 @@ impl Follower {
     async fn end_of_session(&mut self) -> Option<End> {
         self.looks += 1;
         let by_time = self.expires_at.has_passed(self.app.env.now());
-        if self.status == Status::Active && (by_time || self.looks % LOOKS == 0) {
+        if self.status == Status::Active && (by_time || self.looks.is_multiple_of(LOOKS)) {
             let found = self.app.engine.sessions().get(&self.caller, &self.id).await;
             match found {
                 Ok(Some(session)) => self.status = session.status,

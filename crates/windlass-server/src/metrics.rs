@@ -92,7 +92,7 @@ impl Metrics {
         self.handle.run_upkeep();
     }
 
-    pub(crate) fn render(&self, now: Now) -> String {
+    pub(crate) fn render(&self, now: &Now) -> String {
         self.connections.set(now.connections);
         self.streams.set(now.streams);
         self.bodies.set(now.bodies_bytes);

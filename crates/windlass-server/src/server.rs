@@ -187,7 +187,7 @@ impl Server {
             limits,
             app.config.patience,
             self.stage.subscribe(),
-            handle(Arc::clone(app)),
+            handle(app),
         ));
         let upkeep = upkeep(app);
         stop.await;
@@ -291,8 +291,8 @@ async fn maintain(app: Arc<App>) {
 }
 
 /// Answers whatever comes, by the routes.
-fn handle(app: Arc<App>) -> Handle {
-    let router = router(&app);
+fn handle(app: &Arc<App>) -> Handle {
+    let router = router(app);
     Arc::new(move |request, flight: Flight| {
         let router = router.clone();
         Box::pin(async move {

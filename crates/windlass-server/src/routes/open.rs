@@ -105,7 +105,7 @@ async fn metrics(call: Call) -> Result<Reply, Refused> {
             return Err(Box::new(problem.with("verb", verb)));
         }
     }
-    let text = call.app.metrics.render(figures_now(&call.app));
+    let text = call.app.metrics.render(&figures_now(&call.app));
     let media = "text/plain; version=0.0.4; charset=utf-8";
     Ok(Reply::of(media, Body::from(text)))
 }

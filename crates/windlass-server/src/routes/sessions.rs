@@ -245,7 +245,7 @@ async fn use_tools(call: Call) -> Result<Reply, Refused> {
     let caller = call.caller()?;
     let id = call.id("session")?;
     let asked: wire::UseTools = call.json()?;
-    let items = asked.items.into_iter().map(item);
+    let items = asked.items.iter().map(item);
     let request = Use {
         agent: Agent::Is(parse_id("agent", &asked.agent)?),
         items: items.collect::<Result<_, _>>()?,
@@ -256,7 +256,7 @@ async fn use_tools(call: Call) -> Result<Reply, Refused> {
     Ok(Reply::json(&receipt))
 }
 
-fn item(asked: wire::UseItem) -> Result<UseItem, Refused> {
+fn item(asked: &wire::UseItem) -> Result<UseItem, Refused> {
     let mut item = UseItem::new(name("tool", &asked.tool)?);
     let credentials = asked.credentials.iter();
     let credentials = credentials.map(|credential| name("credentials", credential));
