@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use windlass::access::{Grant, Groups, NewKey, Reach, Scope, Verbs};
+use windlass::access::{Grant, NewKey};
 use windlass::{Options, Windlass};
 use windlass_server::{Config, Server, Stopped};
 
@@ -66,31 +66,7 @@ impl Running {
         self.connect().await.ask(request).await
     }
 
-    /// A key with these verbs, for one principal of a tenant.
-    pub(crate) async fn key(&self, tenant: &str, principal: &str, verbs: &[&str]) -> String {
-        let scope = Scope::Tenant {
-            tenant: tenant.parse().expect("an id"),
-            principal: principal.parse().expect("an id"),
-        };
-        self.key_of(Grant {
-            scope,
-            reach: Reach::Own,
-            groups: Groups::None,
-            verbs: Verbs::of(verbs.iter().copied()).expect("verbs"),
-        })
-        .await
-    }
-
-    pub(crate) async fn operator(&self, verbs: &[&str]) -> String {
-        self.key_of(Grant {
-            scope: Scope::Operator,
-            reach: Reach::Own,
-            groups: Groups::None,
-            verbs: Verbs::of(verbs.iter().copied()).expect("verbs"),
-        })
-        .await
-    }
-
+    /// The secret of a new key.
     pub(crate) async fn key_of(&self, grant: Grant) -> String {
         let made = self
             .engine
