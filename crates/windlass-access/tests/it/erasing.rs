@@ -343,3 +343,15 @@ async fn a_lost_record_of_an_erased_tenant_does_not_open_it_again() {
         assert_eq!(failed.kind(), ErrorKind::Corrupt, "{row}: {failed:?}");
     }
 }
+
+#[tokio::test]
+async fn a_damaged_key_goes_with_the_others() {
+    let world = World::new();
+    fill(&world, 8).await;
+    let (key, _) = world.make(grant_of("a-b", &["*"])).await;
+    let row = format!("system/key/{}", key.id);
+    world.put(&row, "nonsense").await;
+    world.erase("a-b").await.expect("a tenant");
+    assert_eq!(rows_of(&world, "a-b").await, []);
+    assert!(!world.names().await.contains(&row));
+}

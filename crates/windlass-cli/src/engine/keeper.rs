@@ -8,7 +8,7 @@ use windlass::access::{
 };
 use windlass::core::{GroupId, TenantId};
 use windlass_client::access::{
-    self as wire, ApiKeysQuery, CreateKey, SetQuota, UnreadableKey, UnreadableTenant,
+    self as wire, ApiKeysQuery, CreateKey, SetQuota, TenantUsage, UnreadableKey, UnreadableTenant,
 };
 use windlass_client::page::PageQuery;
 
@@ -26,6 +26,9 @@ pub(crate) struct Listed<T, U> {
 
 /// A key, and the text that proves it.
 pub(crate) type Made = (ApiKey, String);
+
+/// A tenant, and what it uses.
+pub(crate) type Used = (Tenant, TenantUsage);
 
 /// The operations that commands about keys and tenants need.
 #[async_trait]
@@ -47,7 +50,7 @@ pub(crate) trait Keeper: Send + Sync {
     /// A page of tenants.
     async fn tenants(&self, page: &PageQuery) -> Result<Listed<Tenant, UnreadableTenant>, Failure>;
     /// One tenant.
-    async fn tenant(&self, id: &TenantId) -> Result<Tenant, Failure>;
+    async fn tenant(&self, id: &TenantId) -> Result<Used, Failure>;
     /// What a tenant may have; no limits for one that nothing was said of.
     async fn quota(&self, id: &TenantId) -> Result<Quota, Failure>;
     /// Says what a tenant may have.
@@ -114,9 +117,15 @@ impl Keeper for Here {
         })
     }
 
-    async fn tenant(&self, id: &TenantId) -> Result<Tenant, Failure> {
+    async fn tenant(&self, id: &TenantId) -> Result<Used, Failure> {
         let found = self.windlass().tenants().get(id).await?;
-        Ok(found.ok_or(AccessError::NotFound { what: "tenant" })?)
+        let tenant = found.ok_or(AccessError::NotFound { what: "tenant" })?;
+        let usage = self.windlass().usage(id).await?;
+        let usage = TenantUsage {
+            sessions: usage.sessions,
+            stash_bytes: usage.stash_bytes,
+        };
+        Ok((tenant, usage))
     }
 
     async fn quota(&self, id: &TenantId) -> Result<Quota, Failure> {
@@ -226,8 +235,9 @@ impl Keeper for Remote {
         })
     }
 
-    async fn tenant(&self, id: &TenantId) -> Result<Tenant, Failure> {
-        Ok(alike(&ask(self.client().tenant(id.as_str())).await?))
+    async fn tenant(&self, id: &TenantId) -> Result<Used, Failure> {
+        let shown = ask(self.client().tenant(id.as_str())).await?;
+        Ok((alike(&shown), shown.usage.unwrap_or_default()))
     }
 
     async fn quota(&self, id: &TenantId) -> Result<Quota, Failure> {

@@ -63,5 +63,6 @@ pub(crate) async fn quota(args: &QuotaArgs, context: &Context) -> Result<(), Fai
             keeper.set_quota(&id, quota).await
         })
         .await?;
-    context.output().answer(&tenant, || show::tenant(&tenant))
+    let output = context.output();
+    output.answer(&tenant, || show::tenant(&tenant, None))
 }

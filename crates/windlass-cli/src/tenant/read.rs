@@ -64,11 +64,14 @@ fn tell(page: &Listed<Tenant, UnreadableTenant>, context: &Context) {
     }
 }
 
-/// Shows one tenant.
+/// Shows one tenant, and what it uses.
 pub(crate) async fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let id = args.tenant.id()?;
-    let tenant = context
+    let (tenant, usage) = context
         .with_keeper(async |keeper| keeper.tenant(&id).await)
         .await?;
-    context.output().answer(&tenant, || show::tenant(&tenant))
+    let mut object = json!(tenant);
+    object["usage"] = json!(usage);
+    let output = context.output();
+    output.answer(&object, || show::tenant(&tenant, Some(usage)))
 }

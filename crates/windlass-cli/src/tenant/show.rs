@@ -1,18 +1,24 @@
 //! Tenants as text for people.
 
 use windlass::access::{Certificate, Tenant, Verification};
+use windlass_client::access::TenantUsage;
 
 use crate::table::{fields, rows, time};
 
-/// One tenant, field by field.
-pub(super) fn tenant(tenant: &Tenant) -> String {
-    fields([
+/// One tenant, field by field, and what it uses if that was asked for.
+pub(super) fn tenant(tenant: &Tenant, usage: Option<TenantUsage>) -> String {
+    let mut shown = vec![
         ("tenant", tenant.tenant.to_string()),
         ("status", tenant.status.as_str().to_owned()),
         ("keys", tenant.keys.to_string()),
         ("sessions_max", limit(tenant.quota.sessions)),
         ("stash_bytes_max", limit(tenant.quota.stash_bytes)),
-    ])
+    ];
+    if let Some(usage) = usage {
+        shown.push(("sessions", usage.sessions.to_string()));
+        shown.push(("stash_bytes", usage.stash_bytes.to_string()));
+    }
+    fields(shown)
 }
 
 /// Many tenants, one a row.
