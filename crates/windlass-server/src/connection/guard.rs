@@ -470,6 +470,11 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(verdict(text.as_bytes()), Err(expected), "{text:?}");
         }
+    }
+
+    #[test]
+    fn chunks_are_framed_exactly_or_refused() {
+        use Violation::{BareLineFeed, Chunk};
         let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         for (chunks, expected) in [
             ("1\nab", BareLineFeed),

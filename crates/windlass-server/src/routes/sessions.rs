@@ -40,12 +40,13 @@ const OF_CREATION: &[&str] = &[
 ];
 
 pub(super) fn routes() -> Vec<Route> {
-    let mut routes = changes();
+    let mut routes = births();
+    routes.extend(changes());
     routes.extend(readings());
     routes
 }
 
-fn changes() -> Vec<Route> {
+fn births() -> Vec<Route> {
     vec![
         Route::post("/v1/sessions", "create_session", |call| {
             Box::pin(create(call))
@@ -75,6 +76,11 @@ fn changes() -> Vec<Route> {
             "expired",
             "delegation_refused",
         ]),
+    ]
+}
+
+fn changes() -> Vec<Route> {
+    vec![
         Route::post("/v1/sessions/{session}/uses", "use_tools", |call| {
             Box::pin(use_tools(call))
         })

@@ -55,6 +55,7 @@ pub(super) const OF_CHANGE: &[&str] = &[
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = readings();
     routes.extend(changes());
+    routes.extend(removals());
     routes
 }
 
@@ -163,9 +164,16 @@ fn changes() -> Vec<Route> {
         .fails(OF_KEY)
         .fails(OF_CHANGE)
         .fails(&["not_a_number", "overflow"]),
-        Route::post("/v1/sessions/{session}/stash/clear", "clear_group", |call| {
-            Box::pin(clear(call))
-        })
+    ]
+}
+
+fn removals() -> Vec<Route> {
+    vec![
+        Route::post(
+            "/v1/sessions/{session}/stash/clear",
+            "clear_group",
+            |call| Box::pin(clear(call)),
+        )
         .about(TAG, "Removes the entries of the group")
         .access(Access::Tenant(Verb::StashWrite))
         .serves(&["Execution::clear"])
@@ -173,9 +181,11 @@ fn changes() -> Vec<Route> {
         .answers::<wire::Removed>(200, "What was removed")
         .fails(OF_CHANGE)
         .fails(&["group_not_allowed"]),
-        Route::post("/v1/sessions/{session}/stash/clear-all", "clear_stash", |call| {
-            Box::pin(clear_all(call))
-        })
+        Route::post(
+            "/v1/sessions/{session}/stash/clear-all",
+            "clear_stash",
+            |call| Box::pin(clear_all(call)),
+        )
         .about(TAG, "Removes the entries of any group, or all of them")
         .access(Access::Tenant(Verb::StashManage))
         .serves(&["Stash::clear", "Stash::clear_once"])
@@ -186,7 +196,10 @@ fn changes() -> Vec<Route> {
         Route::post("/v1/sessions/{session}/stash/reap", "reap_stash", |call| {
             Box::pin(reap(call))
         })
-        .about(TAG, "Takes back the space of expired entries; can be repeated")
+        .about(
+            TAG,
+            "Takes back the space of expired entries; can be repeated",
+        )
         .access(Access::Tenant(Verb::StashManage))
         .serves(&["Stash::reap_expired"])
         .takes::<wire::Reap>()
