@@ -12,8 +12,8 @@ use crate::support::{Request, get, post};
 /// Connections that are slow at a time.
 const SLOW: usize = 200;
 
-/// Sends one more byte of `bytes` on each of many connections, until the
-/// server has closed all of them; their answers.
+/// Begins a request on each of many connections and sends a byte more of each
+/// every 20 ms, until the server has closed all of them; their answers.
 fn drip(target: &Target, begun: &[u8], byte: u8) -> Vec<String> {
     let mut wires: Vec<Wire> = (0..SLOW).map(|_| target.wire()).collect();
     for wire in &mut wires {
@@ -21,13 +21,19 @@ fn drip(target: &Target, begun: &[u8], byte: u8) -> Vec<String> {
     }
     let (_never, pause) = std::sync::mpsc::channel::<()>();
     let clock = SystemEnv::new();
-    let end = clock.monotonic() + Duration::from_secs(2);
+    let end = clock.monotonic() + Duration::from_secs(3);
     while clock.monotonic() < end {
-        let taken = wires.iter_mut().map(|wire| wire.push(&[byte]));
-        if taken.filter(|taken| *taken).count() == 0 {
+        let mut taken = 0;
+        for some in wires.chunks_mut(SLOW / 20) {
+            taken += some
+                .iter_mut()
+                .filter_map(|wire| wire.push(&[byte]).then_some(()))
+                .count();
+            let _ = pause.recv_timeout(Duration::from_millis(1));
+        }
+        if taken == 0 {
             break;
         }
-        let _ = pause.recv_timeout(Duration::from_millis(20));
     }
     wires.into_iter().map(Wire::rest).collect()
 }
@@ -123,10 +129,13 @@ fn an_export_that_nobody_reads_is_given_up() {
     let before_kib = target.resident_kib();
     // More than the systems on both sides hold for a connection.
     let much = get("/v1/store/export").bytes().repeat(16);
+    let quiet = target.p99();
     let mut readers: Vec<Wire> = (0..4).map(|_| target.wire()).collect();
     for reader in &mut readers {
         reader.send(&much);
     }
+    let during = target.p99();
+    target.check_ratio(quiet, during);
     check_falls_to(&target, "windlass_http_connections", 1);
     // Copies of the 16 MiB that an export looks at are counted in.
     target.check_growth(before_kib, 128);
@@ -146,10 +155,13 @@ fn a_stream_that_nobody_reads_is_given_up() {
     let events = format!("{}/events", target.session);
     let wants = [("Accept", "text/event-stream")];
     let before_kib = target.resident_kib();
+    let quiet = target.p99();
     let mut readers: Vec<Wire> = (0..4).map(|_| target.wire()).collect();
     for reader in &mut readers {
         reader.send(&get(&events).with(&wants).bytes());
     }
+    let during = target.p99();
+    target.check_ratio(quiet, during);
     check_falls_to(&target, "windlass_http_streams", 0);
     target.check_growth(before_kib, 32);
 }
