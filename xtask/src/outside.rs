@@ -76,6 +76,28 @@ fn openapi(seconds: u64) -> Result<Outcome, TaskError> {
         program: target.join("debug/windlass"),
         place: place.clone(),
     };
+    let parts = parts(&windlass)?;
+    let watcher = windlass.key(&["--operator", "--verb", "store.read"])?;
+    let mut server = windlass.serve()?;
+    let shares: u64 = parts.iter().map(|part| part.share).sum();
+    let mut good = true;
+    for part in &parts {
+        let seconds = (seconds * part.share / shares).max(1);
+        good &= fuzz(&fuzzer, &server.url, part, seconds, &place)?;
+    }
+    let answered = answered_well(&server.url, &watcher).map_err(failed)?;
+    let ended = server.stop().map_err(failed)?;
+    let note = format!("{answered} routes answered well");
+    Ok(if good && ended && answered >= ROUTES_ANSWERED_MIN {
+        Outcome::Passed(note)
+    } else {
+        Outcome::Failed(note)
+    })
+}
+
+/// What is asked with which key: a tenant's for its data, an operator's for
+/// tenants and the store, and one that may be revoked by what is asked.
+fn parts(windlass: &Windlass) -> Result<[Part; 3], TaskError> {
     let tenant = [
         "--tenant",
         "acme",
@@ -97,7 +119,7 @@ fn openapi(seconds: u64) -> Result<Outcome, TaskError> {
             "tenant.read",
         ])
         .collect();
-    let parts = [
+    Ok([
         Part {
             token: windlass.key(&of_sessions)?,
             choice: &[
@@ -120,23 +142,7 @@ fn openapi(seconds: u64) -> Result<Outcome, TaskError> {
             choice: &["--include-tag", "keys"],
             share: 2,
         },
-    ];
-    let watcher = windlass.key(&["--operator", "--verb", "store.read"])?;
-    let mut server = windlass.serve()?;
-    let shares: u64 = parts.iter().map(|part| part.share).sum();
-    let mut good = true;
-    for part in &parts {
-        let seconds = (seconds * part.share / shares).max(1);
-        good &= fuzz(&fuzzer, &server.url, part, seconds, &place)?;
-    }
-    let answered = answered_well(&server.url, &watcher).map_err(failed)?;
-    let ended = server.stop().map_err(failed)?;
-    let note = format!("{answered} routes answered well");
-    Ok(if good && ended && answered >= ROUTES_ANSWERED_MIN {
-        Outcome::Passed(note)
-    } else {
-        Outcome::Failed(note)
-    })
+    ])
 }
 
 /// The fuzzer in an environment of its own; `None` where it cannot be had.

@@ -246,7 +246,12 @@ pub(crate) const TABLE: &[Row] = &[
     Row {
         name: "windlass-cli",
         floor: Floor::Edge,
-        imports: &["windlass", "windlass-client", "windlass-replay", "windlass-server"],
+        imports: &[
+            "windlass",
+            "windlass-client",
+            "windlass-replay",
+            "windlass-server",
+        ],
         names: &[
             "clap",
             "clap_complete",
