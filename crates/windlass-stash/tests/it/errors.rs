@@ -82,6 +82,8 @@ fn refusals_and_conflicts_have_a_code_a_kind_and_their_words() {
         StashError::NotANumber,
         StashError::Overflow,
         StashError::OperationConflict,
+        StashError::AnswerLost,
+        StashError::TooManyOperations { total: 9, max: 8 },
     ];
     let expected = [
         "cross_group_access Refused: the entry belongs to another group",
@@ -95,6 +97,9 @@ fn refusals_and_conflicts_have_a_code_a_kind_and_their_words() {
         "not_a_number Conflict: the value is no whole number",
         "overflow Conflict: the number does not fit into 64 bits",
         "operation_conflict Conflict: the operation id was used before for another request",
+        "operation_answer_lost Conflict: the operation was done before; what it read is gone",
+        "too_many_operations Refused: the operation ids of the last day would take 9 bytes; \
+         at most 8 are kept",
     ];
     assert_eq!(errors.each_ref().map(shown), expected);
 }
