@@ -410,10 +410,19 @@ impl Engine {
             if rows.is_empty() {
                 return Err(missing(next));
             }
+            let before = next;
             for row in &rows {
                 next = append(&mut events, keys, row, next)?;
+                if events.len() >= limit {
+                    break;
+                }
             }
-            scan = keys.events_after(next - 1);
+            // A row has one event or hundreds: as many rows are read as are
+            // needed if the next ones are like these.
+            let new = usize::try_from(next - before).unwrap_or(usize::MAX);
+            let lacking = limit.saturating_sub(events.len());
+            let rows = (lacking * rows.len()).div_ceil(new.max(1));
+            scan = keys.events_after(next - 1).limit(rows.max(1));
         }
         events.truncate(limit);
         let more = events
