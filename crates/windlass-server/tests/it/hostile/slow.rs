@@ -165,3 +165,38 @@ fn a_stream_that_nobody_reads_is_given_up() {
     check_falls_to(&target, "windlass_http_streams", 0);
     target.check_growth(before_kib, 32);
 }
+
+#[test]
+fn streams_that_catch_up_let_others_have_their_turn() {
+    let target = Target::start("");
+    let items = vec![r#"{"tool":"search"}"#; 256].join(",");
+    let body = format!(r#"{{"agent":"researcher","items":[{items}]}}"#);
+    let uses = format!("{}/uses", target.session);
+    let mut wire = target.wire();
+    for _ in 0..100 {
+        wire.ask(&post(&uses, &body)).expect(200);
+    }
+    let events = format!("{}/events", target.session);
+    let wants = [("Accept", "text/event-stream")];
+    let request = get(&events).with(&wants).bytes();
+    let last = "id: 25600\n";
+    let clock = SystemEnv::new();
+    let waits = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                let mut wire = target.wire();
+                wire.send(&request);
+                scope.spawn(move || assert!(wire.finds(last), "the stream ended early"))
+            })
+            .collect();
+        let mut waits = Vec::new();
+        while readers.iter().any(|reader| !reader.is_finished()) {
+            let began = clock.monotonic();
+            wire.ask(&get("/livez")).expect(200);
+            waits.push(clock.monotonic() - began);
+        }
+        waits
+    });
+    let longest = waits.iter().max().expect("it asked");
+    assert!(*longest < Duration::from_millis(1_000), "{longest:?}");
+}

@@ -97,6 +97,21 @@ impl Wire {
         }
     }
 
+    /// Whether this comes, before the server closes.
+    pub(crate) fn finds(&mut self, wanted: &str) -> bool {
+        loop {
+            let found = self.read.windows(wanted.len());
+            if found.into_iter().any(|some| some == wanted.as_bytes()) {
+                return true;
+            }
+            let keep = self.read.len().saturating_sub(wanted.len());
+            self.read.drain(..keep);
+            if !self.fill() {
+                return false;
+            }
+        }
+    }
+
     /// All that comes until the server closes.
     pub(crate) fn rest(mut self) -> String {
         while self.fill() {}
