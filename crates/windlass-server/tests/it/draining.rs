@@ -14,6 +14,7 @@ use windlass::{Options, Windlass};
 use windlass_server::{Config, Server, Stopped};
 
 use crate::support::{Connection, Running, get, need_files, post};
+use crate::turns::Share;
 
 /// Streams that are open when the server is told to stop.
 const STREAMS: usize = 1_000;
@@ -77,6 +78,7 @@ async fn open(path: &std::path::Path) -> Windlass {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_streams_and_busy_writers_end_well_and_nothing_acknowledged_is_lost() {
+    let _share = Share::take();
     need_files(4_000);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("windlass.db");
@@ -165,6 +167,7 @@ struct Stuck {
     stop: oneshot::Sender<()>,
     at_once: oneshot::Sender<()>,
     task: JoinHandle<Stopped>,
+    _share: Share,
 }
 
 async fn told(by: oneshot::Receiver<()>) {
@@ -174,6 +177,7 @@ async fn told(by: oneshot::Receiver<()>) {
 }
 
 async fn stuck(drain_ms: u64) -> Stuck {
+    let share = Share::take();
     let location = "memory:".parse().expect("a location");
     let engine = Windlass::open(&location, Options::default()).await;
     let mut config = Config::default();
@@ -198,6 +202,7 @@ async fn stuck(drain_ms: u64) -> Stuck {
         stop,
         at_once,
         task,
+        _share: share,
     }
 }
 

@@ -9,3 +9,4 @@ mod revoking;
 mod serving;
 mod support;
 mod tokens;
+mod turns;

@@ -12,12 +12,15 @@ use windlass::access::{Grant, NewKey};
 use windlass::{Options, Windlass};
 use windlass_server::{Config, Server, Stopped};
 
+use crate::turns::Share;
+
 /// A server on a free port of this machine, over a store in memory.
 pub(crate) struct Running {
     pub(crate) engine: Windlass,
     pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Stopped>,
+    _share: Share,
 }
 
 impl Running {
@@ -32,6 +35,7 @@ impl Running {
     }
 
     pub(crate) async fn over(engine: Windlass, change: impl FnOnce(&mut Config)) -> Self {
+        let share = Share::take();
         let mut config = Config::default();
         config.listen = "127.0.0.1:0".parse().expect("an address");
         config.maintain_ms = 0;
@@ -48,6 +52,7 @@ impl Running {
             address,
             stop: Some(stop),
             task,
+            _share: share,
         }
     }
 
