@@ -54,12 +54,9 @@ pub(crate) async fn receive(
     if !is_empty {
         check_media(headers)?;
     }
-    let expected = hint.upper().unwrap_or(max).min(max);
-    let taken = room.take(expected).ok_or_else(|| {
-        let detail = "too many large requests are being received; try again";
-        Box::new(Problem::new(503, "overloaded", detail).retry_after_ms(1_000))
-    })?;
-    let bytes = collect(body, spec.bytes_max, too_large).await?;
+    // What was only announced takes no room from others.
+    let mut taken = room.take(0).ok_or_else(overloaded)?;
+    let bytes = collect(body, spec.bytes_max, too_large, &mut taken).await?;
     if bytes.is_empty() && !spec.optional {
         return Err(refused(400, "invalid_body", "a body is required"));
     }
@@ -73,6 +70,7 @@ async fn collect(
     mut body: Body,
     max: usize,
     too_large: impl Fn() -> Refused,
+    taken: &mut Taken,
 ) -> Result<Bytes, Refused> {
     let mut whole = BytesMut::new();
     let mut first: Option<Bytes> = None;
@@ -83,6 +81,9 @@ async fn collect(
         };
         if whole.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > max {
             return Err(too_large());
+        }
+        if !taken.grow(u64::try_from(data.len()).unwrap_or(u64::MAX)) {
+            return Err(overloaded());
         }
         // Most bodies come in one piece, which needs no copy.
         match (first.take(), whole.is_empty()) {
@@ -95,6 +96,11 @@ async fn collect(
         }
     }
     Ok(first.unwrap_or_else(|| whole.freeze()))
+}
+
+fn overloaded() -> Refused {
+    let detail = "too many large requests are being received; try again";
+    Box::new(Problem::new(503, "overloaded", detail).retry_after_ms(1_000))
 }
 
 /// Only JSON, as it is: what is compressed could become anything.

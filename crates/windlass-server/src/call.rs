@@ -1,5 +1,6 @@
 //! What a handler is given, and what it gives back.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -110,7 +111,7 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) media: &'static str,
     pub(crate) body: Body,
-    pub(crate) tag: Option<u64>,
+    pub(crate) tag: Option<String>,
     pub(crate) location: Option<String>,
     /// Whether the answer has no body and no media type.
     pub(crate) is_bare: bool,
@@ -133,10 +134,10 @@ impl Reply {
         }
     }
 
-    pub(crate) fn not_modified(tag: u64) -> Self {
+    pub(crate) fn not_modified(tag: impl Display) -> Self {
         Self {
             status: StatusCode::NOT_MODIFIED,
-            tag: Some(tag),
+            tag: Some(tag_text(tag)),
             is_bare: true,
             ..Self::of("", Body::empty())
         }
@@ -147,8 +148,8 @@ impl Reply {
         self
     }
 
-    pub(crate) const fn tag(mut self, tag: u64) -> Self {
-        self.tag = Some(tag);
+    pub(crate) fn tag(mut self, tag: impl Display) -> Self {
+        self.tag = Some(tag_text(tag));
         self
     }
 
@@ -165,7 +166,7 @@ impl Reply {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media));
         }
         if let Some(tag) = self.tag {
-            insert(headers, header::ETAG, &tag_text(tag));
+            insert(headers, header::ETAG, &tag);
         }
         if let Some(path) = self.location {
             insert(headers, header::LOCATION, &path);
@@ -175,7 +176,7 @@ impl Reply {
 }
 
 /// A strong entity tag.
-pub(crate) fn tag_text(tag: u64) -> String {
+pub(crate) fn tag_text(tag: impl Display) -> String {
     format!("\"{tag}\"")
 }
 

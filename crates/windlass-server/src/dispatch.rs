@@ -15,7 +15,7 @@ use windlass::core::OperationId;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::body::receive;
-use crate::call::{Call, Precondition, Reply, parse_id};
+use crate::call::{Call, Precondition, Reply, parse_id, tag_text};
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Preconditions, Route};
 use crate::trace::{RequestId, span};
@@ -26,7 +26,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) async fn answer(
     app: Arc<App>,
     route: Arc<Route>,
-    parameters: Result<Vec<(String, String)>, Problem>,
+    parameters: Result<Vec<(String, String)>, Refused>,
     request: Request<Body>,
 ) -> Response<Body> {
     let began = app.env.monotonic();
@@ -76,7 +76,7 @@ fn finish(headers: &mut HeaderMap, id: &RequestId, draining: bool) {
 async fn guarded(
     app: Arc<App>,
     route: &Route,
-    parameters: Result<Vec<(String, String)>, Problem>,
+    parameters: Result<Vec<(String, String)>, Refused>,
     request: Request<Body>,
 ) -> Response<Body> {
     let work = AssertUnwindSafe(respond(app, route, parameters, request)).catch_unwind();
@@ -108,7 +108,7 @@ fn declares(route: &Route, code: &str) -> bool {
 async fn respond(
     app: Arc<App>,
     route: &Route,
-    parameters: Result<Vec<(String, String)>, Problem>,
+    parameters: Result<Vec<(String, String)>, Refused>,
     request: Request<Body>,
 ) -> Result<Reply, Refused> {
     let (head, body) = request.into_parts();
@@ -200,8 +200,8 @@ fn conditions(
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'));
         let version = bare.and_then(|text| text.parse().ok());
-        // A tag that this server never gave matches nothing.
-        precondition = Precondition::Version(version.unwrap_or(u64::MAX));
+        let said = version.filter(|version| tag_text(version) == text);
+        precondition = Precondition::Version(said.ok_or_else(|| unsupported("If-Match"))?);
     }
     let Some(text) = single(headers, &header::IF_NONE_MATCH)? else {
         return Ok((precondition, None));

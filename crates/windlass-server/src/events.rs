@@ -211,6 +211,11 @@ impl Follower {
         {
             return Some(End::Revoked);
         }
+        // Before the events are read, so that none of those that led to an end
+        // is missing when it is told.
+        if let Some(end) = self.look_at_status().await {
+            return Some(end);
+        }
         let sessions = self.app.engine.sessions();
         match sessions
             .history(&self.caller, &self.id, self.after, PAGE)
@@ -233,26 +238,29 @@ impl Follower {
                 return Some(End::Draining);
             }
         }
-        self.end_of_session().await
-    }
-
-    /// Whether the session is at its end, all its events being told.
-    async fn end_of_session(&mut self) -> Option<End> {
-        self.looks += 1;
-        let by_time = self.expires_at.has_passed(self.app.env.now());
-        if self.status == Status::Active && (by_time || self.looks.is_multiple_of(LOOKS)) {
-            let found = self.app.engine.sessions().get(&self.caller, &self.id).await;
-            match found {
-                Ok(Some(session)) => self.status = session.status,
-                Ok(None) => return Some(End::Removed),
-                Err(_) => return None,
-            }
-        }
         match self.status {
             Status::Active => None,
             Status::Closed => Some(End::Closed),
             Status::Expired => Some(End::Expired),
         }
+    }
+
+    /// Learns from time to time what no event tells; the end, if there is no
+    /// such session any more.
+    async fn look_at_status(&mut self) -> Option<End> {
+        self.looks = self.looks.wrapping_add(1);
+        let by_time = self.expires_at.has_passed(self.app.env.now());
+        if self.status != Status::Active || !(by_time || self.looks.is_multiple_of(LOOKS)) {
+            return None;
+        }
+        let found = self.app.engine.sessions().get(&self.caller, &self.id).await;
+        match found {
+            Ok(Some(session)) => self.status = session.status,
+            Ok(None) => return Some(End::Removed),
+            // Tried again with the next look.
+            Err(_) => {}
+        }
+        None
     }
 
     fn add(&mut self, event: &Event, piece: &mut String) {

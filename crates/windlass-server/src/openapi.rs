@@ -138,7 +138,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     });
     let in_query = route.query.iter().map(|parameter| json!(parameter));
     let mut parameters: Vec<Value> = in_path.chain(in_query).collect();
-    let tag = json!({ "type": "string", "pattern": "^\"[0-9]+\"$" });
+    let tag = json!({ "type": "string", "pattern": "^\"[0-9]+(-[0-9]+)?\"$" });
     if route.operation {
         let about = "An id for this change, which then takes effect once however often it is \
             asked for; kept for 24 hours";

@@ -31,20 +31,37 @@ impl Room {
 
     /// Takes so much, or nothing if there is not so much left.
     pub(crate) fn take(&self, much: u64) -> Option<Taken> {
-        let fits = |taken: u64| taken.checked_add(much).filter(|sum| *sum <= self.0.max);
-        let order = Ordering::AcqRel;
-        self.0
-            .taken
-            .fetch_update(order, Ordering::Acquire, fits)
-            .ok()?;
+        if !Self::add(&self.0, much) {
+            return None;
+        }
         Some(Taken {
             room: Arc::clone(&self.0),
             much,
         })
     }
 
+    fn add(inner: &Inner, much: u64) -> bool {
+        let fits = |taken: u64| taken.checked_add(much).filter(|sum| *sum <= inner.max);
+        let order = Ordering::AcqRel;
+        inner
+            .taken
+            .fetch_update(order, Ordering::Acquire, fits)
+            .is_ok()
+    }
+
     pub(crate) fn taken(&self) -> u64 {
         self.0.taken.load(Ordering::Acquire)
+    }
+}
+
+impl Taken {
+    /// Takes so much more; `false`, and nothing, if there is not so much left.
+    pub(crate) fn grow(&mut self, more: u64) -> bool {
+        let grown = Room::add(&self.room, more);
+        if grown {
+            self.much = self.much.saturating_add(more);
+        }
+        grown
     }
 }
 
@@ -68,5 +85,9 @@ mod tests {
         drop((seven, three));
         assert_eq!(room.taken(), 0);
         assert!(room.take(u64::MAX).is_none());
+        let mut some = room.take(0).expect("room for nothing");
+        assert!(some.grow(10) && !some.grow(1), "as much as there is");
+        drop(some);
+        assert_eq!(room.taken(), 0);
     }
 }

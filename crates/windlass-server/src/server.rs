@@ -26,7 +26,7 @@ use crate::connection::{Flight, Handle, HeadLimits, Places, Stage, accept};
 use crate::dispatch::{answer, no_route};
 use crate::held::Held;
 use crate::metrics::Metrics;
-use crate::problem::Problem;
+use crate::problem::{Problem, Refused};
 use crate::room::Room;
 use crate::route::Route;
 use crate::routes;
@@ -336,7 +336,7 @@ fn router(app: &Arc<App>) -> Router {
 /// The parameters of a path; what is no text names nothing.
 fn named(
     parameters: Result<RawPathParams, RawPathParamsRejection>,
-) -> Result<Vec<(String, String)>, Problem> {
+) -> Result<Vec<(String, String)>, Refused> {
     match parameters {
         Ok(parameters) => {
             let pairs = parameters.iter();
@@ -346,7 +346,7 @@ fn named(
         }
         Err(_) => {
             let detail = "the path is not text in UTF-8";
-            Err(Problem::new(400, "invalid_id", detail))
+            Err(Box::new(Problem::new(400, "invalid_id", detail)))
         }
     }
 }

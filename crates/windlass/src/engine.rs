@@ -159,6 +159,11 @@ impl Windlass {
         &self.quotas
     }
 
+    /// Time and randomness as the parts have them.
+    pub(crate) const fn env(&self) -> &Arc<dyn Env> {
+        &self.env
+    }
+
     /// The store below the parts. Writing to it behind their backs can break
     /// what they promise.
     #[must_use]

@@ -57,6 +57,7 @@
 
 mod engine;
 mod env;
+mod erasing;
 mod error;
 mod health;
 mod location;

@@ -121,10 +121,12 @@ impl Coded for AdmitError {
     }
 }
 
-/// The right to take what was asked for. Dropping it gives that back;
-/// [`Admission::keep`] says that it was taken.
+/// The right to take what was asked for. [`Admission::keep`] says that it was
+/// taken, [`Admission::give_back`] that it was not. Dropping it is like keeping
+/// it: whoever goes away does not know what became of a commit under way, and
+/// the next measurement does.
 #[derive(Debug)]
-#[must_use = "dropping it gives back what was admitted"]
+#[must_use = "say what became of what was admitted"]
 pub struct Admission(Option<Taken>);
 
 #[derive(Debug)]
@@ -136,22 +138,32 @@ struct Taken {
 
 impl Admission {
     /// What was admitted is stored now: the next measurement finds it.
-    pub fn keep(mut self) {
+    pub fn keep(self) {
+        drop(self);
+    }
+
+    /// Nothing was stored, and nothing is under way: others may have it.
+    pub fn give_back(mut self) {
         if let Some(taken) = self.0.take() {
-            let mut meters = lock(&taken.place.meters);
-            let meter = &mut meters[taken.meter.place()];
-            meter.pending = meter.pending.saturating_sub(taken.amount);
-            meter.kept = meter.kept.saturating_add(taken.amount);
+            taken.end(0);
         }
+    }
+}
+
+impl Taken {
+    /// What was admitted is pending no more, and `kept` of it may be stored.
+    fn end(&self, kept: u64) {
+        let mut meters = lock(&self.place.meters);
+        let meter = &mut meters[self.meter.place()];
+        meter.pending = meter.pending.saturating_sub(self.amount);
+        meter.kept = meter.kept.saturating_add(kept);
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         if let Some(taken) = self.0.take() {
-            let mut meters = lock(&taken.place.meters);
-            let meter = &mut meters[taken.meter.place()];
-            meter.pending = meter.pending.saturating_sub(taken.amount);
+            taken.end(taken.amount);
         }
     }
 }

@@ -142,7 +142,7 @@ impl Keeper for Here {
         id: &TenantId,
         observe: &mut (dyn for<'a> FnMut(&'a Progress) + Send),
     ) -> Result<Certificate, Failure> {
-        Ok(self.windlass().tenants().erase(id, observe).await?)
+        Ok(self.windlass().erase_tenant(id, observe).await?)
     }
 
     async fn verify(&self, id: &TenantId) -> Result<Verification, Failure> {

@@ -127,15 +127,9 @@ async fn a_session_that_cannot_have_changed_is_not_answered_again() {
     session(&client).await;
     let first = client.session("s1").await.unwrap();
     let closed = client.close("s1").await.unwrap();
-    let changed = client
-        .session_if_changed("s1", first.revision)
-        .await
-        .unwrap();
+    let changed = client.session_if_changed(&first).await.unwrap();
     assert_eq!(changed.as_ref(), Some(&closed));
-    let same = client
-        .session_if_changed("s1", closed.revision)
-        .await
-        .unwrap();
+    let same = client.session_if_changed(&closed).await.unwrap();
     assert_eq!(same, None);
 }
 

@@ -138,8 +138,8 @@ impl Call {
 }
 
 /// The strong tag of a revision or a version.
-pub(super) fn tag(number: u64) -> String {
-    format!("\"{number}\"")
+pub(super) fn tag(what: impl std::fmt::Display) -> String {
+    format!("\"{what}\"")
 }
 
 #[cfg(test)]

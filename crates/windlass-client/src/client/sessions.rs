@@ -39,21 +39,20 @@ impl Client {
         self.ask(Call::get(&["v1", "sessions", id])).await
     }
 
-    /// A session as it is now, or `None` if it cannot have changed since it had
-    /// `revision`; then next to nothing is sent. One that can still expire may
-    /// be answered although its revision is the same.
+    /// A session as it is now, or `None` if it cannot have changed since it was
+    /// `known`; then next to nothing is sent. One that can still expire may be
+    /// answered although its revision is the same.
     ///
     /// # Errors
     ///
     /// As [`Client::session`].
     pub async fn session_if_changed(
         &self,
-        id: &str,
-        revision: u64,
+        known: &Session,
     ) -> Result<Option<Session>, ClientError> {
-        let call = Call::get(&["v1", "sessions", id]);
-        self.ask_if_changed(call.on("if-none-match", tag(revision)))
-            .await
+        let call = Call::get(&["v1", "sessions", &known.id]);
+        let tag = tag(format_args!("{}-{}", known.revision, known.created_at));
+        self.ask_if_changed(call.on("if-none-match", tag)).await
     }
 
     /// A session and all that hangs below it, a page at a time.

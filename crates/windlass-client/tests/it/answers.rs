@@ -5,7 +5,7 @@ use windlass_client::session::UseTools;
 use windlass_client::stash::{Condition, PutEntry};
 use windlass_client::{BrokenAnswer, Client, ClientError};
 
-use crate::server::{Act, Server, answer, change, quick};
+use crate::server::{Act, Server, answer, change, known, quick};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -124,11 +124,11 @@ async fn a_problem_has_its_figures() {
 async fn what_has_not_changed_is_not_sent_again() {
     let server = Server::start([answer(304, &[], "")]).await;
     assert_eq!(
-        server.client().session_if_changed("s", 12).await.unwrap(),
+        server.client().session_if_changed(&known()).await.unwrap(),
         None
     );
     let requests = server.requests();
-    assert_eq!(requests[0].headers["if-none-match"], "\"12\"");
+    assert_eq!(requests[0].headers["if-none-match"], "\"12-1700000000000\"");
     assert_eq!(requests[0].line, "GET /v1/sessions/s HTTP/1.1");
 }
 

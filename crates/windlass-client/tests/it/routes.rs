@@ -12,7 +12,7 @@ use windlass_client::stash::{
 use windlass_client::store::{DueQuery, Maintain};
 use windlass_client::{Client, ClientError};
 
-use crate::server::{Act, Server, problem, quick};
+use crate::server::{Act, Server, known, problem, quick};
 
 /// What a call failed with; all of these do.
 fn told<T: std::fmt::Debug>(answer: Result<T, ClientError>) {
@@ -25,7 +25,7 @@ async fn ask_about_sessions(client: &Client) {
     told(client.create_session(&create).await);
     told(client.sessions(&ListSessions::default()).await);
     told(client.session("s").await);
-    told(client.session_if_changed("s", 1).await);
+    told(client.session_if_changed(&known()).await);
     told(client.tree("s", &PageQuery::default()).await);
     told(client.history("s", &EventsQuery::default()).await);
     told(client.events("s", 0).next().await);

@@ -260,3 +260,17 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
         body,
     })
 }
+
+/// The session `s` as somebody may know it already.
+pub(crate) fn known() -> windlass_client::session::Session {
+    let meter = r#"{"limit":null,"used":0}"#;
+    let text = format!(
+        r#"{{"id":"s","revision":12,"tenant":"t","principal":"p","agent":"a","parent":null,
+            "chain":[],"intent":"i","tools":"all","credentials":"all","ceiling":"public",
+            "rate":null,"created_at":1700000000000,"expires_at":1700003600000,
+            "status":"active","ended_at":null,"calls_made":0,"reservations_open":0,
+            "changed_at":1700000000000,
+            "budget":{{"calls":{meter},"tokens":{meter},"cost_micros":{meter}}}}}"#
+    );
+    serde_json::from_str(&text).expect("a session")
+}

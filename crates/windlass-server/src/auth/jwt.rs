@@ -111,6 +111,8 @@ struct Keys {
     /// The reading of the monotonic clock before which the file is not read
     /// again.
     left_until: Duration,
+    /// Until when a key that is in the set is taken to be in the file.
+    known_until: Duration,
 }
 
 /// Checks tokens.
@@ -144,6 +146,7 @@ impl Issuer {
         let keys = Keys {
             set: read(&config)?,
             left_until: Duration::ZERO,
+            known_until: Duration::ZERO,
         };
         Ok(Self {
             config,
@@ -217,13 +220,19 @@ impl Issuer {
             (None, [only]) => Some(only.clone()),
             (None, _) => None,
         };
-        if let Some(found) = find(&keys.set) {
-            return Some(found);
+        let found = find(&keys.set);
+        let is_left = match found {
+            // Also what is known may have been taken out of the file.
+            Some(_) => now < keys.known_until,
+            None => now < keys.left_until,
+        };
+        if is_left {
+            return found;
         }
-        if now < keys.left_until {
-            return None;
+        if found.is_none() {
+            keys.left_until = now + READ_AGAIN;
         }
-        keys.left_until = now + READ_AGAIN;
+        keys.known_until = now + READ_AGAIN;
         match read(&self.config) {
             Ok(set) => keys.set = set,
             Err(error) => tracing::warn!(%error, "the issuer's keys stay as they were"),

@@ -111,6 +111,11 @@ impl Identity {
         self.open || self.grant.allows(verb)
     }
 
+    /// Whether it may give `grant` away.
+    pub(crate) fn covers(&self, grant: &Grant) -> bool {
+        self.open || self.grant.covers(grant)
+    }
+
     pub(crate) fn is_operator(&self) -> bool {
         self.open || self.grant.scope == Scope::Operator
     }
@@ -230,11 +235,15 @@ impl Auth {
     async fn is_open(&self) -> Result<bool, Refused> {
         let age = *self.age.borrow();
         let now = self.env.monotonic();
-        if let Some(open) = self.open.known(now, age) {
-            return Ok(open);
+        // That it is open is asked every time: another process may have made
+        // the first key. That it is closed stays so for a while.
+        if self.open.known(now, age) == Some(false) {
+            return Ok(false);
         }
         let open = !self.is_closed().await?;
-        self.open.learn(open, now + self.lasts, age);
+        if !open {
+            self.open.learn(open, now + self.lasts, age);
+        }
         Ok(open)
     }
 

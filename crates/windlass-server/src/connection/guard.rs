@@ -111,6 +111,8 @@ pub(crate) struct Guard {
     phase: Phase,
     line: Vec<u8>,
     head: Head,
+    /// Heads that were whole.
+    heads: usize,
 }
 
 impl Guard {
@@ -120,7 +122,13 @@ impl Guard {
             phase: Phase::Idle,
             line: Vec::new(),
             head: Head::default(),
+            heads: 0,
         }
+    }
+
+    /// How many heads were whole so far.
+    pub(crate) const fn heads(&self) -> usize {
+        self.heads
     }
 
     pub(crate) const fn waiting(&self) -> Waiting {
@@ -208,6 +216,7 @@ impl Guard {
                 self.head.is_old = request_line(&line)?;
             } else if line.is_empty() {
                 self.phase = self.head.body()?;
+                self.heads = self.heads.wrapping_add(1);
             } else {
                 self.head.header(&line)?;
             }

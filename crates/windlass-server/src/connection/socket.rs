@@ -18,7 +18,13 @@ use crate::config::Patience;
 
 /// Requests of one connection that are being answered.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Flights(Arc<AtomicUsize>);
+pub(crate) struct Flights(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    open: AtomicUsize,
+    begun: AtomicUsize,
+}
 
 /// One of them; over when it is dropped.
 #[derive(Debug)]
@@ -26,18 +32,24 @@ pub(crate) struct Flight(Flights);
 
 impl Flights {
     pub(crate) fn begin(&self) -> Flight {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.open.fetch_add(1, Ordering::AcqRel);
+        self.0.begun.fetch_add(1, Ordering::AcqRel);
         Flight(self.clone())
     }
 
     pub(crate) fn any(&self) -> bool {
-        self.0.load(Ordering::Acquire) > 0
+        self.0.open.load(Ordering::Acquire) > 0
+    }
+
+    /// How many there ever were.
+    fn begun(&self) -> usize {
+        self.0.begun.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.0.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -117,8 +129,9 @@ impl Socket {
     /// that it could be taken for a part of.
     fn refuse(&mut self, status: u16, code: &str, detail: &str) {
         let is_next = match self.guard.waiting() {
-            // The request is being answered, and its handler wants the body.
-            Waiting::Body => self.flights.any(),
+            // The request is being answered, its handler wants the body, and no
+            // earlier one is being answered instead.
+            Waiting::Body => self.flights.any() && self.flights.begun() == self.guard.heads(),
             Waiting::Request | Waiting::Head => !self.flights.any(),
         };
         if is_next && self.stalled.is_none() {

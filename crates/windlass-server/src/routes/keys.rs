@@ -116,10 +116,10 @@ fn grant(call: &Call, asked: &wire::CreateKey) -> Result<Grant, Refused> {
     })
 }
 
-/// Nobody gives away more than they have; an operator gives keys to any
-/// tenant.
+/// Nobody gives away more than they have; an operator gives any key of a
+/// tenant, and of operators' keys those that may no more than its own.
 fn check_width(call: &Call, grant: &Grant) -> Result<(), Refused> {
-    if call.identity.is_operator() || call.identity.grant.covers(grant) {
+    if call.identity.covers(grant) {
         return Ok(());
     }
     let detail = "a key cannot be wider than the credential that makes it";

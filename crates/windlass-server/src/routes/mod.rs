@@ -12,6 +12,7 @@ mod store;
 mod tenants;
 
 use windlass::Admission;
+use windlass::core::{Coded, ErrorKind};
 
 use crate::call::Call;
 use crate::problem::Refused;
@@ -35,11 +36,19 @@ pub(crate) fn all() -> Vec<Route> {
     parts.into_iter().flatten().collect()
 }
 
-/// Says that what was admitted is stored.
-fn keep(admitted: Option<Admission>) {
-    if let Some(admitted) = admitted {
-        admitted.keep();
+/// Says what became of what was admitted: given back only where it is known
+/// that nothing was stored.
+fn settled<T, E: Coded>(admitted: Option<Admission>, done: Result<T, E>) -> Result<T, E> {
+    let was_refused = done.as_ref().is_err_and(|error| {
+        let kind = error.kind();
+        !matches!(kind, ErrorKind::Indeterminate | ErrorKind::Closed)
+    });
+    match admitted {
+        Some(admitted) if was_refused => admitted.give_back(),
+        Some(admitted) => admitted.keep(),
+        None => {}
     }
+    done
 }
 
 /// A limit as the parts take it; they refuse what is out of range.

@@ -12,7 +12,7 @@ use windlass::{Admission, AdmitError};
 use windlass_client::page::Order;
 use windlass_client::session as wire;
 
-use super::{create, keep, limit, position};
+use super::{create, limit, position, settled};
 use crate::call::{Call, Reply, parse_id, tag_text};
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Preconditions, Route};
@@ -203,12 +203,18 @@ async fn admitted(
 fn created(session: &Session) -> Reply {
     Reply::json(session)
         .status(StatusCode::CREATED)
-        .tag(session.revision)
+        .tag(tag_of(session))
         .location(format!("/v1/sessions/{}", session.id))
 }
 
+/// Its revision, and when it was created: an id that is used again after a
+/// removal begins with the first revision once more.
+fn tag_of(session: &Session) -> String {
+    format!("{}-{}", session.revision, session.created_at.get())
+}
+
 fn shown(session: &Session) -> Reply {
-    Reply::json(session).tag(session.revision)
+    Reply::json(session).tag(tag_of(session))
 }
 
 async fn create(call: Call) -> Result<Reply, Refused> {
@@ -222,8 +228,8 @@ async fn create(call: Call) -> Result<Reply, Refused> {
             .await
     };
     let admitted = admitted(&call, &caller, probe).await?;
-    let session = sessions.create_under_cap(&caller, request, cap).await?;
-    keep(admitted);
+    let session = sessions.create_under_cap(&caller, request, cap).await;
+    let session = settled(admitted, session)?;
     Ok(created(&session))
 }
 
@@ -242,8 +248,8 @@ async fn delegate(call: Call) -> Result<Reply, Refused> {
     let admitted = admitted(&call, &caller, probe).await?;
     let session = sessions
         .delegate_under_cap(&caller, &parent, request, cap)
-        .await?;
-    keep(admitted);
+        .await;
+    let session = settled(admitted, session)?;
     Ok(created(&session))
 }
 
@@ -335,10 +341,12 @@ async fn get(call: Call) -> Result<Reply, Refused> {
     let id = call.id("session")?;
     let found = call.app.engine.sessions().get(&caller, &id).await?;
     let session = found.ok_or_else(|| Box::new(Problem::not_found()))?;
-    // A status can change without a revision: only an ended one never does.
-    let is_known = call.known.as_deref() == Some(tag_text(session.revision).as_str());
-    if is_known && session.status == Status::Closed {
-        return Ok(Reply::not_modified(session.revision));
+    // A status can change without a revision, by time or by what is above:
+    // only of one that was closed itself it never does.
+    let is_known = call.known.as_deref() == Some(tag_text(tag_of(&session)).as_str());
+    let is_final = session.status == Status::Closed && session.ended_through.is_none();
+    if is_known && is_final {
+        return Ok(Reply::not_modified(tag_of(&session)));
     }
     Ok(shown(&session))
 }

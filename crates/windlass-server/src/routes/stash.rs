@@ -14,7 +14,7 @@ use windlass::stash::{
 use windlass::{Admission, AdmitError};
 use windlass_client::stash as wire;
 
-use super::{keep, limit, position};
+use super::{limit, position, settled};
 use crate::call::{Call, Precondition, Reply, tag_text};
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Preconditions, Route};
@@ -226,22 +226,50 @@ async fn reader(call: &Call, asked: Option<&str>) -> Result<Execution, Refused> 
     Ok(stash.execution(group))
 }
 
+/// What a change works on, and what tells whether it was done before.
+pub(super) struct Writing {
+    pub(super) tenant: TenantId,
+    pub(super) execution: Execution,
+    /// An execution of its own, under the same operation id if there is one.
+    probe: Execution,
+}
+
 /// What a change by the group `asked` works on: data of a session that has
-/// ended can be read, and is not changed any more.
-pub(super) async fn writer(
-    call: &Call,
-    asked: Option<&str>,
-) -> Result<(TenantId, Execution), Refused> {
+/// ended can be read, and is not changed any more. What was done before under
+/// its operation id is answered as it was all the same.
+pub(super) async fn writer(call: &Call, asked: Option<&str>) -> Result<Writing, Refused> {
     let group = call.group(asked)?;
-    let (tenant, stash) = active(call).await?;
-    let execution = stash.execution(group);
-    Ok((
-        tenant,
-        match once(call)? {
-            Some(once) => execution.once(once),
+    let (tenant, _, stash, status, expires_at) = stash(call).await?;
+    let once = once(call)?;
+    let execution = || {
+        let execution = stash.execution(group.clone());
+        match &once {
+            Some(once) => execution.once(once.clone()),
             None => execution,
-        },
-    ))
+        }
+    };
+    let writing = Writing {
+        tenant,
+        execution: execution(),
+        probe: execution(),
+    };
+    match ended(status, expires_at) {
+        Some(refused) if !was_done(call, &writing).await? => Err(refused),
+        _ => Ok(writing),
+    }
+}
+
+/// Whether the change was done before under its operation id: a put under the
+/// same id that no entry can agree with changes nothing, and conflicts with
+/// what the id was used for.
+async fn was_done(call: &Call, writing: &Writing) -> Result<bool, Refused> {
+    if call.operation.is_none() {
+        return Ok(false);
+    }
+    let nothing = Value::from_json("null")?;
+    let probe = Put::new("probe".parse()?, nothing).condition(Condition::Version(u64::MAX));
+    let probed = writing.probe.store(probe).await;
+    Ok(matches!(probed, Err(StashError::OperationConflict)))
 }
 
 /// The operation id of a change, as the stash knows it.
@@ -251,42 +279,51 @@ fn once(call: &Call) -> Result<Option<Once>, Refused> {
     Ok(operation.map(|operation| Once::new(principal, operation)))
 }
 
-/// Room for so many more bytes within the tenant's quota. `None` for a change
-/// that was done before under its operation id: `probe`, a put under the same
-/// id that no entry can agree with, changes nothing and conflicts with what
-/// the id was used for.
+/// Room for so many more bytes within the tenant's quota. `None` for what
+/// takes none, and for a change that was done before.
 pub(super) async fn admitted(
     call: &Call,
-    tenant: &TenantId,
-    execution: &Execution,
+    writing: &Writing,
     bytes: u64,
 ) -> Result<Option<Admission>, Refused> {
-    match call.app.engine.admit_bytes(tenant, bytes).await {
+    if bytes == 0 {
+        return Ok(None);
+    }
+    match call.app.engine.admit_bytes(&writing.tenant, bytes).await {
         Ok(admitted) => Ok(Some(admitted)),
-        Err(refused @ AdmitError::TenantQuotaExceeded { .. }) if call.operation.is_some() => {
-            let nothing = Value::from_json("null")?;
-            let probe = Put::new("probe".parse()?, nothing).condition(Condition::Version(u64::MAX));
-            match execution.store(probe).await {
-                Err(StashError::OperationConflict) => Ok(None),
-                _ => Err(refused.into()),
+        Err(refused @ AdmitError::TenantQuotaExceeded { .. }) => {
+            match was_done(call, writing).await? {
+                true => Ok(None),
+                false => Err(refused.into()),
             }
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn active(call: &Call) -> Result<(TenantId, Stash), Refused> {
-    let (tenant, _, stash, status, expires_at) = stash(call).await?;
+/// Bytes that a number takes at most.
+pub(super) const NUMBER_BYTES_MAX: u64 = 20;
+
+/// Why a session that has ended is not changed.
+fn ended(status: Status, expires_at: Millis) -> Option<Refused> {
     match status {
-        Status::Active => Ok((tenant, stash)),
+        Status::Active => None,
         Status::Closed => {
             let detail = "the session is closed";
-            Err(Box::new(Problem::new(409, "already_closed", detail)))
+            Some(Box::new(Problem::new(409, "already_closed", detail)))
         }
         Status::Expired => {
             let problem = Problem::new(410, "expired", "the session has expired");
-            Err(Box::new(problem.with("at", expires_at.get())))
+            Some(Box::new(problem.with("at", expires_at.get())))
         }
+    }
+}
+
+async fn active(call: &Call) -> Result<Stash, Refused> {
+    let (.., stash, status, expires_at) = stash(call).await?;
+    match ended(status, expires_at) {
+        Some(refused) => Err(refused),
+        None => Ok(stash),
     }
 }
 
@@ -407,7 +444,7 @@ pub(super) fn value(raw: &RawValue) -> Result<Value, Refused> {
 async fn put(call: Call) -> Result<Reply, Refused> {
     let key = key(&call)?;
     let asked: wire::PutEntry = call.json()?;
-    let (tenant, execution) = writer(&call, group_of(&call)?.as_deref()).await?;
+    let writing = writer(&call, group_of(&call)?.as_deref()).await?;
     let mut put = Put::new(key, value(&asked.value)?);
     put.ttl_ms = asked.ttl_ms;
     put.condition = match call.precondition {
@@ -415,24 +452,23 @@ async fn put(call: Call) -> Result<Reply, Refused> {
         Precondition::Version(version) => Condition::Version(version),
         Precondition::Absent => Condition::Absent,
     };
-    let admitted = admitted(&call, &tenant, &execution, put.value.size()).await?;
-    let stored = execution.store(put).await?;
-    keep(admitted);
+    let admitted = admitted(&call, &writing, put.value.size()).await?;
+    let stored = settled(admitted, writing.execution.store(put).await)?;
     Ok(Reply::json(&metadata(&stored)).tag(stored.version))
 }
 
 async fn delete(call: Call) -> Result<Reply, Refused> {
     let key = key(&call)?;
-    let (_, execution) = writer(&call, group_of(&call)?.as_deref()).await?;
-    let deleted = execution.delete(&key).await?;
+    let writing = writer(&call, group_of(&call)?.as_deref()).await?;
+    let deleted = writing.execution.delete(&key).await?;
     Ok(Reply::json(&wire::Deleted { deleted }))
 }
 
 async fn touch(call: Call) -> Result<Reply, Refused> {
     let key = key(&call)?;
     let asked: wire::Touch = call.json_or_default()?;
-    let (_, execution) = writer(&call, group_of(&call)?.as_deref()).await?;
-    let touched = execution.touch(&key, asked.ttl_ms).await?;
+    let writing = writer(&call, group_of(&call)?.as_deref()).await?;
+    let touched = writing.execution.touch(&key, asked.ttl_ms).await?;
     let touched = touched.ok_or_else(|| Box::new(Problem::not_found()))?;
     Ok(Reply::json(&metadata(&touched)).tag(touched.version))
 }
@@ -440,23 +476,26 @@ async fn touch(call: Call) -> Result<Reply, Refused> {
 async fn increment(call: Call) -> Result<Reply, Refused> {
     let key = key(&call)?;
     let asked: wire::Increment = call.json()?;
-    let (_, execution) = writer(&call, group_of(&call)?.as_deref()).await?;
+    let writing = writer(&call, group_of(&call)?.as_deref()).await?;
+    let admitted = admitted(&call, &writing, NUMBER_BYTES_MAX).await?;
     let request = Increment {
         key,
         by: asked.by,
         ttl_ms: asked.ttl_ms,
     };
-    let number = execution
+    let number = writing
+        .execution
         .increment(&request.key, request.by, request.ttl_ms)
-        .await?;
+        .await;
+    let number = settled(admitted, number)?;
     Ok(Reply::json(&number_of(&number))
         .tag(number.metadata.version)
         .status(StatusCode::OK))
 }
 
 async fn clear(call: Call) -> Result<Reply, Refused> {
-    let (_, execution) = writer(&call, group_of(&call)?.as_deref()).await?;
-    Ok(Reply::json(&removed(execution.clear().await?)))
+    let writing = writer(&call, group_of(&call)?.as_deref()).await?;
+    Ok(Reply::json(&removed(writing.execution.clear().await?)))
 }
 
 async fn clear_all(call: Call) -> Result<Reply, Refused> {
@@ -465,7 +504,7 @@ async fn clear_all(call: Call) -> Result<Reply, Refused> {
     let group: Option<GroupId> = group
         .map(|group| crate::call::parse_id("group", group))
         .transpose()?;
-    let (_, stash) = active(&call).await?;
+    let stash = active(&call).await?;
     let cleared = match once(&call)? {
         Some(once) => stash.clear_once(group.as_ref(), once).await?,
         None => stash.clear(group.as_ref()).await?,

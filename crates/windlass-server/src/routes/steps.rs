@@ -4,9 +4,10 @@ use windlass::access::Verb;
 use windlass::stash::{Answer, Condition, Increment, Key, Operation, Put};
 use windlass_client::stash as wire;
 
-use super::keep;
+use super::settled;
 use super::stash::{
-    OF_CHANGE, VALUE_BYTES_MAX, admitted, entry_of, metadata, number_of, value, writer,
+    NUMBER_BYTES_MAX, OF_CHANGE, VALUE_BYTES_MAX, admitted, entry_of, metadata, number_of, value,
+    writer,
 };
 use crate::call::{Call, Reply};
 use crate::problem::{Problem, Refused};
@@ -44,13 +45,12 @@ pub(super) fn routes() -> Vec<Route> {
 async fn step(call: Call) -> Result<Reply, Refused> {
     let group = call.query::<wire::GroupQuery>()?.group;
     let asked: wire::Steps = call.json()?;
-    let (tenant, execution) = writer(&call, group.as_deref()).await?;
+    let writing = writer(&call, group.as_deref()).await?;
     let operations = asked.operations.iter().map(operation);
     let operations: Vec<Operation> = operations.collect::<Result<_, _>>()?;
     let bytes = operations.iter().map(bytes).sum::<u64>();
-    let admitted = admitted(&call, &tenant, &execution, bytes).await?;
-    let answers = execution.step(&operations).await?;
-    keep(admitted);
+    let admitted = admitted(&call, &writing, bytes).await?;
+    let answers = settled(admitted, writing.execution.step(&operations).await)?;
     let answers = operations.iter().zip(&answers);
     let answers = answers.map(|(operation, answer)| said(operation.key(), answer));
     Ok(Reply::json(&wire::Answers {
@@ -88,6 +88,7 @@ fn operation(asked: &wire::Operation) -> Result<Operation, Refused> {
 fn bytes(operation: &Operation) -> u64 {
     match operation {
         Operation::Put(put) => put.value.size(),
+        Operation::Increment(_) => NUMBER_BYTES_MAX,
         _ => 0,
     }
 }

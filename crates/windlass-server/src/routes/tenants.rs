@@ -55,7 +55,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/v1/tenants/{tenant}/erase", "erase_tenant", |call| Box::pin(erase(call)))
             .about(TAG, "Erases a tenant whole and certifies it; can be repeated")
             .access(Access::Operator(Verb::TenantManage))
-            .serves(&["Tenants::erase"])
+            .serves(&["Tenants::erase", "Windlass::erase_tenant"])
             .takes::<wire::Erase>()
             .answers::<wire::Certificate>(200, "What was erased")
             .fails(&["confirmation_required", "tenant_in_use"])
@@ -136,9 +136,8 @@ async fn erase(call: Call) -> Result<Reply, Refused> {
         let detail = "`confirm` has to name the tenant that is to be erased";
         return Err(Box::new(Problem::new(409, "confirmation_required", detail)));
     }
-    let tenants = call.app.engine.tenants();
     let mut observe = |_: &windlass::access::Progress| ();
-    let certificate = tenants.erase(&tenant, &mut observe).await?;
+    let certificate = call.app.engine.erase_tenant(&tenant, &mut observe).await?;
     call.app.auth.keys_changed();
     Ok(Reply::json(&certificate))
 }

@@ -11,7 +11,7 @@ use crate::support::{Connection, Running, get, post};
 const CREATE: &str = r#"{"id":"s","agent":"researcher","intent":"go on working"}"#;
 
 /// Long enough for every test here to be over before.
-const NEVER_MS: u64 = 60_000;
+const NEVER_MS: u64 = 1_000;
 
 async fn follow(server: &Running, token: Option<&str>) -> Connection {
     let mut stream = server.connect().await;

@@ -1,6 +1,7 @@
 //! The main job, as a client in any language would do it.
 
 use serde_json::{Value, json};
+use windlass::access::{Grant, Groups, Reach, Scope, Verbs};
 
 use crate::support::{Running, get, post};
 
@@ -12,7 +13,8 @@ async fn session(server: &Running) -> String {
     let id = made.json()["id"].as_str().expect("an id").to_owned();
     let path = format!("/v1/sessions/{id}");
     assert_eq!(made.header("location"), Some(path.as_str()));
-    assert_eq!(made.header("etag"), Some("\"1\""));
+    let tag = format!("\"1-{}\"", made.json()["created_at"]);
+    assert_eq!(made.header("etag"), Some(tag.as_str()));
     path
 }
 
@@ -39,7 +41,8 @@ async fn a_session_is_made_used_and_closed() {
 
     let shown = server.ask(get(&path)).await.expect(200);
     assert_eq!(shown.json()["calls_made"], 1);
-    assert_eq!(shown.header("etag"), Some("\"2\""));
+    let tag = format!("\"2-{}\"", shown.json()["created_at"]);
+    assert_eq!(shown.header("etag"), Some(tag.as_str()));
 
     let closed = server
         .ask(post(&format!("{path}/close"), "").bodiless())
@@ -48,7 +51,8 @@ async fn a_session_is_made_used_and_closed() {
     assert_eq!(closed.json()["status"], "closed");
     let again = server.ask(post(&uses, one)).await.expect(409);
     assert_eq!(again.code(), "already_closed");
-    let tag = [("If-None-Match", "\"3\"")];
+    let known = closed.header("etag").expect("a tag").to_owned();
+    let tag = [("If-None-Match", known.as_str())];
     server.ask(get(&path).with(&tag)).await.expect(304);
 }
 
@@ -206,4 +210,94 @@ async fn the_service_says_how_it_is() {
     );
     let method = server.ask(post("/v1/whoami", "{}")).await.expect(405);
     assert_eq!(method.header("allow"), Some("GET,HEAD"));
+}
+
+#[tokio::test]
+async fn a_child_that_ended_with_its_parent_is_shown_to_whoever_knows_it_alive() {
+    let server = Running::start().await;
+    let path = session(&server).await;
+    let child = r#"{"by":"researcher","child":{"id":"child","agent":"helper","intent":"help",
+        "budget":{"calls":1}},"ends_with_parent":true}"#;
+    let made = server.ask(post(&format!("{path}/children"), child)).await;
+    let tag = made.expect(201).header("etag").expect("a tag").to_owned();
+    let close = format!("{path}/close");
+    server.ask(post(&close, "").bodiless()).await.expect(200);
+    let known = [("If-None-Match", tag.as_str())];
+    let shown = server.ask(get("/v1/sessions/child").with(&known)).await;
+    assert_eq!(shown.expect(200).json()["status"], "closed");
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_read_is_refused() {
+    let server = Running::start().await;
+    let path = session(&server).await;
+    let entry = format!("{path}/stash/entries/notes");
+    for condition in [
+        "*",
+        "\"1\", \"2\"",
+        "W/\"1\"",
+        "1",
+        "\"+1\"",
+        "\"01\"",
+        "\"\"",
+    ] {
+        let headers = [("If-Match", condition)];
+        let put = crate::support::Request {
+            method: "PUT",
+            ..post(&entry, r#"{"value":1}"#)
+        };
+        let refused = server.ask(put.with(&headers)).await.expect(400);
+        assert_eq!(refused.code(), "precondition_not_supported", "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_stash_is_answered_again_after_its_session_has_ended() {
+    let server = Running::start().await;
+    let path = session(&server).await;
+    let entry = format!("{path}/stash/entries/notes");
+    let put = crate::support::Request {
+        method: "PUT",
+        ..post(&entry, r#"{"value":1}"#)
+    };
+    let (first, other) = ([("Idempotency-Key", "k1")], [("Idempotency-Key", "k2")]);
+    let stored = server.ask(put.with(&first)).await.expect(200).json();
+    let close = format!("{path}/close");
+    server.ask(post(&close, "").bodiless()).await.expect(200);
+    let again = server.ask(put.with(&first)).await.expect(200).json();
+    assert_eq!(again, stored);
+    let refused = server.ask(put.with(&other)).await.expect(409);
+    assert_eq!(refused.code(), "already_closed");
+}
+
+#[tokio::test]
+async fn an_operator_gives_away_no_more_than_it_has() {
+    let server = Running::start().await;
+    let operator = async |verbs: &str| {
+        let grant = Grant {
+            scope: Scope::Operator,
+            reach: Reach::Own,
+            groups: Groups::None,
+            verbs: Verbs::of([verbs]).expect("verbs"),
+        };
+        server.key_of(grant).await
+    };
+    let root = operator("*").await;
+    let clerk = operator("key.manage").await;
+    let wide = r#"{"label":"x","verbs":["store.manage"]}"#;
+    let refused = server.ask(post("/v1/keys", wide).by(&clerk)).await;
+    assert_eq!(refused.expect(403).code(), "grant_too_wide");
+    let id = root.split('_').nth(1).expect("an id");
+    let rotate = format!("/v1/keys/{id}/rotate");
+    let refused = server.ask(post(&rotate, "{}").by(&clerk)).await;
+    assert_eq!(refused.expect(403).code(), "grant_too_wide");
+    let tenant = r#"{"label":"x","tenant":"acme","principal":"p","verbs":["session.*"]}"#;
+    server
+        .ask(post("/v1/keys", tenant).by(&clerk))
+        .await
+        .expect(201);
+    server
+        .ask(post("/v1/keys", wide).by(&root))
+        .await
+        .expect(201);
 }

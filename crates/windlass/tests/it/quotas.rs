@@ -132,12 +132,12 @@ async fn what_is_admitted_and_not_taken_is_given_back() {
         refused(create(&bench.one).await),
         (QuotaMeter::Sessions, 1, 1)
     );
-    drop(first);
+    first.give_back();
     create(&bench.one).await.expect("the place was given back");
     let bytes = bench.one.admit_bytes(&tenant(), 60).await.unwrap();
     let more = bench.one.admit_bytes(&tenant(), 41).await.map(drop);
     assert_eq!(refused(more), (QuotaMeter::StashBytes, 100, 60));
-    drop(bytes);
+    bytes.give_back();
     bench
         .one
         .admit_bytes(&tenant(), 100)
@@ -147,21 +147,35 @@ async fn what_is_admitted_and_not_taken_is_given_back() {
 }
 
 #[tokio::test]
+async fn who_goes_away_while_a_commit_is_under_way_gives_nothing_back() {
+    let bench = Bench::new();
+    bench.limit(Some(1), None).await;
+    drop(bench.one.admit_session(&tenant()).await.unwrap());
+    assert_eq!(
+        refused(create(&bench.one).await),
+        (QuotaMeter::Sessions, 1, 1)
+    );
+    bench.env.advance_ms(101);
+    create(&bench.one)
+        .await
+        .expect("nothing was stored after all");
+}
+
+#[tokio::test]
 async fn what_another_process_took_is_known_after_five_seconds() {
     let bench = Bench::new();
     bench.limit(Some(2), None).await;
     let stale = bench.other.admit_session(&tenant()).await.unwrap();
-    drop(stale);
+    stale.give_back();
     create(&bench.one).await.unwrap();
     create(&bench.one).await.unwrap();
     bench.env.advance_ms(5_000);
-    drop(
-        bench
-            .other
-            .admit_session(&tenant())
-            .await
-            .expect("by a figure of five seconds ago"),
-    );
+    bench
+        .other
+        .admit_session(&tenant())
+        .await
+        .expect("by a figure of five seconds ago")
+        .give_back();
     bench.env.advance_ms(1);
     assert_eq!(
         refused(create(&bench.other).await),
@@ -265,14 +279,14 @@ async fn more_tenants_than_are_remembered_all_keep_their_limits() {
     let held = bench.one.admit_session(&tenant()).await.unwrap();
     for number in 0..2_500 {
         let other: TenantId = format!("t{number}").parse().unwrap();
-        drop(bench.one.admit_session(&other).await.unwrap());
+        bench.one.admit_session(&other).await.unwrap().give_back();
     }
     assert_eq!(
         refused(create(&bench.one).await),
         (QuotaMeter::Sessions, 1, 1),
         "it is held"
     );
-    drop(held);
+    held.give_back();
     create(&bench.one).await.unwrap();
     assert_eq!(
         refused(create(&bench.one).await),
