@@ -68,7 +68,11 @@ impl Inner {
             let Some(least) = least.filter(|_| retry < self.settings.retries) else {
                 return Err(error);
             };
-            let due = Instant::now() + self.settings.backoff.wait(retry, least, luck()?);
+            // Without randomness what is known of the call is still to be told.
+            let Ok(luck) = luck() else {
+                return Err(error);
+            };
+            let due = Instant::now() + self.settings.backoff.wait(retry, least, luck);
             if due >= deadline {
                 return Err(error);
             }
