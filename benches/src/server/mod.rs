@@ -5,7 +5,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`line`] | one connection that asks the same thing again and again |
+//! | [`mod@line`] | one connection that asks the same thing again and again |
 //! | [`sides`] | the servers that are compared |
 //! | [`redis`] | Redis, where it is installed |
 

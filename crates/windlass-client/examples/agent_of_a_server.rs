@@ -38,7 +38,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         calls: Some(3),
         ..Budget::default()
     });
-    let session = client.create_session(&request).await?;
+    let session = match client.create_session(&request).await {
+        Err(error) if error.code() == "server_unreachable" => {
+            println!("no server answers at {url}: start one as the head of this file says");
+            return Ok(());
+        }
+        created => created?,
+    };
     println!("session {}", session.id);
 
     for tool in ["search", "send_email", "read_page", "search", "search"] {
