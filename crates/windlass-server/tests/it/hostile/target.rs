@@ -211,6 +211,7 @@ impl Target {
     /// Measures a healthy client `beside` something and when it is quiet, and
     /// says both. A machine with other work to do may slow either, so what
     /// fails is only what nobody would call responsive.
+    #[expect(clippy::print_stdout, reason = "a test's figures")]
     pub(crate) fn check_ratio(&self, beside: impl FnOnce() -> Duration) {
         let before = self.p99();
         let during = beside();
