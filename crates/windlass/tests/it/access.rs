@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use windlass::access::{Certificate, Grant, Groups, NewKey, Reach, Scope, Status, Tenants, Verbs};
+use windlass::access::{
+    Certificate, Grant, Groups, NewKey, Progress, Reach, Scope, Status, Tenants, Verbs,
+};
 use windlass::core::{Coded, ManualEnv, Millis, TenantId};
 use windlass::session::{Agent, Allow, Budget, Caller, Create, Delegate, Use};
 use windlass::stash::Key;
 use windlass::store::{Entry, Store, StoreErrorKind};
-use windlass::{Options, Windlass};
+use windlass::{Options, SystemEnv, Windlass};
 use windlass_store_testing::{Fault, Faulty, Moment, Random, Verb};
 
 use crate::SCHEMES;
@@ -250,4 +252,32 @@ async fn upkeep_drops_keys_that_ended_long_ago() {
     env.advance_ms(30 * 24 * 3_600_000);
     assert_eq!(windlass.maintain(10).await.unwrap().access.removed, 1);
     assert_eq!(windlass.keys().get(&key.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_process_still_writes_that_believes_in_the_tenant_is_erased_too() {
+    // Real time: what waits here waits for other processes, which have it too.
+    let location = "memory:".parse().unwrap();
+    let one = Windlass::open(&location, Options::default()).await.unwrap();
+    let env = Arc::new(SystemEnv::new());
+    let other = Windlass::over(Arc::clone(one.store()), &Options::default(), env).unwrap();
+    fill(&one, "a", &mut Random::new(1)).await;
+    let (a, mut observe) = (tenant("a"), |_: &Progress| ());
+    let erased = async { one.erase_tenant(&a, &mut observe).await.unwrap() };
+    let late = async {
+        while other.tenants().status(&a).await.unwrap() != Status::Erased {
+            tokio::task::yield_now().await;
+        }
+        let caller = Caller::new(a.clone(), "runtime".parse().unwrap());
+        let request = Create::new("scout".parse().unwrap(), "look around");
+        other.sessions().create(&caller, request).await.unwrap();
+        let written = other.tenants().verify_erased(&a).await.unwrap();
+        assert!(written.remaining() > 0, "{written:?}");
+    };
+    let (certificate, ()) = tokio::join!(erased, late);
+    let found = one.tenants().verify_erased(&a).await.unwrap();
+    assert_eq!(
+        (found.remaining(), found.certificate),
+        (0, Some(certificate))
+    );
 }

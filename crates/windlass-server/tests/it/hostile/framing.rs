@@ -2,7 +2,7 @@
 //! refused, closed, and nothing in them carried out.
 
 use super::target::Target;
-use crate::support::get;
+use crate::support::{get, post};
 
 /// What would close the session if it were taken for a request of its own.
 const INNER: &str = "POST {S}/close HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -142,6 +142,24 @@ fn garbage_behind_a_good_request_ends_the_connection_after_its_answer() {
         target.wire().ask(&get(&target.session)).expect(200);
     }
     assert_eq!(before, target.dump(), "nothing changed");
+}
+
+#[test]
+fn garbage_behind_an_open_stream_is_not_answered_in_the_middle_of_it() {
+    let target = Target::start("");
+    let events = format!("{}/events", target.session);
+    let wants = [("Accept", "text/event-stream")];
+    let mut wire = target.wire();
+    wire.send(&get(&events).with(&wants).bytes());
+    assert!(wire.finds("retry: "), "the stream is open");
+    let head = "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    wire.send(format!("{head}ZZ\r\n").as_bytes());
+    // Where the stream went on, this would end it.
+    let close = format!("{}/close", target.session);
+    target.wire().ask(&post(&close, "").bodiless()).expect(200);
+    let rest = wire.rest();
+    let in_the_stream = rest.split("0\r\n\r\n").next().unwrap_or_default();
+    assert!(!in_the_stream.contains("HTTP/1.1 400"), "{rest}");
 }
 
 #[test]
