@@ -301,3 +301,39 @@ async fn an_operator_gives_away_no_more_than_it_has() {
         .await
         .expect(201);
 }
+
+#[tokio::test]
+async fn a_listing_of_keys_says_nothing_of_those_out_of_reach() {
+    let server = Running::start().await;
+    let of = async |principal: &str| {
+        let scope = Scope::Tenant {
+            tenant: "acme".parse().expect("an id"),
+            principal: principal.parse().expect("an id"),
+        };
+        let grant = Grant {
+            scope,
+            reach: Reach::Own,
+            groups: Groups::None,
+            verbs: Verbs::of(["key.manage"]).expect("a verb"),
+        };
+        server.key_of(grant).await
+    };
+    let own = of("one").await;
+    for number in 0..6 {
+        of(if number % 2 == 0 { "two" } else { "one" }).await;
+    }
+    let (mut seen, mut path) = (0, "/v1/keys?limit=1".to_owned());
+    loop {
+        let page = server.ask(get(&path).by(&own)).await.expect(200).json();
+        for key in page["api_keys"].as_array().expect("a list") {
+            assert_eq!(key["principal"], "one", "{page}");
+            seen += 1;
+        }
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
+        assert_eq!(page["api_keys"].as_array().map(Vec::len), Some(1), "{page}");
+        path = format!("/v1/keys?limit=1&cursor={cursor}");
+    }
+    assert_eq!(seen, 4);
+}
