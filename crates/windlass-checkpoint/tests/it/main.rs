@@ -1,0 +1,3 @@
+//! Tests of checkpoints over the strict store.
+
+mod names;
