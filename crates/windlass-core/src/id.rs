@@ -173,6 +173,12 @@ identifier!(
     check
 );
 identifier!(
+    /// Who holds a lease or a claim.
+    OwnerId,
+    "owner",
+    check
+);
+identifier!(
     /// One session of one tenant.
     SessionId,
     "session",

@@ -39,7 +39,9 @@ pub use combine::{Abandoned, Combiner, Drive};
 pub use env::{BoxFuture, Env, RandomError, Sharing};
 pub use error::{Coded, ErrorKind};
 pub use format::Format;
-pub use id::{AgentId, GroupId, IdError, OperationId, PrincipalId, SessionId, TenantId, unique_id};
+pub use id::{
+    AgentId, GroupId, IdError, OperationId, OwnerId, PrincipalId, SessionId, TenantId, unique_id,
+};
 pub use manual::ManualEnv;
 pub use time::Millis;
 pub use writers::{Writer, WriterId, Writers, Written};

@@ -1,0 +1,54 @@
+//! Every limit of the queue, with its unit in its name.
+
+/// Most batches of work one call enqueues.
+pub const ENQUEUE_MAX: usize = 100;
+/// Most batches of work one claim takes.
+pub const CLAIM_MAX: usize = 100;
+/// Most bytes of payloads one claim takes, unless its first batch alone has
+/// more.
+pub const CLAIM_BYTES_MAX: usize = 2 * 1_024 * 1_024;
+/// Most payloads of one batch of work.
+pub const PAYLOADS_MAX: usize = 64;
+/// Most bytes of payloads of one batch of work, with their kinds.
+pub const PAYLOAD_BYTES_MAX: usize = 1_024 * 1_024;
+/// Longest kind of a payload, and longest merge key.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Longest source key.
+pub const SOURCE_KEY_BYTES_MAX: usize = 200;
+/// Longest name of an owner of claims and leases.
+pub const OWNER_BYTES_MAX: usize = 128;
+/// Longest reason a failure may give.
+pub const REASON_BYTES_MAX: usize = 512;
+/// The priority that goes first; 0 goes last.
+pub const PRIORITY_MAX: u8 = 9;
+/// The priority where none is given.
+pub const PRIORITY_DEFAULT: u8 = 4;
+/// Most attempts a batch of work may have.
+pub const ATTEMPTS_MAX: u32 = 1_000;
+/// Attempts where none are given.
+pub const ATTEMPTS_DEFAULT: u32 = 5;
+/// Wait after the first failure where none is given.
+pub const BACKOFF_MS_DEFAULT: u64 = 1_000;
+/// Longest wait after a failure where none is given: ten minutes.
+pub const BACKOFF_MS_MAX_DEFAULT: u64 = 10 * 60 * 1_000;
+/// Longest wait after a failure, and longest delay of what is given back: 24
+/// hours.
+pub const DELAY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// How far ahead work may be scheduled: 366 days.
+pub const SCHEDULE_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
+/// Longest time to live of a claim or a lease: 24 hours.
+pub const TTL_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// Time to live of a session lease where none is given.
+pub const LEASE_MS_DEFAULT: u64 = 30_000;
+/// By how much the clocks of processes that share a store may differ.
+pub const CLOCK_SKEW_MS_MAX: u64 = 5_000;
+/// How long source keys of finished work and operation ids are kept: 24 hours.
+pub const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Sessions whose queues are kept in memory where nothing else is configured.
+pub const CACHED_SESSIONS_DEFAULT: usize = 4_096;
+/// How often a waiting process looks for the work of others where nothing else
+/// is configured.
+pub const POLL_MS_DEFAULT: u64 = 1_000;
+/// Most batches of work on one page of a listing, and most sessions on one of
+/// an overview.
+pub const LIST_MAX: usize = 1_000;

@@ -1,0 +1,2 @@
+//! Tests of the queue, over a store in memory that makes the least of its
+//! contract.
