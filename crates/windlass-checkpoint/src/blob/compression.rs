@@ -14,8 +14,8 @@ pub enum Profile {
     Compact,
 }
 
-/// From which size contents are compressed. A content that does not get
-/// smaller is stored as it is, whatever stands here.
+/// From which size contents are compressed, each piece of them for itself. A
+/// piece that does not get smaller is stored as it is, whatever stands here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
     /// The least size that is compressed, in bytes; `None` compresses
