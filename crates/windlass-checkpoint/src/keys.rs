@@ -39,11 +39,6 @@ impl StateKeys {
             .text(self.session.as_str())
     }
 
-    /// Every row of this session.
-    pub(crate) fn all(&self) -> KeyRange {
-        KeyRange::prefix(self.base().below())
-    }
-
     /// The record that every commit checks and rewrites.
     pub(crate) fn head(&self) -> Bytes {
         self.base().text("head").finish()
@@ -94,13 +89,6 @@ impl StateKeys {
         Scan::new(KeyRange::new(start, self.node(node.saturating_add(1)))).descending()
     }
 
-    /// The segments from `first` on, which is the first node of one.
-    pub(crate) fn nodes_from(&self, first: u64) -> Scan {
-        let mut range = self.nodes();
-        range.start = self.node(first);
-        Scan::new(range)
-    }
-
     /// The first answer to a turn or an operation.
     pub(crate) fn turn(&self, principal: &PrincipalId, turn: &OperationId) -> Bytes {
         self.base()
@@ -108,6 +96,10 @@ impl StateKeys {
             .text(principal.as_str())
             .text(turn.as_str())
             .finish()
+    }
+
+    pub(crate) fn turns(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("turn").below())
     }
 
     pub(crate) fn tag(&self, name: &TagName) -> Bytes {
@@ -125,6 +117,11 @@ impl StateKeys {
 
     pub(crate) fn forks(&self) -> KeyRange {
         KeyRange::prefix(self.base().text("fork").below())
+    }
+
+    /// The rows of its attachments.
+    pub(crate) fn attachments(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("attach").below())
     }
 
     /// The index row that makes upkeep look at the session at `time`.

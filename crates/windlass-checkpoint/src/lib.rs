@@ -11,23 +11,82 @@
 //! runtime (time and randomness come through [`windlass_core::Env`]), and
 //! knows nothing of the other parts.
 //!
-//! Read first: [`BlobId`] (how contents are named), [`Compression`] (which
-//! are stored smaller), [`CheckpointError`] (how things are refused).
+//! Read first: [`Checkpoints`] (what can be done), [`Changes`] (what is
+//! asked), [`CheckpointError`] (how it is refused). The rules of a commit are
+//! in `decide.rs`, the driver that makes them durable in `cell.rs`.
 //!
 //! ```
-//! use windlass_checkpoint::BlobId;
+//! use std::sync::Arc;
+//! use windlass_checkpoint::{At, Caller, Changes, Checkpoints, Config, Payload};
+//! use windlass_core::{ManualEnv, Millis};
+//! use windlass_store_memory::MemoryStore;
 //!
-//! let id = BlobId::of(b"{}");
-//! assert_eq!(id.to_string().parse::<BlobId>()?, id);
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let store = Arc::new(MemoryStore::new()?);
+//! let env = Arc::new(ManualEnv::new(1, Millis::new(1_700_000_000_000)));
+//! let checkpoints = Checkpoints::new(store, env, Config::default())?;
+//!
+//! let caller = Caller::new("acme".parse()?, "runtime".parse()?);
+//! let session = "s1".parse()?;
+//! let first = Changes::at(0)
+//!     .json("plan".parse()?, r#"["search","compare"]"#)
+//!     .append("message", Payload::Json(r#"{"role":"user","content":"hello"}"#.into()));
+//! let done = checkpoints.commit(&caller, &session, first).await?;
+//! assert_eq!((done.revision, done.leaf), (1, Some(1)));
+//!
+//! let late = checkpoints.commit(&caller, &session, Changes::at(0)).await;
+//! assert_eq!(
+//!     late.unwrap_err().to_string(),
+//!     "revision 0 was expected, but the head is at 1"
+//! );
+//!
+//! let path = checkpoints.path(&caller, &session, &At::Head, None, 100).await?;
+//! assert_eq!(path.expect("a state").nodes.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod blob;
+mod cell;
+mod checkpoints;
+pub mod config;
+mod decide;
+mod draft;
+mod engine;
 pub mod error;
+mod find;
+mod fingerprint;
+mod fork;
+mod history;
+mod keys;
 pub mod limits;
+mod manifest;
+mod model;
+mod nodes;
+mod pack;
+mod ranges;
+mod reads;
+mod record;
+mod remove;
+mod row;
+mod turn;
+mod upkeep;
+mod view;
 
 pub use blob::{BlobId, BlobIdError, Compression, Profile};
+pub use checkpoints::{Checkpoints, Planned};
+pub use config::{Config, Retention};
 pub use error::{CheckpointError, Problem};
+pub use manifest::Manifest;
+pub use model::{
+    BaseView, Caller, Changes, Committed, Expected, Form, HeadView, Label, NewNode, Node, Parent,
+    Part, PartChange, PartName, Payload, TagName, Usage,
+};
+pub use nodes::{GraphPage, Path};
+pub use remove::Removal;
+pub use upkeep::{Sweep, SweepReport, Unreadable};
+pub use view::{At, Difference, LogEntry, LogPage, Origin, Snapshot, Tag};
 
 /// Compiles and runs the example that README.md shows.
 #[cfg(doctest)]

@@ -1,0 +1,226 @@
+//! Packing: the rows of many commits become one row of their records and one
+//! of their nodes.
+//!
+//! A commit is written as a row of its own, which is what a commit can cost.
+//! Every 64 of them are moved together, in the same batch as the next commit,
+//! so that the rows of a long history are few and compress well, and what a
+//! commit costs stays the same however long the history is.
+
+use bytes::Bytes;
+use windlass_core::Format;
+use windlass_store::{Batch, Entry, Scan};
+
+use crate::engine::{Engine, Loaded};
+use crate::error::CheckpointError;
+use crate::keys::{StateKeys, last_number};
+use crate::limits::{PACKED_BYTES_MAX, PACKED_COUNT_MAX, TAIL_BYTES_MAX, TAIL_ROWS_MAX};
+use crate::record::{Head, LogRow, NodeRow, OldRow, Packed, Record, StoredNode, parse};
+use crate::row;
+
+/// What packing comes to.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    pub(crate) rows: Batch,
+    pub(crate) packed: Packed,
+}
+
+/// Whether the rows of single commits have become too many.
+pub(crate) const fn is_due(head: &Head) -> bool {
+    tail(head) >= TAIL_ROWS_MAX || head.tail_bytes >= TAIL_BYTES_MAX
+}
+
+/// How many commits lie in rows of their own.
+pub(crate) const fn tail(head: &Head) -> u64 {
+    head.rev.saturating_sub(head.packed.rev)
+}
+
+/// The rows to be packed, and the last ones that were, unpacked.
+struct Found {
+    logs: Vec<Bytes>,
+    old: Option<(u64, Bytes)>,
+    nodes: Option<(u64, Bytes)>,
+}
+
+impl Engine {
+    /// Packs all commits of `loaded` that are not; `None` if there is none,
+    /// or if the state has moved on meanwhile.
+    ///
+    /// The batch is good only together with a check of the head's version.
+    pub(crate) async fn pack(
+        &self,
+        keys: &StateKeys,
+        loaded: &Loaded,
+    ) -> Result<Option<Bundle>, CheckpointError> {
+        if tail(&loaded.head) == 0 {
+            return Ok(None);
+        }
+        let Some(found) = self.find(keys, loaded).await? else {
+            return Ok(None);
+        };
+        let mut records: Vec<Record> = Vec::new();
+        let mut nodes: Vec<StoredNode<'_>> = Vec::new();
+        let mut first_old = loaded.head.packed.rev + 1;
+        let mut first_node = loaded.head.packed.node + 1;
+        if let Some((first, text)) = &found.old {
+            let row: OldRow = parse("packed commits", text)?;
+            records.extend(row.records);
+            first_old = *first;
+        }
+        if let Some((first, text)) = &found.nodes {
+            let row: NodeRow<'_> = parse("packed nodes", text)?;
+            nodes.extend(row.nodes);
+            first_node = *first;
+        }
+        let mut rows = Batch::new();
+        for (text, revision) in found.logs.iter().zip(loaded.head.packed.rev + 1..) {
+            let row: LogRow<'_> = parse("commit", text)?;
+            if row.record.rev != revision {
+                return Err(missing(revision));
+            }
+            records.push(row.record);
+            nodes.extend(row.nodes);
+            rows = rows.delete(keys.log(revision));
+        }
+        check_dense(&nodes, first_node, loaded.head.points.nodes)?;
+        for (first, row) in self.old_rows(first_old, records) {
+            rows = rows.put(keys.old(first), row);
+        }
+        for (first, row) in self.node_rows(nodes) {
+            rows = rows.put(keys.node(first), row);
+        }
+        let packed = Packed {
+            rev: loaded.head.rev,
+            node: loaded.head.points.nodes,
+        };
+        Ok(Some(Bundle { rows, packed }))
+    }
+
+    /// Reads what is to be packed, all of it beside the same head.
+    async fn find(
+        &self,
+        keys: &StateKeys,
+        loaded: &Loaded,
+    ) -> Result<Option<Found>, CheckpointError> {
+        let (from, to) = (loaded.head.packed.rev + 1, loaded.head.rev);
+        let mut logs: Vec<Bytes> = Vec::new();
+        let mut last = None;
+        loop {
+            let first = from + u64::try_from(logs.len()).unwrap_or(u64::MAX);
+            let scans = [
+                Scan::point(keys.head()).keys(),
+                keys.olds_until(u64::MAX - 1).limit(1),
+                keys.nodes_until(u64::MAX - 1).limit(1),
+                Scan::new(keys.logs_within(first, to)),
+            ];
+            let mut pages = self.store.read(&scans).await?.into_iter();
+            let mut page = || pages.next().unwrap_or_default();
+            let (head, old, nodes, rows) = (page(), page(), page(), page());
+            if head.entries.first().map(|entry| entry.version) != Some(loaded.version) {
+                return Ok(None);
+            }
+            last.get_or_insert((old.entries, nodes.entries));
+            for entry in &rows.entries {
+                logs.push(row::unpack("commit", &entry.value)?);
+            }
+            if !rows.more {
+                break;
+            }
+        }
+        if count(logs.len()) != to + 1 - from {
+            return Err(missing(from));
+        }
+        let (old, nodes) = last.unwrap_or_default();
+        Ok(Some(Found {
+            old: open_row("packed commits", old)?,
+            nodes: open_row("packed nodes", nodes)?,
+            logs,
+        }))
+    }
+
+    fn old_rows(&self, first: u64, records: Vec<Record>) -> Vec<(u64, Bytes)> {
+        let sized = records.into_iter().map(|record| {
+            let size = serde_json::to_vec(&record).map_or(0, |json| json.len());
+            (record, size)
+        });
+        let threshold = self.row_threshold();
+        let mut next = Some(first);
+        let rows = grouped(sized).into_iter().map(|records| {
+            let first = next.take().unwrap_or_else(|| records[0].rev);
+            let row = OldRow { v: Format, records };
+            (first, row::encode(&row, threshold))
+        });
+        rows.collect()
+    }
+
+    fn node_rows(&self, nodes: Vec<StoredNode<'_>>) -> Vec<(u64, Bytes)> {
+        let sized = nodes.into_iter().map(|node| {
+            let size = node.size();
+            (node, size)
+        });
+        let threshold = self.row_threshold();
+        let rows = grouped(sized).into_iter().map(|nodes| {
+            let first = nodes[0].n;
+            let row = NodeRow { v: Format, nodes };
+            (first, row::encode(&row, threshold))
+        });
+        rows.collect()
+    }
+}
+
+/// The last packed row, if it is small enough to be packed again with more.
+fn open_row(what: &str, entries: Vec<Entry>) -> Result<Option<(u64, Bytes)>, CheckpointError> {
+    let Some(entry) = entries.into_iter().next() else {
+        return Ok(None);
+    };
+    let text = row::unpack(what, &entry.value)?;
+    let first = last_number(&entry.key)
+        .ok_or_else(|| CheckpointError::corrupt(what, "its key has no number"))?;
+    Ok((text.len() < PACKED_BYTES_MAX / 2).then_some((first, text)))
+}
+
+/// Items in groups, each within the limits of one row.
+fn grouped<T>(items: impl Iterator<Item = (T, usize)>) -> Vec<Vec<T>> {
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    let mut size = usize::MAX;
+    for (item, bytes) in items {
+        let full = |group: &Vec<T>| group.len() >= PACKED_COUNT_MAX;
+        if size.saturating_add(bytes) > PACKED_BYTES_MAX || groups.last().is_none_or(full) {
+            groups.push(Vec::new());
+            size = 0;
+        }
+        size += bytes;
+        if let Some(group) = groups.last_mut() {
+            group.push(item);
+        }
+    }
+    groups
+}
+
+/// Refuses nodes that are not numbered from `first` to `last` without a gap.
+fn check_dense(nodes: &[StoredNode<'_>], first: u64, last: u64) -> Result<(), CheckpointError> {
+    let mut expected = first;
+    for node in nodes {
+        if node.n != expected {
+            return Err(CheckpointError::corrupt(
+                format!("node {expected}"),
+                "it is missing",
+            ));
+        }
+        expected += 1;
+    }
+    if expected == last + 1 {
+        return Ok(());
+    }
+    Err(CheckpointError::corrupt(
+        format!("node {expected}"),
+        "it is missing",
+    ))
+}
+
+fn missing(revision: u64) -> CheckpointError {
+    CheckpointError::corrupt(format!("commit {revision}"), "its row is missing")
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
