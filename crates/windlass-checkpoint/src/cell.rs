@@ -171,10 +171,14 @@ impl Run {
         if self.resolve_doubt(loaded.as_deref())? {
             return Ok(Known::State(loaded));
         }
-        if loaded.as_ref().is_some_and(|it| it.head.removed.is_some()) {
-            return Err(CheckpointError::StateRemoved);
-        }
         let engine = Arc::clone(&self.cell.engine);
+        let certain = self.fresh || engine.is_alone();
+        if loaded.as_ref().is_some_and(|it| it.head.removed.is_some()) {
+            if certain {
+                return Err(CheckpointError::StateRemoved);
+            }
+            return Ok(Known::Nothing);
+        }
         let lineage: Arc<str> = match &loaded {
             Some(loaded) => Arc::clone(&loaded.head.lineage),
             None => engine.draw_lineage()?,
@@ -183,7 +187,7 @@ impl Run {
         let mut draft = Draft::new(loaded.as_deref(), &lineage, engine.env.now());
         let decided = self.decide(&blobs, &mut draft).await;
         let refused = decided.iter().any(|(_, answer)| answer.is_err());
-        if refused && !self.fresh && !engine.is_alone() {
+        if refused && !certain {
             // Decided again from what is stored now.
             return Ok(Known::Nothing);
         }

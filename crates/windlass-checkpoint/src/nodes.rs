@@ -34,12 +34,25 @@ struct Loose {
     held: Held,
 }
 
+/// The last node of a session that is known to be packed.
+#[derive(Clone, Debug, Default)]
+struct Packed {
+    owner: Option<StateKeys>,
+    node: u64,
+}
+
+impl Packed {
+    /// Whether that is known of node `number` of a session.
+    fn covers(&self, keys: &StateKeys, number: u64) -> bool {
+        number <= self.node && self.owner.as_ref() == Some(keys)
+    }
+}
+
 /// Some nodes in a row, numbered without a gap.
 #[derive(Debug, Default)]
 struct Run {
     nodes: VecDeque<Loose>,
-    /// The last node that is known to be packed.
-    packed: u64,
+    packed: Packed,
 }
 
 impl Run {
@@ -104,12 +117,12 @@ impl Engine {
         let mut way: Vec<Loose> = Vec::with_capacity(limit.min(1_024));
         let mut wanted = Some(leaf);
         let mut rows = 1;
-        let mut packed = 0;
+        let mut packed = Packed::default();
         while let Some(number) = wanted
             && way.len() < limit
         {
-            let run = self.run_until(&graph.keys, number, rows, packed).await?;
-            packed = run.packed;
+            let run = self.run_until(&graph.keys, number, rows, &packed).await?;
+            packed = run.packed.clone();
             let before = way.len();
             while let Some(node) = wanted.and_then(|number| run.get(number))
                 && way.len() < limit
@@ -147,11 +160,11 @@ impl Engine {
         let last = last.min(graph.nodes);
         let mut found: VecDeque<Loose> = VecDeque::new();
         let mut number = last;
-        let mut packed = 0;
+        let mut packed = Packed::default();
         while number > after {
             let rows = ROWS_AT_ONCE_MAX;
-            let run = self.run_until(&graph.keys, number, rows, packed).await?;
-            packed = run.packed;
+            let run = self.run_until(&graph.keys, number, rows, &packed).await?;
+            packed = run.packed.clone();
             let first = run.nodes.front().map_or(number, |node| node.number);
             let wanted = |node: &Loose| node.number > after && node.number <= number;
             for node in run.nodes.into_iter().rev().filter(wanted) {
@@ -169,13 +182,13 @@ impl Engine {
     }
 
     /// A run of nodes that ends with `number` or later, from at most `rows`
-    /// rows. Of nodes up to `packed` it is known that they are packed.
+    /// rows. Where `packed` covers it, rows of single commits are not read.
     async fn run_until(
         &self,
         keys: &StateKeys,
         number: u64,
         rows: usize,
-        packed: u64,
+        packed: &Packed,
     ) -> Result<Run, CheckpointError> {
         let mut keys = keys.clone();
         loop {
@@ -183,7 +196,7 @@ impl Engine {
                 Scan::point(keys.head()),
                 keys.nodes_until(number).limit(rows),
             ];
-            if number > packed {
+            if !packed.covers(&keys, number) {
                 scans.push(Scan::new(keys.logs()));
             }
             let mut pages = self.store.read(&scans).await?.into_iter();
@@ -196,7 +209,10 @@ impl Engine {
                 continue;
             }
             let mut run = Run {
-                packed: head.packed.node,
+                packed: Packed {
+                    owner: Some(keys.clone()),
+                    node: head.packed.node,
+                },
                 ..Run::default()
             };
             if number > head.packed.node {
@@ -248,12 +264,10 @@ impl Engine {
             let row: LogRow<'_> = parse("commit", &text)?;
             nodes.extend(loose(&row.nodes, &text)?);
         }
-        let mut expected = head.packed.node + 1;
-        for node in &nodes {
+        for (expected, node) in (head.packed.node + 1..).zip(&nodes) {
             if node.number != expected {
                 return Err(corrupt(expected, "it is missing"));
             }
-            expected += 1;
         }
         Ok(Some(nodes))
     }

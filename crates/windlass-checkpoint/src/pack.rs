@@ -198,23 +198,15 @@ fn grouped<T>(items: impl Iterator<Item = (T, usize)>) -> Vec<Vec<T>> {
 
 /// Refuses nodes that are not numbered from `first` to `last` without a gap.
 fn check_dense(nodes: &[StoredNode<'_>], first: u64, last: u64) -> Result<(), CheckpointError> {
-    let mut expected = first;
-    for node in nodes {
-        if node.n != expected {
-            return Err(CheckpointError::corrupt(
-                format!("node {expected}"),
-                "it is missing",
-            ));
-        }
-        expected += 1;
+    let mut numbers = nodes.iter().map(|node| Some(node.n)).chain([None]);
+    let gap = (first..=last).find(|expected| numbers.next().flatten() != Some(*expected));
+    match gap {
+        Some(node) => Err(CheckpointError::corrupt(
+            format!("node {node}"),
+            "it is missing",
+        )),
+        None => Ok(()),
     }
-    if expected == last + 1 {
-        return Ok(());
-    }
-    Err(CheckpointError::corrupt(
-        format!("node {expected}"),
-        "it is missing",
-    ))
 }
 
 fn missing(revision: u64) -> CheckpointError {

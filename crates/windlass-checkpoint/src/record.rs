@@ -207,7 +207,7 @@ pub(crate) struct StoredNode<'a> {
     /// JSON as itself.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(crate) j: Option<&'a RawValue>,
-    /// The text of JSON that has white space around it.
+    /// The text of JSON that is `null`, or has white space around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) t: Option<String>,
     /// Bytes that are a text.
@@ -253,7 +253,10 @@ impl<'a> StoredNode<'a> {
     pub(crate) fn holding(mut self, payload: &'a Payload) -> Self {
         match payload {
             Payload::Json(text) => match serde_json::from_slice::<&RawValue>(text) {
-                Ok(raw) if raw.get().len() == text.len() => self.j = Some(raw),
+                // A member that is `null` cannot be told from none.
+                Ok(raw) if raw.get().len() == text.len() && raw.get() != "null" => {
+                    self.j = Some(raw);
+                }
                 Ok(_) | Err(_) => self.t = Some(String::from_utf8_lossy(text).into_owned()),
             },
             Payload::Bytes(bytes) => match std::str::from_utf8(bytes) {

@@ -48,6 +48,7 @@ impl Checkpoints {
         self.forget(tenant, session);
         let mut removal = Removal::KeptForForks;
         while self.engine().clear(&keys, &marked).await? {
+            self.forget(tenant, &keys.session);
             if keys.session == *session {
                 removal = Removal::Removed;
             }

@@ -1,3 +1,5 @@
 //! Tests of checkpoints over the strict store.
 
+mod commits;
 mod names;
+mod support;
