@@ -50,6 +50,7 @@
 mod blob;
 mod cell;
 mod checkpoints;
+mod collect;
 pub mod config;
 mod decide;
 mod draft;
@@ -70,12 +71,14 @@ mod reads;
 mod record;
 mod remove;
 mod row;
+mod stream;
 mod turn;
 mod upkeep;
 mod view;
 
 pub use blob::{BlobId, BlobIdError, Compression, Profile};
 pub use checkpoints::{Checkpoints, Planned};
+pub use collect::{Collect, CollectReport, Collection, Reason};
 pub use config::{Config, Retention};
 pub use error::{CheckpointError, Problem};
 pub use manifest::Manifest;
@@ -85,6 +88,7 @@ pub use model::{
 };
 pub use nodes::{GraphPage, Path};
 pub use remove::Removal;
+pub use stream::BlobReader;
 pub use upkeep::{Sweep, SweepReport, Unreadable};
 pub use view::{At, Difference, LogEntry, LogPage, Origin, Snapshot, Tag};
 

@@ -22,8 +22,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Blob, Self::List, Self::Chunk];
-
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Blob => "blob",
@@ -89,9 +87,23 @@ impl LineageKeys {
         lineages(&self.tenant).text(&self.lineage)
     }
 
-    /// Every row of the lineage.
-    pub(crate) fn all(&self) -> KeyRange {
-        KeyRange::prefix(self.base().below())
+    /// Every row of every lineage of a tenant.
+    pub(crate) fn of_tenant(tenant: &TenantId) -> KeyRange {
+        KeyRange::prefix(lineages(tenant).below())
+    }
+
+    /// The lineage that a row among [`Self::of_tenant`] is of.
+    pub(crate) fn lineage_of(tenant: &TenantId, key: &[u8]) -> Option<String> {
+        let rest = key.strip_prefix(lineages(tenant).below().as_ref())?;
+        let name = rest.split(|byte| *byte == b'/').next()?;
+        String::from_utf8(name.to_vec()).ok()
+    }
+
+    /// The first key behind every row of the lineage.
+    pub(crate) fn end(&self) -> Bytes {
+        let all = KeyRange::prefix(self.base().below());
+        all.end
+            .expect("a prefix that ends with a separator has an end")
     }
 
     /// The row of that name.

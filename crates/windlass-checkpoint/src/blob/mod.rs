@@ -21,12 +21,6 @@
 //!   blob that it refers to it also checks that it is present, and deletes its
 //!   row under `condemned`, if there is one.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "commits use it as soon as there are any"
-)]
-
 mod built;
 mod compression;
 mod cut;
@@ -42,12 +36,24 @@ mod tests;
 
 pub(crate) use built::{BlobRow, Built};
 pub use compression::{Compression, Profile};
+pub(crate) use fetch::fetch;
 pub use id::{BlobId, BlobIdError};
 pub(crate) use keys::{Kind, LineageKeys, Name};
 pub(crate) use known::drop_known;
-pub(crate) use read::{Reader, read, size_of};
+pub(crate) use read::{Reader, children_of_row, read, read_many, size_of};
 
 use bytes::Bytes;
+use windlass_core::Millis;
+
+/// Whether a content of that many bytes is one row.
+pub(crate) const fn has_one_row(size: u64) -> bool {
+    size <= limits::WHOLE_BYTES_MAX as u64
+}
+
+/// When a row was written, as far as it can be read.
+pub(crate) fn written_of(value: &[u8]) -> Option<Millis> {
+    row::Row::written(value)
+}
 
 /// The row that guards collections as a lineage begins with it.
 pub(crate) const fn fresh_gc() -> Bytes {

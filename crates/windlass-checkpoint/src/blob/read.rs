@@ -25,18 +25,41 @@ pub(crate) async fn read(
     lineage: &LineageKeys,
     id: BlobId,
 ) -> Result<Option<Bytes>, CheckpointError> {
-    let Some(mut reader) = Reader::open(store, lineage, id).await? else {
+    let Some(reader) = Reader::open(store, lineage, id).await? else {
         return Ok(None);
     };
-    let first = reader.next(store).await?.unwrap_or_default();
-    if first.len() as u64 == reader.size() {
-        return Ok(Some(first));
+    match reader.read_out(store).await {
+        Err(CheckpointError::BlobNotFound { .. }) => Ok(None),
+        content => content.map(Some),
     }
-    let mut content = BytesMut::from(first);
-    while let Some(piece) = reader.next(store).await? {
-        content.extend_from_slice(&piece);
+}
+
+/// Whole contents, those of one row several a read.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(crate) async fn read_many(
+    store: &dyn Store,
+    lineage: &LineageKeys,
+    ids: &[BlobId],
+) -> Result<Vec<Option<Bytes>>, CheckpointError> {
+    let keys: Vec<Bytes> = ids.iter().map(|id| lineage.blob(*id)).collect();
+    let mut contents = Vec::with_capacity(ids.len());
+    for (id, entry) in ids.iter().zip(fetch(store, &keys).await?) {
+        let content = match entry {
+            Some(entry) => {
+                let reader = Reader::over(lineage, *id, &entry.value, 0..u64::MAX)?;
+                reader.read_out(store).await.map(Some)
+            }
+            None => Ok(None),
+        };
+        contents.push(match content {
+            Err(CheckpointError::BlobNotFound { .. }) => None,
+            content => content?,
+        });
     }
-    Ok(Some(content.freeze()))
+    Ok(contents)
 }
 
 /// The size of the content whose row this is.
@@ -45,7 +68,7 @@ pub(crate) fn size_of(id: BlobId, value: &Bytes) -> Result<u64, CheckpointError>
 }
 
 /// The rows that a row needs.
-pub(crate) fn children(name: Name, value: &Bytes) -> Result<Vec<Child>, CheckpointError> {
+pub(crate) fn children_of_row(name: Name, value: &Bytes) -> Result<Vec<Child>, CheckpointError> {
     let row = decode(name, value)?;
     check_list(name, &row)?;
     Ok(row.children().to_vec())
@@ -89,12 +112,22 @@ impl Reader {
         id: BlobId,
         range: Range<u64>,
     ) -> Result<Option<Self>, CheckpointError> {
-        let name = Name::blob(id);
-        let found = fetch(store, &[lineage.row(name)]).await?;
+        let found = fetch(store, &[lineage.blob(id)]).await?;
         let Some(entry) = found.into_iter().flatten().next() else {
             return Ok(None);
         };
-        let row = decode(name, &entry.value)?;
+        Self::over(lineage, id, &entry.value, range).map(Some)
+    }
+
+    /// A reader of the content whose row this is.
+    fn over(
+        lineage: &LineageKeys,
+        id: BlobId,
+        value: &Bytes,
+        range: Range<u64>,
+    ) -> Result<Self, CheckpointError> {
+        let name = Name::blob(id);
+        let row = decode(name, value)?;
         let whole = range.start == 0 && range.end >= row.size;
         let mut reader = Self {
             lineage: lineage.clone(),
@@ -107,7 +140,20 @@ impl Reader {
         };
         let steps = reader.steps_of(name, &row, 0)?;
         reader.steps.extend(steps);
-        Ok(Some(reader))
+        Ok(reader)
+    }
+
+    /// Everything that is wanted, in one piece.
+    async fn read_out(mut self, store: &dyn Store) -> Result<Bytes, CheckpointError> {
+        let first = self.next(store).await?.unwrap_or_default();
+        if first.len() as u64 == self.size {
+            return Ok(first);
+        }
+        let mut content = BytesMut::from(first);
+        while let Some(piece) = self.next(store).await? {
+            content.extend_from_slice(&piece);
+        }
+        Ok(content.freeze())
     }
 
     /// The size of the whole content in bytes.
@@ -115,7 +161,8 @@ impl Reader {
         self.size
     }
 
-    /// The next piece, which is not empty; `None` after the last one.
+    /// The next piece, which is not empty; `None` after the last one. After a
+    /// failure of the store it can be asked again.
     pub(crate) async fn next(
         &mut self,
         store: &dyn Store,
@@ -139,24 +186,35 @@ impl Reader {
 
     /// Reads the next few pieces, lists among them.
     async fn advance(&mut self, store: &dyn Store) -> Result<(), CheckpointError> {
-        let few = self.take_few();
+        let few = self.few();
         let name_of = |(child, _): &(Child, u64)| child.name;
         let keys: Vec<Bytes> = few.iter().map(|it| self.lineage.row(name_of(it))).collect();
         let found = fetch(store, &keys).await?;
-        for ((child, offset), entry) in few.into_iter().zip(found).rev() {
+        if found.iter().any(Option::is_none) {
+            self.check_not_collected(store).await?;
+        }
+        let mut steps = Vec::new();
+        let taken = few.len();
+        for ((child, offset), entry) in few.into_iter().zip(found) {
             let row = self.checked(child, entry)?;
-            for step in self.steps_of(child.name, &row, offset)?.into_iter().rev() {
-                self.steps.push_front(step);
-            }
+            steps.extend(self.steps_of(child.name, &row, offset)?);
+        }
+        // Only now, so that a failure leaves everything to be read.
+        self.steps.drain(..taken);
+        for step in steps.into_iter().rev() {
+            self.steps.push_front(step);
         }
         Ok(())
     }
 
-    /// Takes what one read asks for off the steps.
-    fn take_few(&mut self) -> Vec<(Child, u64)> {
+    /// What one read asks for of the steps ahead.
+    fn few(&self) -> Vec<(Child, u64)> {
         let mut few = Vec::with_capacity(READ_SCANS_MAX);
         let mut bytes = 0;
-        while let Some(Step::Ahead(child, offset)) = self.steps.front() {
+        for step in &self.steps {
+            let Step::Ahead(child, offset) = step else {
+                break;
+            };
             if child.name.kind == Kind::Chunk {
                 bytes += child.size;
             }
@@ -164,9 +222,18 @@ impl Reader {
                 break;
             }
             few.push((*child, *offset));
-            self.steps.pop_front();
         }
         few
+    }
+
+    /// A collection takes what is at the top before what is below it: if a
+    /// piece is missing, the whole may be gone.
+    async fn check_not_collected(&self, store: &dyn Store) -> Result<(), CheckpointError> {
+        let top = fetch(store, &[self.lineage.blob(self.id)]).await?;
+        match top.into_iter().flatten().next() {
+            Some(_) => Ok(()),
+            None => Err(CheckpointError::BlobNotFound { blob: self.id }),
+        }
     }
 
     /// The row of a piece, of the size that the list above it says.

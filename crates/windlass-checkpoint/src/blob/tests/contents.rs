@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use windlass_store_testing::{Counting, Random, Verb};
+use windlass_store_testing::{Counting, Random};
 
 use super::*;
 use crate::blob::limits::WHOLE_BYTES_MAX;
