@@ -21,6 +21,13 @@ pub(crate) struct Loop {
 /// Every loop there is.
 pub(crate) const LOOPS: &[Loop] = &[
     Loop {
+        variable: "WINDLASS_STATE_CASES",
+        unit: "random histories of states",
+        quick: 20,
+        ci: 120,
+        nightly: 10_000,
+    },
+    Loop {
         variable: "WINDLASS_KILL_CYCLES",
         unit: "SIGKILL cycles",
         quick: 10,

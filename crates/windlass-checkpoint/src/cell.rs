@@ -284,7 +284,10 @@ impl Run {
         let told = engine
             .answer(&self.cell.keys, blobs, draft, &author, &request.ask)
             .await?;
-        if let Some(turn) = &request.turn {
+        // Nothing begins with a tag that is removed where there is no state.
+        if let Some(turn) = &request.turn
+            && draft.head.rev > 0
+        {
             draft.note_turn(turn, &told);
         }
         Ok(told)

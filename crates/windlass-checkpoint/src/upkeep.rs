@@ -360,6 +360,9 @@ impl Engine {
         } else {
             None
         };
+        if next.due == Some(due) {
+            return Ok(());
+        }
         let mut batch = Batch::new()
             .check(keys.head(), Expect::Version(version))
             .put(keys.head(), row::encode(&next, None))
