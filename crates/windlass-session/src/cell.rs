@@ -10,7 +10,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use windlass_core::{BoxFuture, Drive, RandomError, Sharing};
+use windlass_core::{BoxFuture, Drive, RandomError};
 use windlass_store::limits::READ_SCANS_MAX;
 use windlass_store::{Commit, Scan, StoreErrorKind, Version};
 
@@ -395,12 +395,12 @@ impl Run {
         Ok(Some(loaded))
     }
 
-    /// Whether what is loaded needs no confirmation. Sessions of a tree are
-    /// written by more than their own cells, also where one process is alone.
+    /// Whether what is loaded needs no confirmation. What a session below
+    /// others may do depends on more than its own head.
     fn trusts(&self, loaded: &Loaded) -> bool {
-        let alone = self.cell.engine.config.sharing == Sharing::Exclusive;
-        let in_tree = loaded.head.delegated > 0 || !loaded.spec.above.is_empty();
-        self.fresh || (alone && !in_tree)
+        let engine = &self.cell.engine;
+        let is_root = loaded.spec.above.is_empty();
+        self.fresh || (is_root && engine.is_current(&self.cell.keys, loaded.version))
     }
 
     /// Answers a request whose operation was done before.

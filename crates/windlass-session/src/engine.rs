@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::limits::ROUNDS_MAX;
+use crate::memory::Memory;
 use crate::record::{AgentHead, Ended, Figures, Head, Spec, decode, decode_pair};
 use crate::rules::Terms;
 use crate::sweep::Bookmark;
@@ -23,6 +24,8 @@ pub(crate) struct Engine {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) config: Config,
     pub(crate) bookmark: Bookmark,
+    /// The store once more, where what is known of it needs no read.
+    pub(crate) memory: Option<Arc<Memory>>,
 }
 
 /// A session's records as they were at one point in time.
@@ -101,10 +104,28 @@ impl Engine {
         &self,
         keys: &SessionKeys,
     ) -> Result<Option<Loaded>, SessionError> {
-        let scans = [Scan::point(keys.head()), Scan::point(keys.spec())];
+        let head = keys.head();
+        let memory = self.memory.as_ref();
+        let before = memory.map(|memory| (memory, memory.moment(head.clone())));
+        let scans = [Scan::point(head), Scan::point(keys.spec())];
         let pages = self.store.read(&scans).await?;
         let entries: Vec<Entry> = pages.into_iter().flat_map(|page| page.entries).collect();
-        decode_entries(keys, &entries)
+        let loaded = decode_entries(keys, &entries)?;
+        if let (Some((memory, moment)), Some(loaded)) = (before, &loaded) {
+            memory.offer(moment, loaded);
+        }
+        Ok(loaded)
+    }
+
+    /// A session as it is stored now, if that is known without a read.
+    pub(crate) fn known(&self, keys: &SessionKeys) -> Option<Arc<Loaded>> {
+        self.memory.as_ref()?.loaded(&keys.head())
+    }
+
+    /// Whether a session's head is known to have this version now.
+    pub(crate) fn is_current(&self, keys: &SessionKeys, version: Version) -> bool {
+        let memory = self.memory.as_ref();
+        memory.is_some_and(|memory| memory.is_current(&keys.head(), version))
     }
 
     pub(crate) async fn agent_head(

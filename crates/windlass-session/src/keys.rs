@@ -246,6 +246,24 @@ pub(crate) fn index_row(key: &[u8]) -> Option<(Millis, SessionId)> {
     Some((Millis::new(number(time)?), id.parse().ok()?))
 }
 
+/// The head of the session whose head or spec has this key.
+pub(crate) fn head_beside(key: &Bytes) -> Option<Bytes> {
+    let mut segments = key.split(|byte| *byte == b'/');
+    let part = segments.nth(1)?;
+    let name = segments.nth(1)?;
+    if part != b"session" || segments.next().is_some() {
+        return None;
+    }
+    match name {
+        b"head" => Some(key.clone()),
+        b"spec" => {
+            let base = key.strip_suffix(b"spec")?;
+            Some([base, b"head"].concat().into())
+        }
+        _ => None,
+    }
+}
+
 /// The session that the key of a row ends with.
 pub(crate) fn named(key: &[u8]) -> Option<SessionId> {
     segments(key)?.last()?.parse().ok()

@@ -55,6 +55,7 @@ mod keys;
 mod lent;
 pub mod limits;
 mod list;
+mod memory;
 mod model;
 mod names;
 mod operation;

@@ -278,17 +278,25 @@ pub(crate) fn decode_pair(
     head: &[u8],
     spec: &[u8],
 ) -> Result<(Head, Spec, Vec<&'static str>), SessionError> {
-    let mut head: Head = decode("session head", head)?;
+    let (head, of_head) = decode_head(head)?;
     let mut spec: Spec = decode("session spec", spec)?;
+    let mut clamped = Vec::new();
+    spec.check_tree()?;
+    spec.clamp(&mut clamped);
+    clamped.extend(of_head);
+    Ok((head, spec, clamped))
+}
+
+/// Reads a head as [`decode_pair`] does.
+pub(crate) fn decode_head(head: &[u8]) -> Result<(Head, Vec<&'static str>), SessionError> {
+    let mut head: Head = decode("session head", head)?;
     if head.calls.0.is_none() {
         let why = "it has no limit of calls";
         return Err(SessionError::corrupt("session head", why));
     }
     let mut clamped = Vec::new();
-    spec.check_tree()?;
-    spec.clamp(&mut clamped);
     head.clamp(&mut clamped);
-    Ok((head, spec, clamped))
+    Ok((head, clamped))
 }
 
 /// The value of a delegated session's row in the index of active ones: it is

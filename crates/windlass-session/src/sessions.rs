@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
-use windlass_core::{AgentId, Combiner, Env, OperationId, RandomError, SessionId, TenantId};
+use windlass_core::{
+    AgentId, Combiner, Env, OperationId, RandomError, SessionId, Sharing, TenantId,
+};
 use windlass_store::Store;
 
 use crate::birth::{Birth, Nursery};
@@ -16,6 +18,7 @@ use crate::engine::{Engine, view};
 use crate::error::SessionError;
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::list::{HistoryPage, ListQuery, SessionPage};
+use crate::memory::Memory;
 use crate::model::{Create, Delegate, Settle, TopUp, Use};
 use crate::operation::{Fingerprint, Operation};
 use crate::plan::Request;
@@ -59,11 +62,18 @@ impl Sessions {
         config.check()?;
         let cells = Cache::new(config.cached_sessions);
         let nurseries = Cache::new(NURSERIES_MAX.min(config.cached_sessions));
+        let alone = config.sharing == Sharing::Exclusive;
+        let memory =
+            alone.then(|| Arc::new(Memory::new(Arc::clone(&store), config.cached_sessions)));
         let engine = Arc::new(Engine {
-            store,
+            store: match &memory {
+                Some(memory) => Arc::clone(memory) as Arc<dyn Store>,
+                None => store,
+            },
             env,
             config,
             bookmark: Bookmark::default(),
+            memory,
         });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -102,6 +112,25 @@ impl Sessions {
     ) -> Result<Session, SessionError> {
         let cap = cap.unwrap_or(self.inner.engine.config.cap);
         self.give_birth(caller, request, Some(cap)).await
+    }
+
+    /// The store, as everybody else in this process has to use it who may
+    /// write to sessions: where no other process writes, what is committed
+    /// through it is noticed. The store itself where others write as well.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.inner.engine.store)
+    }
+
+    /// Drops what is remembered of a session, so that the next who asks reads
+    /// it. Whoever commits changes of a session past [`Sessions::store`] has
+    /// to say so, before and after.
+    pub fn forget(&self, tenant: &TenantId, id: &SessionId) {
+        let keys = SessionKeys::new(tenant, id);
+        if let Some(memory) = &self.inner.engine.memory {
+            memory.forget(&keys.head());
+        }
+        self.inner.cells.remove(&keys);
     }
 
     /// How many sessions of a tenant are stored, ended ones included until
@@ -357,7 +386,8 @@ impl Sessions {
     }
 
     /// A session as it is stored now, also after another process wrote;
-    /// `None` if there is none. One read.
+    /// `None` if there is none. One read; none where no other process writes
+    /// and the session is known and below no other one.
     ///
     /// # Errors
     ///

@@ -103,8 +103,10 @@ impl Windlass {
         stashes: durable::Options,
         audit: Option<&StashAudit>,
     ) -> Result<Self, OpenError> {
-        let sessions = Sessions::new(Arc::clone(&store), Arc::clone(&env), sessions)
-            .map_err(OpenError::Sessions)?;
+        let sessions =
+            Sessions::new(store, Arc::clone(&env), sessions).map_err(OpenError::Sessions)?;
+        // Whatever is committed here from now on, sessions hear of it.
+        let store = sessions.store();
         let below = (Arc::clone(&store), Arc::clone(&env));
         let stashes = match audit {
             Some(audit) => Stashes::with_audit(below.0, below.1, stashes, audit.listener()),
@@ -165,7 +167,11 @@ impl Windlass {
     }
 
     /// The store below the parts. Writing to it behind their backs can break
-    /// what they promise.
+    /// what they promise. With [`Sharing::Exclusive`] it is not the very store
+    /// that was handed to [`Windlass::over`] but one that notices what is
+    /// written to sessions.
+    ///
+    /// [`Sharing::Exclusive`]: windlass_core::Sharing::Exclusive
     #[must_use]
     pub const fn store(&self) -> &Arc<dyn Store> {
         &self.store

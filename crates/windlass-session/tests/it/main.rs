@@ -14,6 +14,7 @@ mod groups;
 mod late;
 mod layout;
 mod listing;
+mod memory;
 mod model;
 mod musts;
 mod operations;

@@ -232,6 +232,23 @@ async fn who_was_not_erased_goes_on_as_before() {
 }
 
 #[tokio::test]
+async fn what_is_erased_is_not_shown_by_who_has_the_store_alone() {
+    let location = "memory:".parse().unwrap();
+    let engine = Windlass::open(&location, Options::exclusive())
+        .await
+        .unwrap();
+    let caller = Caller::new(tenant("a"), "runtime".parse().unwrap());
+    let request = Create::new("scout".parse().unwrap(), "look around");
+    let session = engine.sessions().create(&caller, request).await.unwrap();
+    let shown = engine.sessions().get(&caller, &session.id).await.unwrap();
+    assert_eq!(shown, Some(session.clone()));
+    let erased = engine.tenants().erase(&tenant("a"), &mut |_| {}).await;
+    assert_eq!(erased.unwrap().tenant, tenant("a"));
+    let shown = engine.sessions().get(&caller, &session.id).await.unwrap();
+    assert_eq!(shown, None);
+}
+
+#[tokio::test]
 async fn upkeep_drops_keys_that_ended_long_ago() {
     let place = Place::new("memory");
     let env = Arc::new(ManualEnv::new(4, START));
