@@ -1,6 +1,6 @@
 //! The part itself: one value that many callers share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 use windlass_core::{Combiner, Env, OperationId, RandomError, SessionId, TenantId, Writer};
@@ -14,6 +14,7 @@ use crate::engine::{Engine, lineage_keys};
 use crate::error::CheckpointError;
 use crate::fingerprint;
 use crate::fork::Fork;
+use crate::garbage::Unfinished;
 use crate::keys::StateKeys;
 use crate::model::{Caller, Changes, Committed, Expected, TagName};
 use crate::turn::{Told, Turn};
@@ -37,6 +38,7 @@ struct Inner {
     cells: Cache<StateKeys, Arc<Combiner<Cell>>>,
     /// Under whose name commits are written that others join.
     joined: Writer,
+    unfinished: Mutex<Unfinished>,
 }
 
 /// A commit that is decided and not made: what has to hold and what is
@@ -78,12 +80,19 @@ impl Checkpoints {
             engine,
             cells,
             joined,
+            unfinished: Mutex::default(),
         });
         Ok(Self { inner })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.inner.engine
+    }
+
+    /// The collection that the last round could not end.
+    pub(crate) fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+        let unfinished = self.inner.unfinished.lock();
+        unfinished.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cell(&self, keys: &StateKeys) -> Result<Arc<Combiner<Cell>>, RandomError> {

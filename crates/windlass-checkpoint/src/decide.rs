@@ -328,6 +328,10 @@ impl Engine {
         rows: Vec<BlobRow>,
     ) -> Result<(), CheckpointError> {
         let mut batch = Batch::new();
+        if !rows.is_empty() {
+            // If the commit never comes they are garbage.
+            batch = batch.put(self.garbage_due(lineage, self.env.now()), Bytes::new());
+        }
         let mut bytes = 0;
         let mut staged = std::collections::HashSet::new();
         for row in rows.into_iter().filter(|row| staged.insert(row.name)) {

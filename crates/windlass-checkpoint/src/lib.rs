@@ -59,6 +59,7 @@ pub mod error;
 mod find;
 mod fingerprint;
 mod fork;
+mod garbage;
 mod history;
 mod keys;
 pub mod limits;
@@ -81,6 +82,7 @@ pub use checkpoints::{Checkpoints, Planned};
 pub use collect::{Collect, CollectReport, Collection, Reason};
 pub use config::{Config, Retention};
 pub use error::{CheckpointError, Problem};
+pub use garbage::GarbageReport;
 pub use manifest::Manifest;
 pub use model::{
     BaseView, Caller, Changes, Committed, Expected, Form, HeadView, Label, NewNode, Node, Parent,

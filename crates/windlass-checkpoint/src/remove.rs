@@ -123,7 +123,8 @@ impl Engine {
         let mut last = Batch::new()
             .check(keys.head(), Expect::Version(*version))
             .delete(keys.head())
-            .delete(lineage.member(&keys.session));
+            .delete(lineage.member(&keys.session))
+            .put(self.garbage_due(&lineage, self.env.now()), Bytes::new());
         if let Some(base) = &head.base {
             last = last.delete(keys.other(&base.session).fork(&keys.session));
         }

@@ -14,7 +14,7 @@ use windlass_core::{Coded, ErrorKind, Millis, SessionId, TenantId, WriterId};
 use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan};
 
 use crate::checkpoints::Checkpoints;
-use crate::engine::{Engine, Loaded};
+use crate::engine::{Engine, Loaded, lineage_keys};
 use crate::error::CheckpointError;
 use crate::find::old_row;
 use crate::keys::{StateKeys, all_due, due_until, parse_due};
@@ -317,8 +317,10 @@ impl Engine {
             if shrunk.dropped > 0 {
                 let mut next = self.next_head(&head)?;
                 next.oldest = next.oldest.max(shrunk.last + 1);
+                let lineage = lineage_keys(&keys.tenant, &head.lineage);
                 let batch = shrunk
                     .rows
+                    .put(self.garbage_due(&lineage, now), Bytes::new())
                     .check(keys.head(), Expect::Version(version))
                     .put(keys.head(), row::encode(&next, None));
                 match self.store.commit(batch).await? {

@@ -1,0 +1,174 @@
+//! When a lineage is collected: some time after something in it may have
+//! become garbage.
+//!
+//! Whoever makes garbage leaves an index row; upkeep takes the rows whose
+//! time has come and collects their lineages.
+
+use bytes::Bytes;
+use serde::Serialize;
+use windlass_core::{Millis, TenantId};
+use windlass_store::key::{Key, number, segments};
+use windlass_store::{Batch, Commit, Expect, Scan};
+
+use crate::blob::LineageKeys;
+use crate::checkpoints::Checkpoints;
+use crate::collect::{Collect, CollectReport, Collection, Reason};
+use crate::engine::Engine;
+use crate::error::CheckpointError;
+use crate::keys::{DUE, all_due, due_until};
+use crate::limits::PASSED_ROWS_MAX;
+use crate::upkeep::Sweep;
+
+/// The segment of the index rows of lineages.
+const PART: &str = "lineage";
+/// Times of index rows are rounded up to this, so that a busy lineage has few.
+const STEP_MS: u64 = 10 * 60 * 1_000;
+
+/// What a round of collections did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GarbageReport {
+    /// Lineages that were collected, in whole or in part.
+    pub lineages: u64,
+    /// All their reports in one.
+    pub collected: CollectReport,
+}
+
+impl Engine {
+    /// The index row that has a lineage collected once what became garbage
+    /// now is older than the grace period.
+    pub(crate) fn garbage_due(&self, lineage: &LineageKeys, now: Millis) -> Bytes {
+        let time = now.plus_ms(self.config.grace_ms).get();
+        let time = time.div_ceil(STEP_MS).saturating_mul(STEP_MS);
+        due_row(Millis::new(time), &lineage.tenant, &lineage.lineage)
+    }
+}
+
+fn due_row(time: Millis, tenant: &TenantId, lineage: &str) -> Bytes {
+    Key::new(DUE)
+        .number(time.get())
+        .text(PART)
+        .text(tenant.as_str())
+        .text(lineage)
+        .finish()
+}
+
+/// The lineage of a row of due work, if it is one.
+fn parse(key: &[u8]) -> Option<(TenantId, String)> {
+    let mut parts = segments(key)?;
+    let lineage = parts.pop()?;
+    let [due, time, part, tenant] = parts.as_slice() else {
+        return None;
+    };
+    number(time)?;
+    (due == DUE && part == PART).then_some((tenant.parse().ok()?, lineage))
+}
+
+impl Checkpoints {
+    /// Collects the lineages in which something may have become garbage, in
+    /// steps of about `limit` rows for each; 0 does nothing. With
+    /// [`Sweep::All`], also those whose time has not come.
+    ///
+    /// A lineage that is too large for one step is gone on with by the next
+    /// round.
+    ///
+    /// # Errors
+    ///
+    /// The store's failures. What cannot be read is in the report and hinders
+    /// no other lineage.
+    pub async fn collect_due(
+        &self,
+        sweep: Sweep,
+        options: Collect,
+        limit: u64,
+    ) -> Result<GarbageReport, CheckpointError> {
+        let mut report = GarbageReport::default();
+        if limit == 0 {
+            return Ok(report);
+        }
+        let engine = self.engine();
+        let range = match sweep {
+            Sweep::Due => due_until(engine.env.now()),
+            Sweep::All => all_due(),
+        };
+        let mut passed = 0;
+        let mut seen = Vec::new();
+        let mut scan = Scan::new(range).keys();
+        loop {
+            let pages = engine.store.read(std::slice::from_ref(&scan)).await?;
+            let page = pages.into_iter().next().unwrap_or_default();
+            for row in &page.entries {
+                let Some(lineage) = parse(&row.key) else {
+                    passed += 1;
+                    if sweep == Sweep::Due && passed > PASSED_ROWS_MAX {
+                        report.collected.truncated = true;
+                        return Ok(report);
+                    }
+                    continue;
+                };
+                if !seen.contains(&lineage) {
+                    let mut collection = self.begun(&lineage, options);
+                    let done = collection.step(limit).await?;
+                    report.lineages += 1;
+                    let whole = !done.truncated;
+                    report.collected.add(done);
+                    if !collection.is_done() {
+                        self.unfinished().replace((lineage, options, collection));
+                        return Ok(report);
+                    }
+                    if !whole {
+                        continue;
+                    }
+                    seen.push(lineage);
+                }
+                if !options.dry_run {
+                    engine.drop_garbage_row(row).await?;
+                }
+            }
+            match page.entries.last() {
+                Some(last) if page.more => scan = scan.after(&last.key),
+                _ => return Ok(report),
+            }
+        }
+    }
+}
+
+impl Checkpoints {
+    /// The collection that an earlier round began, or a new one.
+    fn begun(&self, lineage: &(TenantId, String), options: Collect) -> Collection {
+        let unfinished = self.unfinished().take();
+        match unfinished {
+            Some((of, with, collection)) if of == *lineage && with == options => collection,
+            _ => self.collection(&lineage.0, &lineage.1, options),
+        }
+    }
+}
+
+/// A collection that was not done in one round.
+pub(crate) type Unfinished = Option<((TenantId, String), Collect, Collection)>;
+
+impl Engine {
+    async fn drop_garbage_row(&self, row: &windlass_store::Entry) -> Result<(), CheckpointError> {
+        let batch = Batch::new()
+            .check(row.key.clone(), Expect::Version(row.version))
+            .delete(row.key.clone());
+        // A conflict means that there is new garbage: the row stays for it.
+        let _: Commit = self.store.commit(batch).await?;
+        Ok(())
+    }
+}
+
+impl CollectReport {
+    /// Adds up two collections.
+    fn add(&mut self, other: Self) {
+        self.roots += other.roots;
+        self.scanned += other.scanned;
+        self.kept += other.kept;
+        self.deleted += other.deleted;
+        self.bytes += other.bytes;
+        self.elapsed_ms += other.elapsed_ms;
+        self.truncated |= other.truncated;
+        let new = |reason: &Reason| !self.reasons.contains(reason);
+        let added: Vec<Reason> = other.reasons.into_iter().filter(new).collect();
+        self.reasons.extend(added);
+    }
+}
