@@ -64,7 +64,12 @@ impl Config {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), CheckpointError> {
+    /// Refuses settings outside their ranges.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, naming the setting.
+    pub fn check(&self) -> Result<(), CheckpointError> {
         let cached = u64::try_from(self.cached_states).unwrap_or(u64::MAX);
         check_range("cached_states", cached, 1, 1_000_000)?;
         check_range("retention.keep_last", self.retention.keep_last, 1, u64::MAX)

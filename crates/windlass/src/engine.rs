@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use windlass_access::{Keys, Tenants};
+use windlass_checkpoint::{Checkpoints, Collect, GarbageReport, Sweep};
 use windlass_core::Env;
 use windlass_session::{Config, Sessions, SweepReport};
 use windlass_stash::durable::{self, ReapReport, Stashes};
@@ -22,6 +23,9 @@ use crate::{
 /// `due/<time>/…`.
 const DUE: &str = "due";
 
+/// Rows that one step of a collection may look at.
+const COLLECTED_ROWS: usize = 16;
+
 /// An open store and the parts that work on it. Cloning shares all of it.
 ///
 /// It spawns nothing: upkeep happens when [`Windlass::maintain`] is called.
@@ -34,6 +38,7 @@ pub struct Windlass {
     env: Arc<dyn Env>,
     sessions: Sessions,
     stashes: Stashes,
+    checkpoints: Checkpoints,
     keys: Keys,
     tenants: Tenants,
     quotas: Arc<Quotas>,
@@ -62,7 +67,7 @@ impl Windlass {
         options: Options,
         env: Arc<dyn Env>,
     ) -> Result<Self, OpenError> {
-        let (sessions, stashes) = (options.checked_sessions()?, options.checked_stashes()?);
+        let settings = Settings::of(&options)?;
         let opened = open_store(location, options.terms()).await?;
         if let Err(refusal) = refuse_unfinished(location, opened.store.as_ref()).await {
             // Whoever finishes the import needs the store; that it could not
@@ -70,8 +75,7 @@ impl Windlass {
             let _ = opened.store.close().await;
             return Err(refusal);
         }
-        let audit = options.stash_audit.as_ref();
-        let mut windlass = Self::compose(opened.store, env, sessions, stashes, audit)?;
+        let mut windlass = Self::compose(opened.store, env, settings)?;
         windlass.probe = Some(opened.probe);
         Ok(windlass)
     }
@@ -91,28 +95,29 @@ impl Windlass {
         options: &Options,
         env: Arc<dyn Env>,
     ) -> Result<Self, OpenError> {
-        let (sessions, stashes) = (options.checked_sessions()?, options.checked_stashes()?);
-        let audit = options.stash_audit.as_ref();
-        Self::compose(store, env, sessions, stashes, audit)
+        Self::compose(store, env, Settings::of(options)?)
     }
 
     fn compose(
         store: Arc<dyn Store>,
         env: Arc<dyn Env>,
-        sessions: Config,
-        stashes: durable::Options,
-        audit: Option<&StashAudit>,
+        settings: Settings,
     ) -> Result<Self, OpenError> {
-        let sessions =
-            Sessions::new(store, Arc::clone(&env), sessions).map_err(OpenError::Sessions)?;
+        let sessions = Sessions::new(store, Arc::clone(&env), settings.sessions);
+        let sessions = sessions.map_err(OpenError::Sessions)?;
         // Whatever is committed here from now on, sessions hear of it.
         let store = sessions.store();
         let below = (Arc::clone(&store), Arc::clone(&env));
-        let stashes = match audit {
-            Some(audit) => Stashes::with_audit(below.0, below.1, stashes, audit.listener()),
-            None => Stashes::new(below.0, below.1, stashes),
+        let stashes = match &settings.audit {
+            Some(audit) => {
+                Stashes::with_audit(below.0, below.1, settings.stashes, audit.listener())
+            }
+            None => Stashes::new(below.0, below.1, settings.stashes),
         };
         let stashes = stashes.map_err(OpenError::Stashes)?;
+        let below = (Arc::clone(&store), Arc::clone(&env));
+        let checkpoints = Checkpoints::new(below.0, below.1, settings.checkpoints);
+        let checkpoints = checkpoints.map_err(OpenError::Checkpoints)?;
         let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&env));
         let quotas = Quotas::new(
             tenants.clone(),
@@ -129,6 +134,7 @@ impl Windlass {
             env,
             sessions,
             stashes,
+            checkpoints,
         })
     }
 
@@ -143,6 +149,13 @@ impl Windlass {
     #[must_use]
     pub const fn stashes(&self) -> &Stashes {
         &self.stashes
+    }
+
+    /// Agent state that can be resumed, forked and taken back. Whether the
+    /// session exists, and who may use its state, is for the caller to decide.
+    #[must_use]
+    pub const fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
     }
 
     /// API keys of a service that many share.
@@ -212,11 +225,20 @@ impl Windlass {
             .map_err(MaintainError::Sessions)?;
         let stashes = self.stashes.reap_due(limit).await;
         let stashes = stashes.map_err(MaintainError::Stashes)?;
+        let checkpoints = self.checkpoints.sweep(Sweep::Due, limit).await;
+        let checkpoints = checkpoints.map_err(MaintainError::Checkpoints)?;
+        let rows = u64::try_from(limit.saturating_mul(COLLECTED_ROWS)).unwrap_or(u64::MAX);
+        let garbage = self
+            .checkpoints
+            .collect_due(Sweep::Due, Collect::default(), rows);
+        let garbage = garbage.await.map_err(MaintainError::Checkpoints)?;
         let access = self.keys.sweep(limit).await;
         let access = access.map_err(MaintainError::Access)?;
         Ok(Maintained {
             sessions,
             stashes,
+            checkpoints,
+            garbage,
             access,
         })
     }
@@ -274,6 +296,25 @@ impl Windlass {
     }
 }
 
+/// The settings of all parts, checked.
+struct Settings {
+    sessions: Config,
+    stashes: durable::Options,
+    checkpoints: windlass_checkpoint::Config,
+    audit: Option<StashAudit>,
+}
+
+impl Settings {
+    fn of(options: &Options) -> Result<Self, OpenError> {
+        Ok(Self {
+            sessions: options.checked_sessions()?,
+            stashes: options.checked_stashes()?,
+            checkpoints: options.checked_checkpoints()?,
+            audit: options.stash_audit.clone(),
+        })
+    }
+}
+
 /// Refuses a store that holds part of an import.
 async fn refuse_unfinished(location: &StoreLocation, store: &dyn Store) -> Result<(), OpenError> {
     let location = || location.clone();
@@ -306,6 +347,10 @@ pub struct Maintained {
     pub sessions: SweepReport,
     /// Stash entries that expired, and what interrupted puts left behind.
     pub stashes: ReapReport,
+    /// States that were packed, and commits that are no longer kept.
+    pub checkpoints: windlass_checkpoint::SweepReport,
+    /// Contents that no state needs any more.
+    pub garbage: GarbageReport,
     /// API keys that ended long ago.
     pub access: windlass_access::SweepReport,
 }

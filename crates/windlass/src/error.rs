@@ -2,6 +2,7 @@
 //! that part's own error.
 
 use windlass_access::AccessError;
+use windlass_checkpoint::CheckpointError;
 use windlass_core::{Coded, ErrorKind};
 use windlass_session::SessionError;
 use windlass_stash::StashError;
@@ -52,6 +53,9 @@ pub enum OpenError {
     /// The settings of stashes were refused.
     #[error("cannot set up stashes")]
     Stashes(#[source] StashError),
+    /// The settings of checkpoints were refused.
+    #[error("cannot set up checkpoints")]
+    Checkpoints(#[source] CheckpointError),
 }
 
 impl Coded for OpenError {
@@ -64,6 +68,7 @@ impl Coded for OpenError {
             Self::HalfImported { .. } => "import_unfinished",
             Self::Sessions(source) => source.code(),
             Self::Stashes(source) => source.code(),
+            Self::Checkpoints(source) => source.code(),
         }
     }
 
@@ -74,6 +79,7 @@ impl Coded for OpenError {
             Self::HalfImported { .. } => ErrorKind::Environment,
             Self::Sessions(source) => source.kind(),
             Self::Stashes(source) => source.kind(),
+            Self::Checkpoints(source) => source.kind(),
         }
     }
 }
@@ -118,6 +124,9 @@ pub enum MaintainError {
     /// That of stashes.
     #[error("cannot reap stashes")]
     Stashes(#[source] StashError),
+    /// That of checkpoints.
+    #[error("cannot sweep checkpoints")]
+    Checkpoints(#[source] CheckpointError),
     /// That of API keys.
     #[error("cannot sweep keys")]
     Access(#[source] AccessError),
@@ -128,6 +137,7 @@ impl Coded for MaintainError {
         match self {
             Self::Sessions(source) => source.code(),
             Self::Stashes(source) => source.code(),
+            Self::Checkpoints(source) => source.code(),
             Self::Access(source) => source.code(),
         }
     }
@@ -136,6 +146,7 @@ impl Coded for MaintainError {
         match self {
             Self::Sessions(source) => source.kind(),
             Self::Stashes(source) => source.kind(),
+            Self::Checkpoints(source) => source.kind(),
             Self::Access(source) => source.kind(),
         }
     }

@@ -51,8 +51,8 @@
 //!
 //! # Other crates of the engine
 //!
-//! [`access`], [`core`], [`session`], [`stash`] and [`store`] are the whole of the crates
-//! `windlass-access`, `windlass-core`, `windlass-session`, `windlass-stash` and `windlass-store`;
+//! [`access`], [`checkpoint`], [`core`], [`session`], [`stash`] and [`store`] are the whole of the crates
+//! `windlass-access`, `windlass-checkpoint`, `windlass-core`, `windlass-session`, `windlass-stash` and `windlass-store`;
 //! nobody who uses the engine needs to name those.
 
 mod engine;
@@ -79,6 +79,7 @@ pub use options::{Options, StashAudit};
 pub use quota::{Admission, AdmitError, QuotaMeter, TenantUsage};
 
 pub use windlass_access as access;
+pub use windlass_checkpoint as checkpoint;
 pub use windlass_core as core;
 pub use windlass_session as session;
 pub use windlass_stash as stash;

@@ -23,6 +23,8 @@ pub struct Options {
     /// Settings of sessions. Their own `sharing` is set from the one above
     /// and may be left as it is.
     pub sessions: Config,
+    /// Settings of checkpoints, with the same rule for their `sharing`.
+    pub checkpoints: windlass_checkpoint::Config,
     /// How long an export may take before it ends with `Unavailable`; `None`
     /// for a minute. While one runs, a write-ahead log cannot shrink and a
     /// server keeps old rows. Without meaning for stores in memory and on
@@ -100,6 +102,24 @@ impl Options {
         Ok(Config {
             sharing: self.sharing,
             ..self.sessions.clone()
+        })
+    }
+
+    /// The settings of checkpoints with the sharing that holds for all.
+    ///
+    /// # Errors
+    ///
+    /// As for the sessions, with [`OpenError::Checkpoints`].
+    pub(crate) fn checked_checkpoints(&self) -> Result<windlass_checkpoint::Config, OpenError> {
+        if self.sharing == Sharing::Shared && self.checkpoints.sharing == Sharing::Exclusive {
+            return Err(OpenError::Sharing {
+                part: "checkpoints",
+            });
+        }
+        self.checkpoints.check().map_err(OpenError::Checkpoints)?;
+        Ok(windlass_checkpoint::Config {
+            sharing: self.sharing,
+            ..self.checkpoints.clone()
         })
     }
 

@@ -221,6 +221,7 @@ pub(crate) const TABLE: &[Row] = &[
         floor: Floor::Facade,
         imports: &[
             "windlass-access",
+            "windlass-checkpoint",
             "windlass-core",
             "windlass-store",
             "windlass-session",
