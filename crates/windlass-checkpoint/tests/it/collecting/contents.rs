@@ -1,20 +1,28 @@
 //! Contents that have much in common with each other.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use windlass_checkpoint::{Changes, PartName, Payload};
 use windlass_store_testing::Random;
 
 /// How many there are to choose from.
-pub(super) const COUNT: usize = 14;
+pub(super) const COUNT: usize = 60;
+
+static CONTENTS: LazyLock<Vec<Bytes>> = LazyLock::new(|| (0..COUNT).map(make).collect());
 
 /// Content number `number`: some are one row, some are cut, and the last one
 /// is so large that it is written ahead of its commit. Neighbours differ in
 /// the middle only.
 pub(super) fn content(number: usize) -> Bytes {
+    CONTENTS[number].clone()
+}
+
+fn make(number: usize) -> Bytes {
     match number {
-        0..=2 => format!("[{number}]").into(),
-        3..=8 => list(1, 600, number),
-        9..=12 => list(2, 1_500, number),
+        0..=19 => format!("[{number}]").into(),
+        20..=49 => list(number as u64 / 6, 150, number),
+        50..=58 => list(2, 900, number),
         _ => noise(280_000),
     }
 }

@@ -23,13 +23,13 @@ use crate::support::{START, caller, id, over};
 const REGRESSION_SEEDS: &[u64] = &[0, 1, 2, 3];
 const SESSIONS: usize = 8;
 /// Commits of one session in one case.
-const COMMITS: usize = 10;
+const COMMITS: usize = 30;
 
 /// How many commits the cases with fresh seeds make together.
 fn commits() -> usize {
     #[expect(clippy::disallowed_methods, reason = "the length of a test's loop")]
     let commits = std::env::var("WINDLASS_COLLECT_COMMITS");
-    commits.map_or(1_600, |commits| {
+    commits.map_or(2_400, |commits| {
         commits.parse().expect("a number of commits")
     })
 }
@@ -50,6 +50,13 @@ fn run(seed: u64) {
     runtime.expect("a runtime").block_on(Case::new(seed).play());
 }
 
+/// Lets the others do some steps.
+async fn give_way(times: usize) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// One world with its sessions.
 struct Case {
     seed: u64,
@@ -68,7 +75,7 @@ impl Case {
         let mut random = Random::new(seed);
         let retention = Retention {
             keep_ms: 0,
-            keep_last: *random.pick(&[1, 2, 5]),
+            keep_last: *random.pick(&[1, 1, 2, 4]),
         };
         let profile = *random.pick(&[Profile::LowLatency, Profile::Compact]);
         Self {
@@ -115,14 +122,14 @@ impl Case {
     /// Makes the first session, and the others as its forks.
     async fn found(&mut self) {
         let states = self.process(1_000);
-        let first = put("kept", 4);
+        let first = put("kept", 24);
         states
             .commit(&caller(), &id("s0"), first)
             .await
             .expect("a first commit");
         let head = states.head(&caller(), &id("s0")).await;
         self.lineage = head.expect("a head").expect("a state").lineage.to_string();
-        let parts = Parts::from([("kept".to_owned(), content(4))]);
+        let parts = Parts::from([("kept".to_owned(), content(24))]);
         for number in 0..SESSIONS {
             let session = format!("s{number}");
             if number > 0 {
@@ -143,13 +150,14 @@ impl Case {
         let mut random = Random::new(self.seed ^ (seed << 32));
         for _ in 0..COMMITS {
             self.one_commit(&states, &session, &mut random).await;
+            give_way(random.below(150)).await;
         }
         *self.busy.lock().expect("no panic") -= 1;
     }
 
     async fn one_commit(&self, states: &Checkpoints, session: &str, random: &mut Random) {
         let (revision, mut parts) = self.ledger.lock().expect("no panic").head(session);
-        let part = *random.pick(&["a", "b", "c"]);
+        let part = *random.pick(&["a", "b"]);
         let number = if random.one_in(40) {
             COUNT - 1
         } else {
@@ -224,14 +232,14 @@ impl Case {
             let mut collection = states.collection(&tenant, &self.lineage, self.options());
             let ends_early = random.one_in(4);
             while !(collection.is_done() || ends_early && random.one_in(10)) {
-                let report = collection.step(1 + random.next() % 40).await;
+                let report = collection.step(1 + random.next() % 20).await;
                 let report = report.unwrap_or_else(|error| panic!("{}: {error:?}", self.place()));
                 let lost = |reason: &Reason| matches!(reason, Reason::Unreadable { .. });
-                assert!(
-                    !report.reasons.iter().any(lost),
-                    "{}: {report:?}",
-                    self.place()
-                );
+                let place = self.place();
+                assert!(!report.reasons.iter().any(lost), "{place}: {report:?}");
+                if random.one_in(3) {
+                    give_way(random.below(400)).await;
+                }
             }
         }
     }
