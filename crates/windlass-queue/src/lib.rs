@@ -12,17 +12,41 @@
 //! taken), [`Settle`] (what becomes of it), [`QueueError`].
 
 mod caller;
+mod cell;
 pub mod config;
+mod desk;
+mod draft;
+mod engine;
 pub mod error;
 mod id;
+mod keep;
+mod keys;
+mod lease;
 pub mod limits;
+mod list;
 mod model;
+mod operation;
+mod plan;
+mod queue;
+mod record;
+mod remove;
+mod rows;
+mod rules;
+mod run;
+mod sweep;
+mod turn;
+mod wait;
 
 pub use caller::Caller;
 pub use config::Config;
 pub use error::{Problem, QueueError};
 pub use id::WorkId;
+pub use lease::{Lease, LeaseView};
+pub use list::{Counts, ListQuery, Listed, Overview, State, WorkPage};
 pub use model::{
     Ask, Backoff, Bound, Boundary, Claim, Claimed, Content, Delivery, Enqueued, Failure, Payload,
     Return, Settle, Settled, Slot, Under, Work,
 };
+pub use queue::Queue;
+pub use sweep::SweepReport;
+pub use turn::{Done, Planned, Step};

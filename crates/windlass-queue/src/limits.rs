@@ -52,3 +52,35 @@ pub const POLL_MS_DEFAULT: u64 = 1_000;
 /// Most batches of work on one page of a listing, and most sessions on one of
 /// an overview.
 pub const LIST_MAX: usize = 1_000;
+
+/// Most work that one row holds.
+pub(crate) const ROW_ITEMS_MAX: usize = 32;
+/// Most bytes of payloads in one row, unless one batch alone has more.
+pub(crate) const ROW_BYTES_MAX: usize = 32 * 1_024;
+/// Most work of a session that is kept in memory.
+pub(crate) const CACHED_ITEMS_MAX: usize = 128;
+/// Most bytes of payloads of a session that are kept in memory.
+pub(crate) const CACHED_BYTES_MAX: usize = 32 * 1_024;
+/// Rows of the line that one read asks for.
+pub(crate) const READ_ROWS: usize = 16;
+/// Most operation ids, and most source keys, that one combined commit carries;
+/// its checks are bounded.
+pub(crate) const COMMIT_CHECKS_MAX: usize = 48;
+/// Most bytes of payloads that one combined commit enqueues, unless one request
+/// alone has more.
+pub(crate) const COMMIT_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+/// Most batches of work that one combined commit touches, unless one request
+/// alone has more.
+pub(crate) const COMMIT_ITEMS_MAX: usize = 300;
+/// Rounds a change may lose to others before it gives up.
+pub(crate) const ROUNDS_MAX: u32 = 64;
+/// Most rows one commit of a removal deletes.
+pub(crate) const COMMIT_DELETES_MAX: usize = 512;
+/// Notes that one commit of a removal deletes, with up to 48 operation records
+/// each.
+pub(crate) const NOTES_MAX: usize = 8;
+/// Rows of other parts that one sweep passes over, or as many as it may take
+/// steps.
+pub(crate) const PASSED_ROWS_MAX: usize = 4_096;
+/// Sessions with work among which claims of any session choose.
+pub(crate) const CHOICES_MAX: usize = 64;

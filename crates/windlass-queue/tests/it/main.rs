@@ -1,2 +1,5 @@
 //! Tests of the queue, over a store in memory that makes the least of its
 //! contract.
+
+mod claiming;
+mod support;
