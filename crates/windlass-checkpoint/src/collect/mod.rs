@@ -13,11 +13,13 @@
 //!    deletion checks that row present. So either the commit is met by
 //!    marking again, or it sees the row, or the deletion sees that it is
 //!    gone.
-//! 3. Blobs are deleted before lists and lists before chunks; a blob that was
-//!    pardoned is marked, with all below it, before the first list goes. So
-//!    where a blob is, what is below it is too.
-//! 4. Every commit of a run checks `gc` as the run itself wrote it last, so
-//!    of two runs one gives up.
+//! 3. Blobs are deleted before lists and lists before chunks. What is below a
+//!    blob that was pardoned, or that came after the search for garbage, is
+//!    marked before the first list goes, even if no commit needs the blob by
+//!    then. So where a blob is, what is below it is too.
+//! 4. A run begins by rewriting `gc`, and each of its commits checks that it
+//!    is as the run wrote it last. So of two runs the earlier one gives up,
+//!    and while the later one marks nobody deletes.
 //! 5. What is younger than the grace period stays, and of a blob also what is
 //!    below it.
 //! 6. If anything that marking has to read cannot be read, nothing is
@@ -103,6 +105,8 @@ enum Phase {
     /// Condemns those from this place on.
     Condemn(usize),
     MarkAgain,
+    /// Looks for blobs that came after the search.
+    Review(Scan),
     /// Deletes those from this place on.
     Delete(usize),
     /// Takes rows under `condemned` away.
@@ -252,10 +256,11 @@ impl Collection {
             Phase::Condemn(next) => self.condemn(next).await,
             Phase::MarkAgain => {
                 if self.mark().await? {
-                    self.spare();
+                    self.phase = Phase::Review(keys_of(self.lineage.rows(Kind::Blob)));
                 }
                 Ok(())
             }
+            Phase::Review(scan) => self.review(scan).await,
             Phase::Delete(next) => self.delete(next).await,
             Phase::Pardon => self.pardon().await,
             Phase::End => self.end().await,
@@ -268,9 +273,12 @@ impl Collection {
             self.gc = Some(gc.version);
             self.run = remove::run_of(&gc.value)?;
         }
+        self.run += 1;
         self.looked_at(1);
-        self.roots.begin(&self.lineage);
-        self.phase = Phase::Mark;
+        if self.dry_run || self.claim().await? {
+            self.roots.begin(&self.lineage);
+            self.phase = Phase::Mark;
+        }
         Ok(())
     }
 

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use windlass_core::Format;
-use windlass_store::{Batch, Commit, Expect, Version};
+use windlass_store::{Batch, Commit, Expect, StoreExt, Version};
 
 use super::limits::{CONDEMNED_AT_ONCE, DELETED_AT_ONCE};
 use super::{Collection, Doomed, Phase, Reason};
-use crate::blob::{Kind, Name};
+use crate::blob::Name;
 use crate::error::CheckpointError;
 use crate::row;
 
@@ -25,25 +25,21 @@ pub(super) fn run_of(value: &Bytes) -> Result<u64, CheckpointError> {
 }
 
 impl Collection {
+    /// Makes every other run give up; `false` if one came first.
+    pub(super) async fn claim(&mut self) -> Result<bool, CheckpointError> {
+        let batch = self.guarded().put(self.lineage.gc(), self.stamp());
+        self.commit_stamped(batch).await
+    }
+
     /// Condemns some rows, and says by rewriting `gc` that it did.
     pub(super) async fn condemn(&mut self, next: usize) -> Result<(), CheckpointError> {
         let end = self.doomed.len().min(next + CONDEMNED_AT_ONCE);
-        let run = Run {
-            v: Format,
-            run: self.run + 1,
-        };
-        let run = row::encode(&run, None);
-        let mut batch = self.guarded().put(self.lineage.gc(), run.clone());
+        let mut batch = self.guarded().put(self.lineage.gc(), self.stamp());
         for doomed in &self.doomed[next..end] {
-            batch = batch.put(self.lineage.condemned(doomed.name), run.clone());
+            batch = batch.put(self.lineage.condemned(doomed.name), self.stamp());
         }
-        self.work += batch.writes.len() as u64;
-        match self.engine.store.commit(batch).await? {
-            Commit::Applied(version) => self.gc = Some(version),
-            Commit::Conflict { .. } => {
-                self.give_up(Reason::AnotherRun);
-                return Ok(());
-            }
+        if !self.commit_stamped(batch).await? {
+            return Ok(());
         }
         self.phase = if end < self.doomed.len() {
             Phase::Condemn(end)
@@ -52,6 +48,21 @@ impl Collection {
             Phase::MarkAgain
         };
         Ok(())
+    }
+
+    fn stamp(&self) -> Bytes {
+        let (v, run) = (Format, self.run);
+        row::encode(&Run { v, run }, None)
+    }
+
+    /// Commits a batch that rewrites `gc`; `false` if another run came first.
+    async fn commit_stamped(&mut self, batch: Batch) -> Result<bool, CheckpointError> {
+        self.work += batch.writes.len() as u64;
+        match self.engine.store.commit(batch).await? {
+            Commit::Applied(version) => self.gc = Some(version),
+            Commit::Conflict { .. } => self.give_up(Reason::AnotherRun),
+        }
+        Ok(!self.is_done())
     }
 
     /// A batch that holds only while no other run has begun to condemn.
@@ -82,15 +93,15 @@ impl Collection {
 
     /// Deletes some rows, all of one kind.
     pub(super) async fn delete(&mut self, next: usize) -> Result<(), CheckpointError> {
+        // What new and pardoned blobs need is known before the first list.
+        if !self.mark().await? {
+            return Ok(());
+        }
         let Some(first) = self.doomed.get(next) else {
             self.phase = Phase::Pardon;
             return Ok(());
         };
         let kind = first.name.kind;
-        // What pardoned blobs need has to be known before the first list.
-        if kind != Kind::Blob && !self.mark().await? {
-            return Ok(());
-        }
         let rest = &self.doomed[next..];
         let same = rest.iter().take_while(|it| it.name.kind == kind);
         let few: Vec<Doomed> = same.take(DELETED_AT_ONCE).copied().collect();
@@ -116,7 +127,7 @@ impl Collection {
                     self.give_up(Reason::AnotherRun);
                     return Ok(());
                 }
-                Commit::Conflict { key } => self.keep(&mut few, &key),
+                Commit::Conflict { key } => self.keep(&mut few, &key).await?,
             }
         }
         Ok(())
@@ -134,19 +145,21 @@ impl Collection {
     }
 
     /// Keeps the row whose check did not hold: somebody has put it, or
-    /// referred to it.
-    fn keep(&mut self, few: &mut Vec<Doomed>, key: &Bytes) {
+    /// referred to it, or the run before has deleted it.
+    async fn keep(&mut self, few: &mut Vec<Doomed>, key: &Bytes) -> Result<(), CheckpointError> {
         let is_it = |it: &mut Doomed| {
             let (row, condemned) = (self.lineage.row(it.name), self.lineage.condemned(it.name));
             row == *key || condemned == *key
         };
-        let kept: Vec<Doomed> = few.extract_if(.., is_it).collect();
-        for it in &kept {
-            if it.name.kind == Kind::Blob {
-                self.marks.need(it.name.id);
+        let kept: Vec<Name> = few.extract_if(.., is_it).map(|it| it.name).collect();
+        self.pardoned.extend(&kept);
+        for name in kept {
+            if let Some(entry) = self.engine.store.get(self.lineage.row(name)).await? {
+                self.report.kept += 1;
+                self.marks.need_children(name, &entry.value)?;
             }
         }
-        self.note_spared(kept.iter().map(|it| it.name));
+        Ok(())
     }
 
     /// Takes some rows under `condemned` away.

@@ -102,6 +102,43 @@ impl Collection {
         Ok(())
     }
 
+    /// Marks what is below blobs of a page that came after the search, needed
+    /// or not: somebody may refer to them.
+    pub(super) async fn review(&mut self, scan: Scan) -> Result<(), CheckpointError> {
+        let page = self.page(&scan).await?;
+        let new: Vec<Bytes> = page
+            .entries
+            .iter()
+            .filter(|it| self.is_new(it))
+            .map(|it| it.key.clone())
+            .collect();
+        for entry in fetch(self.engine.store.as_ref(), &new)
+            .await?
+            .into_iter()
+            .flatten()
+        {
+            if let Some(name) = self.lineage.name_of(Kind::Blob, &entry.key) {
+                self.marks.need_children(name, &entry.value)?;
+            }
+        }
+        match page.entries.last() {
+            Some(last) if page.more => self.phase = Phase::Review(scan.after(&last.key)),
+            _ => self.spare(),
+        }
+        Ok(())
+    }
+
+    /// Whether the row of a blob is neither marked nor as the search met it.
+    fn is_new(&self, entry: &Entry) -> bool {
+        let Some(name) = self.lineage.name_of(Kind::Blob, &entry.key) else {
+            return false;
+        };
+        let blobs = self.doomed.partition_point(|it| it.name.kind == Kind::Blob);
+        let met = self.doomed[..blobs].binary_search_by_key(&name, |it| it.name);
+        let met = met.is_ok_and(|place| self.doomed[place].version == entry.version);
+        !met && !self.marks.has(name)
+    }
+
     fn is_young(&self, entry: &Entry) -> bool {
         let written = written_of(&entry.value);
         match (self.young_after, written) {
