@@ -17,7 +17,7 @@ use crate::fork::Fork;
 use crate::garbage::Unfinished;
 use crate::keys::StateKeys;
 use crate::model::{Caller, Changes, Committed, Expected, TagName};
-use crate::turn::{Told, Turn};
+use crate::turn::{Beside, Told, Turn};
 use crate::upkeep::Bookmark;
 
 /// The states of agent sessions on a store.
@@ -53,6 +53,8 @@ pub struct Planned {
     /// Whether the turn was committed before: the answer is the first one,
     /// and there is nothing to write.
     pub repeated: bool,
+    /// Of a turn that is repeated, what others answered in its commit.
+    pub beside: Option<Arc<str>>,
 }
 
 impl Checkpoints {
@@ -255,7 +257,8 @@ impl Checkpoints {
     }
 
     /// Decides a commit without making it, from what is stored now, so that
-    /// it can be joined with changes of other parts. What is too large for
+    /// it can be joined with changes of other parts, who say what is asked of
+    /// them and what they answer `beside` it. What is too large for
     /// one commit is stored ahead. If the joined batch conflicts, plan again;
     /// once it is applied, [`Checkpoints::forget`].
     ///
@@ -267,18 +270,11 @@ impl Checkpoints {
         caller: &Caller,
         session: &SessionId,
         changes: &Changes,
+        beside: Option<Beside<'_>>,
     ) -> Result<Planned, CheckpointError> {
         changes.check()?;
         let keys = StateKeys::new(&caller.tenant, session);
-        let turn = match &changes.turn {
-            Some(id) => Some(Turn::new(
-                caller,
-                &keys,
-                id,
-                fingerprint::of_changes(changes)?,
-            )),
-            None => None,
-        };
+        let turn = joined_turn(caller, &keys, changes, beside)?;
         let engine = &self.inner.engine;
         if let Some(turn) = &turn
             && let Some(entry) = {
@@ -286,10 +282,12 @@ impl Checkpoints {
                 engine.store.get(turn.key.clone()).await?
             }
         {
+            let (told, beside) = turn.replay_joined(&entry.value)?;
             return Ok(Planned {
                 batch: Batch::new(),
-                committed: committed(turn.replay(&entry.value)?)?,
+                committed: committed(told)?,
                 repeated: true,
+                beside,
             });
         }
         let loaded = engine.load(&keys).await?;
@@ -320,6 +318,7 @@ impl Checkpoints {
             batch,
             committed: done,
             repeated: false,
+            beside: None,
         })
     }
 
@@ -330,6 +329,22 @@ impl Checkpoints {
         if let Some(cell) = self.inner.cells.get(&keys) {
             cell.drive().remember(None);
         }
+    }
+}
+
+fn joined_turn(
+    caller: &Caller,
+    keys: &StateKeys,
+    changes: &Changes,
+    beside: Option<Beside<'_>>,
+) -> Result<Option<Turn>, CheckpointError> {
+    let Some(id) = &changes.turn else {
+        return Ok(None);
+    };
+    let turn = Turn::new(caller, keys, id, fingerprint::of_changes(changes)?);
+    match beside {
+        Some(beside) => turn.beside(beside).map(Some),
+        None => Ok(Some(turn)),
     }
 }
 

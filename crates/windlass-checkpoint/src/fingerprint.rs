@@ -170,6 +170,14 @@ pub(crate) fn of_changes(changes: &Changes) -> Result<String, CheckpointError> {
     Ok(it.text())
 }
 
+/// The hash of a commit that others are a part of.
+pub(crate) fn joined(own: &str, others: &str) -> String {
+    let mut it = Fingerprint::new("joined");
+    it.bytes(own.as_bytes());
+    it.bytes(others.as_bytes());
+    it.text()
+}
+
 /// The hash of a rollback.
 pub(crate) fn of_rollback(to: u64, expected: Expected) -> String {
     let mut it = Fingerprint::new("rollback");

@@ -91,6 +91,7 @@ pub use model::{
 pub use nodes::{GraphPage, Path};
 pub use remove::Removal;
 pub use stream::BlobReader;
+pub use turn::Beside;
 pub use upkeep::{Sweep, SweepReport, Unreadable};
 pub use view::{At, Difference, LogEntry, LogPage, Origin, Snapshot, Tag};
 

@@ -57,3 +57,5 @@ pub const PASSED_ROWS_MAX: usize = 10_000;
 pub const SWEPT_ROWS_MAX: usize = 16;
 /// Rows that one commit of a removal deletes.
 pub const REMOVED_ROWS_MAX: usize = 256;
+/// Longest answer of others that is kept with a turn, in bytes.
+pub const BESIDE_BYTES_MAX: usize = 4 * 1_024;

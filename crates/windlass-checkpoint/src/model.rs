@@ -407,7 +407,11 @@ fn check_label(label: &Label) -> Result<(), CheckpointError> {
     }
 }
 
-fn check_length(field: &'static str, text: &str, max: usize) -> Result<(), CheckpointError> {
+pub(crate) fn check_length(
+    field: &'static str,
+    text: &str,
+    max: usize,
+) -> Result<(), CheckpointError> {
     if text.len() <= max {
         return Ok(());
     }

@@ -4,9 +4,13 @@
 //! 8878) of it. Whatever a row holds, reading it never takes more memory than
 //! [`ROW_BYTES_MAX`].
 
+use std::cell::RefCell;
+use std::io;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::error::CheckpointError;
 
@@ -18,6 +22,30 @@ const PACKED: u8 = b'z';
 /// on recorded runs.
 const LEVEL: i32 = 3;
 
+thread_local! {
+    /// Making one costs more than most rows do, so each thread keeps its own.
+    static PACKER: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(json: &[u8]) -> io::Result<Vec<u8>> {
+    PACKER.with_borrow_mut(|packer| match packer {
+        Some(packer) => packer.compress(json),
+        None => packer.insert(Compressor::new(LEVEL)?).compress(json),
+    })
+}
+
+fn decompress(frame: &[u8]) -> io::Result<Vec<u8>> {
+    let size = Decompressor::upper_bound(frame);
+    let size = size.unwrap_or(ROW_BYTES_MAX).min(ROW_BYTES_MAX);
+    UNPACKER.with_borrow_mut(|unpacker| match unpacker {
+        Some(unpacker) => unpacker.decompress(frame, size),
+        None => unpacker
+            .insert(Decompressor::new()?)
+            .decompress(frame, size),
+    })
+}
+
 /// The bytes of `record`, made smaller if that makes them so and there are at
 /// least `threshold` of them (`None`: never).
 pub(crate) fn encode<T: Serialize>(record: &T, threshold: Option<usize>) -> Bytes {
@@ -25,7 +53,7 @@ pub(crate) fn encode<T: Serialize>(record: &T, threshold: Option<usize>) -> Byte
     if threshold.is_none_or(|threshold| json.len() < threshold) {
         return json.into();
     }
-    match zstd::bulk::compress(&json, LEVEL) {
+    match compress(&json) {
         Ok(frame) if frame.len() + 1 < json.len() => {
             let mut packed = Vec::with_capacity(frame.len() + 1);
             packed.push(PACKED);
@@ -40,12 +68,7 @@ pub(crate) fn encode<T: Serialize>(record: &T, threshold: Option<usize>) -> Byte
 /// The JSON text in `row`.
 pub(crate) fn unpack(what: &str, row: &Bytes) -> Result<Bytes, CheckpointError> {
     match row.first() {
-        Some(&PACKED) => zstd::bulk::Decompressor::new()
-            .and_then(|mut unpacker| {
-                let size = zstd::bulk::Decompressor::upper_bound(&row[1..]);
-                let size = size.unwrap_or(ROW_BYTES_MAX).min(ROW_BYTES_MAX);
-                unpacker.decompress(&row[1..], size)
-            })
+        Some(&PACKED) => decompress(&row[1..])
             .map(Bytes::from)
             .map_err(|error| CheckpointError::corrupt(what, error.to_string())),
         _ => Ok(row.clone()),

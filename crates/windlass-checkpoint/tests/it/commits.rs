@@ -701,7 +701,7 @@ async fn a_planned_commit_joins_others_and_a_lost_race_leaves_nothing() {
     world.say("s", "one").await;
     let planned = world
         .states
-        .plan(&caller(), &id("s"), &message(Changes::at(1), "two"))
+        .plan(&caller(), &id("s"), &message(Changes::at(1), "two"), None)
         .await;
     let planned = planned.expect("a plan");
     let beside = Bytes::from_static(b"acme/other/row");
@@ -717,7 +717,7 @@ async fn a_planned_commit_joins_others_and_a_lost_race_leaves_nothing() {
     let changes = message(Changes::at(2), "two").turn(turn("t"));
     let planned = world
         .states
-        .plan(&caller(), &id("s"), &changes)
+        .plan(&caller(), &id("s"), &changes, None)
         .await
         .expect("a plan");
     let done = store.commit(planned.batch.put(beside.clone(), "x")).await;
@@ -729,7 +729,7 @@ async fn a_planned_commit_joins_others_and_a_lost_race_leaves_nothing() {
     assert_eq!(world.texts("s", &At::Head).await, ["one", "first", "two"]);
     let again = world
         .states
-        .plan(&caller(), &id("s"), &changes)
+        .plan(&caller(), &id("s"), &changes, None)
         .await
         .expect("a plan");
     assert!(
