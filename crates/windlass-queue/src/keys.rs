@@ -98,6 +98,10 @@ impl QueueKeys {
         KeyRange::prefix(self.base().text("note").below())
     }
 
+    pub(crate) fn sources(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("source").below())
+    }
+
     /// The entry in the tenant's index of sessions with work.
     pub(crate) fn ready(&self, class: Class, time: Millis) -> Bytes {
         let base = ready(&self.tenant, class).number(time.get());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use windlass_core::{SessionId, TenantId};
-use windlass_store::{Batch, Commit, Entry, Expect, Scan, Version};
+use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, Version};
 
 use crate::engine::Engine;
 use crate::error::QueueError;
@@ -34,9 +34,8 @@ impl Queue {
 struct Remains {
     head: Option<(Head, Version)>,
     notes: Vec<Entry>,
+    /// Other rows than these; none of them is left once there are none here.
     rows: Vec<Bytes>,
-    /// Whether there are more rows than these.
-    more: bool,
 }
 
 impl Engine {
@@ -51,10 +50,11 @@ impl Engine {
                 }
                 return Err(QueueError::corrupt("queue head", "it is missing"));
             };
-            let batch = match (head.removing, remains.more || remains.rows.len() > 1) {
+            let bare = remains.rows.is_empty() && remains.notes.is_empty();
+            let batch = match (head.removing, bare) {
                 (false, _) => self.doom(keys, head)?,
-                (true, true) => bite(keys, &remains)?,
-                (true, false) => Batch::new().delete(keys.head()).delete(keys.due(head.due)),
+                (true, false) => bite(keys, &remains)?,
+                (true, true) => Batch::new().delete(keys.head()).delete(keys.due(head.due)),
             };
             let deleted = batch.writes.len();
             let batch = batch.check(keys.head(), Expect::Version(*version));
@@ -72,23 +72,26 @@ impl Engine {
     }
 
     async fn remains(&self, keys: &QueueKeys) -> Result<Remains, QueueError> {
+        let others = |range: KeyRange| Scan::new(range).limit(COMMIT_DELETES_MAX / 3).keys();
         let scans = [
             Scan::point(keys.head()),
             Scan::new(keys.notes()).limit(NOTES_MAX),
-            Scan::new(keys.all()).limit(COMMIT_DELETES_MAX).keys(),
+            others(keys.all_dead()),
+            others(keys.items()),
+            others(keys.sources()),
         ];
         let mut pages = self.store.read(&scans).await?.into_iter();
-        let mut next = || pages.next().unwrap_or_default();
-        let head = next().entries.into_iter().next();
-        let head = head
-            .map(|entry| Ok::<_, QueueError>((decode("queue head", &entry.value)?, entry.version)));
-        let notes = next().entries;
-        let all = next();
+        let mut next = || pages.next().unwrap_or_default().entries;
+        let head = next().into_iter().next().map(|entry| {
+            let head: Head = decode("queue head", &entry.value)?;
+            Ok::<_, QueueError>((head, entry.version))
+        });
+        let notes = next();
+        let rows = [next(), next(), next()].concat();
         Ok(Remains {
             head: head.transpose()?,
             notes,
-            rows: all.entries.into_iter().map(|entry| entry.key).collect(),
-            more: all.more,
+            rows: rows.into_iter().map(|entry| entry.key).collect(),
         })
     }
 
@@ -116,9 +119,7 @@ fn bite(keys: &QueueKeys, remains: &Remains) -> Result<Batch, QueueError> {
         }
         batch = batch.delete(entry.key.clone());
     }
-    let notes = keys.notes();
-    let other = |key: &&Bytes| **key != keys.head() && !notes.contains(key);
-    for key in remains.rows.iter().filter(other) {
+    for key in &remains.rows {
         batch = batch.delete(key.clone());
     }
     Ok(batch)

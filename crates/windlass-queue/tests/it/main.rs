@@ -2,4 +2,6 @@
 //! contract.
 
 mod claiming;
+mod dead;
+mod fencing;
 mod support;

@@ -69,6 +69,10 @@ impl World {
         over(store, &self.env, &self.config)
     }
 
+    pub(crate) fn now(&self) -> Millis {
+        windlass_core::Env::now(self.env.as_ref())
+    }
+
     /// Enqueues for session `s1`, which is granted.
     pub(crate) async fn push(&self, work: Work) -> WorkId {
         push_to(&self.queue, "s1", work).await
