@@ -111,6 +111,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         ci: 4_000,
         nightly: 40_000,
     },
+    Loop {
+        variable: "WINDLASS_COLLECT_COMMITS",
+        unit: "commits beside collections",
+        quick: 960,
+        ci: 7_200,
+        nightly: 200_000,
+    },
 ];
 
 /// Variables that are no loops: settings of the command, seeds, and what a test

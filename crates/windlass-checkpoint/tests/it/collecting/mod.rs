@@ -1,11 +1,11 @@
 //! Collecting: what is needed stays, whatever happens meanwhile, and what is
 //! not goes.
 
-//mod basics;
+mod basics;
 mod contents;
-//mod crashes;
-//mod damage;
+mod crashes;
+mod damage;
 mod ledger;
-//mod steps;
+mod steps;
 mod together;
 mod yielding;

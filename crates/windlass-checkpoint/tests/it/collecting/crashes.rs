@@ -1,0 +1,222 @@
+//! Processes that end between any two steps: the next one finds everything
+//! that is needed, and takes the rest away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use windlass_checkpoint::{
+    BlobId, Changes, CheckpointError, Checkpoints, Expected, Form, Label, PartChange,
+};
+use windlass_store::{
+    Batch, Commit, Export, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind,
+};
+use windlass_store_memory::MemoryStore;
+
+use super::contents::{COUNT, content, name, put};
+use super::ledger::Parts;
+use super::steps::{GARBAGE, NOW, World};
+use crate::support::{caller, id};
+
+/// A store whose process ends: every call from a certain one on fails, and of
+/// that one nobody knows whether it was done.
+#[derive(Debug)]
+struct Ending {
+    inner: Arc<MemoryStore>,
+    calls_left: AtomicU64,
+    /// Whether the call at which it ends is done.
+    does_the_last: bool,
+}
+
+impl Ending {
+    fn new(inner: &Arc<MemoryStore>, calls: u64, does_the_last: bool) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            calls_left: AtomicU64::new(calls),
+            does_the_last,
+        }
+    }
+
+    /// How many calls are left with this one.
+    fn count(&self) -> u64 {
+        let left = self.calls_left.load(Ordering::Relaxed);
+        self.calls_left
+            .store(left.saturating_sub(1), Ordering::Relaxed);
+        left
+    }
+}
+
+fn ended(kind: StoreErrorKind) -> StoreError {
+    StoreError::new(kind, "commit", "the process has ended")
+}
+
+#[async_trait]
+impl Store for Ending {
+    async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
+        match self.count() {
+            0 | 1 => Err(ended(StoreErrorKind::Closed)),
+            _ => self.inner.read(scans).await,
+        }
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
+        match self.count() {
+            0 => Err(ended(StoreErrorKind::Closed)),
+            1 if self.does_the_last => {
+                let _ = self.inner.commit(batch).await?;
+                Err(ended(StoreErrorKind::Closed))
+            }
+            1 => Err(ended(StoreErrorKind::Closed)),
+            _ => self.inner.commit(batch).await,
+        }
+    }
+
+    async fn export(&self, range: KeyRange) -> Result<Export, StoreError> {
+        self.inner.export(range).await
+    }
+
+    fn subscribe(&self, prefix: &[u8]) -> windlass_store::Changes {
+        self.inner.subscribe(prefix)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+}
+
+/// Lets a process end at each of its calls in turn; `act` says whether it
+/// came to an end of its own.
+async fn at_every_call(act: impl AsyncFn(&mut World, &Checkpoints) -> bool) {
+    for does_the_last in [false, true] {
+        for calls in 1.. {
+            let mut world = World::new().await;
+            world.position = usize::try_from(calls).expect("small");
+            let store = Ending::new(&world.ground, calls, does_the_last);
+            let mortal = world.over(Arc::new(store));
+            let whole = act(&mut world, &mortal).await;
+            world.settle().await;
+            if whole {
+                assert!(calls > 3, "{calls}");
+                break;
+            }
+        }
+    }
+}
+
+fn assert_ended<T: std::fmt::Debug>(done: &Result<T, CheckpointError>) {
+    assert!(matches!(done, Err(CheckpointError::Store(_))), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_collection_that_ends_anywhere_is_made_good_by_the_next() {
+    at_every_call(async |world, mortal| {
+        let tenant = caller().tenant;
+        let done = mortal.collect(&tenant, &world.lineage, NOW).await;
+        if done.is_err() {
+            assert_ended(&done);
+        }
+        done.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_ended_collection_condemned_can_still_be_referred_to() {
+    at_every_call(async |world, mortal| {
+        let tenant = caller().tenant;
+        let done = mortal.collect(&tenant, &world.lineage, NOW).await;
+        world.refer("a", GARBAGE).await;
+        done.is_ok()
+    })
+    .await;
+}
+
+/// Commits in a process that may end, and notes what became of it.
+async fn commit(world: &mut World, mortal: &Checkpoints, changes: Changes, number: usize) -> bool {
+    let (before, _) = world.ledger.head("a");
+    let done = mortal.commit(&caller(), &id("a"), changes).await;
+    let head = world.states.head(&caller(), &id("a")).await;
+    let revision = head.expect("a head").expect("a state").revision;
+    match &done {
+        Ok(done) => assert_eq!((done.revision, revision), (before + 1, before + 1)),
+        Err(_) => assert_ended(&done),
+    }
+    if revision > before {
+        world.note("a", revision, number);
+    }
+    done.is_ok()
+}
+
+#[tokio::test]
+async fn a_commit_that_ends_anywhere_is_made_or_leaves_nothing() {
+    at_every_call(async |world, mortal| commit(world, mortal, put("part", GARBAGE), GARBAGE).await)
+        .await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_blobs_go_ahead_and_that_ends_anywhere_leaves_nothing() {
+    at_every_call(async |world, mortal| {
+        commit(world, mortal, put("part", COUNT - 1), COUNT - 1).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reference_that_ends_anywhere_is_made_or_leaves_nothing() {
+    at_every_call(async |world, mortal| {
+        let blob = BlobId::of(&content(GARBAGE));
+        let mut changes = Changes::default();
+        let refer = PartChange::Refer(blob, Form::Json, Label::default());
+        changes.parts.insert(name("part"), refer);
+        commit(world, mortal, changes, GARBAGE).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_first_commit_that_ends_anywhere_is_found_and_collected() {
+    at_every_call(async |world, mortal| {
+        let first = put("part", COUNT - 1);
+        let done = mortal.commit(&caller(), &id("new"), first).await;
+        let head = world.states.head(&caller(), &id("new")).await;
+        let tenant = caller().tenant;
+        if head.expect("a head").is_some() {
+            // It is of a lineage of its own.
+            let removed = world.states.remove(&tenant, &id("new")).await;
+            removed.expect("a removal");
+        }
+        let lineages = world.states.lineages(&tenant, None, 10).await;
+        for lineage in lineages.expect("lineages") {
+            let report = world.states.collect(&tenant, &lineage, NOW).await;
+            assert_eq!(report.expect("a collection").reasons, []);
+        }
+        let lineages = world.states.lineages(&tenant, None, 10).await;
+        assert_eq!(
+            lineages.expect("lineages"),
+            std::slice::from_ref(&world.lineage)
+        );
+        done.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn retention_and_taking_back_may_end_anywhere() {
+    at_every_call(async |world, mortal| {
+        world.put("a", GARBAGE + 1).await;
+        let (before, _) = world.ledger.head("a");
+        let (who, session) = (caller(), id("a"));
+        let done = mortal
+            .rollback(&who, &session, before - 1, Expected::Any, None)
+            .await;
+        let head = world.states.head(&who, &session).await;
+        let revision = head.expect("a head").expect("a state").revision;
+        if revision > before {
+            let parts: Parts = world.ledger.sessions["a"][&(before - 1)].clone();
+            world.ledger.note("a", revision, parts);
+        }
+        let swept = mortal.sweep(windlass_checkpoint::Sweep::All, 1_000).await;
+        done.is_ok() && swept.is_ok()
+    })
+    .await;
+}
