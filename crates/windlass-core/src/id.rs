@@ -98,7 +98,7 @@ macro_rules! identifier {
         /// 1 to 128 characters of `A-Z a-z 0-9 . _ ~ : -`, neither `.` nor
         /// `..`. Cloning shares the text.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         pub struct $name(Arc<str>);
 
         impl $name {

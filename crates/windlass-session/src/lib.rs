@@ -67,6 +67,7 @@ mod sessions;
 mod stored;
 mod sweep;
 mod tree;
+mod turn;
 mod view;
 mod wind;
 mod writers;
@@ -84,6 +85,7 @@ pub use names::{Allow, Name, Pattern};
 pub use sessions::Sessions;
 pub use sweep::SweepReport;
 pub use tree::{TreeCursor, TreeNode, TreePage, TreeQuery};
+pub use turn::{Planned, Step, StepAnswer};
 pub use view::{Event, Left, Reading, Readings, Receipt, Session, Status, What};
 
 /// Compiles and runs the example that README.md shows.

@@ -58,6 +58,8 @@ pub const LIST_MAX: usize = 1_000;
 /// Sessions that are not to be shown and that one page passes over before it
 /// ends early.
 pub const PASSED_SESSIONS_MAX: usize = 1_000;
+/// Most steps of a turn in one session.
+pub const TURN_STEPS_MAX: usize = 64;
 /// Share of a meter, in percent, at or below which a receipt warns.
 pub const LOW_PERCENT: u64 = 20;
 

@@ -514,7 +514,11 @@ pub(crate) fn check_range(
     ))
 }
 
-fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), SessionError> {
+pub(crate) fn check_count(
+    field: &'static str,
+    count: usize,
+    max: usize,
+) -> Result<(), SessionError> {
     if count <= max {
         return Ok(());
     }

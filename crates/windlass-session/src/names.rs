@@ -13,7 +13,7 @@ use crate::limits::{NAME_BYTES_MAX, PATTERNS_MAX};
 /// 1 to 256 bytes of UTF-8 without control characters and without `*`, which
 /// is kept for patterns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct Name(String);
 
 impl Name {
@@ -59,7 +59,7 @@ impl fmt::Display for Name {
 /// A name, or the beginning of one followed by `*`, which matches every name
 /// that begins so. `*` alone matches every name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct Pattern(String);
 
 impl Pattern {

@@ -151,6 +151,10 @@ impl Sessions {
         self.inner.engine.config.cap
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
     async fn give_birth(
         &self,
         caller: &Caller,

@@ -29,3 +29,4 @@ mod sharing;
 mod stored;
 mod support;
 mod trees;
+mod turns;
