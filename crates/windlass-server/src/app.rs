@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::room::Room;
 use crate::route::Route;
 use crate::seal::Seal;
+use crate::trace::RequestIds;
 
 /// The state of a running server.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) auth: Auth,
     pub(crate) seal: Seal,
+    pub(crate) ids: RequestIds,
     pub(crate) metrics: Metrics,
     pub(crate) places: Places,
     /// Bytes of bodies being received.

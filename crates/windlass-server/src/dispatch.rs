@@ -30,7 +30,7 @@ pub(crate) async fn answer(
     request: Request<Body>,
 ) -> Response<Body> {
     let began = app.env.monotonic();
-    let id = RequestId::draw(app.env.as_ref());
+    let id = app.ids.next();
     let span = span(&route, request.headers(), &id);
     let work = guarded(Arc::clone(&app), &route, parameters, request);
     let mut response = work.instrument(span.clone()).await;
@@ -47,7 +47,7 @@ pub(crate) async fn answer(
 
 /// A request that no route takes.
 pub(crate) fn no_route(app: &App, problem: Problem) -> Response<Body> {
-    let id = RequestId::draw(app.env.as_ref());
+    let id = app.ids.next();
     app.metrics.answered(None, problem.status(), Duration::ZERO);
     let mut response = problem.into_response();
     finish(response.headers_mut(), &id, app.is_draining());

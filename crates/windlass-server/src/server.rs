@@ -31,6 +31,7 @@ use crate::room::Room;
 use crate::route::Route;
 use crate::routes;
 use crate::seal::Seal;
+use crate::trace::RequestIds;
 
 /// How long connections get that are closed without having finished.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
@@ -135,6 +136,7 @@ impl Server {
             places: Places::new(config.connections_max),
             bodies: Room::new(config.bodies_bytes_max),
             streams: Room::new(streams),
+            ids: RequestIds::draw(env.as_ref()),
             stage: watched,
             document: OnceLock::new(),
             engine,

@@ -340,25 +340,23 @@ fn chunk_size(line: &[u8]) -> Result<u64, Violation> {
 
 /// A character of a method or of a header's name (RFC 9110, section 5.6.2).
 const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+    TOKENS[byte as usize]
 }
+
+/// Looked up, not compared: each byte of every name is asked about.
+const TOKENS: [bool; 256] = {
+    let mut tokens = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        let is_mark = matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.'
+        ) || matches!(byte, b'^' | b'_' | b'`' | b'|' | b'~');
+        tokens[byte as usize] = byte.is_ascii_alphanumeric() || is_mark;
+        byte += 1;
+    }
+    tokens
+};
 
 #[cfg(test)]
 mod tests {

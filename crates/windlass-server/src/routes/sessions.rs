@@ -1,5 +1,7 @@
 //! Sessions: made, used, read and ended.
 
+use std::fmt::{self, Display};
+
 use axum::http::StatusCode;
 use serde_json::json;
 use windlass::access::Verb;
@@ -209,8 +211,9 @@ fn created(session: &Session) -> Reply {
 
 /// Its revision, and when it was created: an id that is used again after a
 /// removal begins with the first revision once more.
-fn tag_of(session: &Session) -> String {
-    format!("{}-{}", session.revision, session.created_at.get())
+fn tag_of(session: &Session) -> impl Display {
+    let (revision, created_ms) = (session.revision, session.created_at.get());
+    fmt::from_fn(move |f| write!(f, "{revision}-{created_ms}"))
 }
 
 fn shown(session: &Session) -> Reply {
@@ -343,7 +346,8 @@ async fn get(call: Call) -> Result<Reply, Refused> {
     let session = found.ok_or_else(|| Box::new(Problem::not_found()))?;
     // A status can change without a revision, by time or by what is above:
     // only of one that was closed itself it never does.
-    let is_known = call.known.as_deref() == Some(tag_text(tag_of(&session)).as_str());
+    let known = call.known.as_deref();
+    let is_known = known.is_some_and(|known| known == tag_text(tag_of(&session)));
     let is_final = session.status == Status::Closed && session.ended_through.is_none();
     if is_known && is_final {
         return Ok(Reply::not_modified(tag_of(&session)));
