@@ -182,8 +182,15 @@ impl Draft {
         *lines = lines.checked_sub(1).ok_or_else(too_few)?;
         let items = self.rows.row_mut(row);
         items.retain(|other| other.number != number);
+        let left = !items.is_empty();
         self.rows.settle(row);
-        self.touch(row);
+        // A row that stays need not be written again for each that goes.
+        if left && !self.touched.contains(&row) && self.head.let_go(row, number) {
+            self.weight += 1;
+            self.changed = true;
+        } else {
+            self.touch(row);
+        }
         Ok(item)
     }
 
@@ -198,7 +205,9 @@ impl Draft {
         self.touch(row);
     }
 
+    /// Has a row written anew, or deleted.
     fn touch(&mut self, row: Place) {
+        self.head.gone.retain(|gone| gone.place() != row);
         self.touched.insert(row);
         self.weight += 1;
         self.changed = true;

@@ -204,7 +204,7 @@ fn loaded(head: Option<Entry>, page: Page, now: Millis) -> Result<Loaded, QueueE
     if loaded.head.removing {
         return Ok(loaded);
     }
-    let rows = decode_rows(page.entries)?;
+    let rows = decode_rows(page.entries, &loaded.head)?;
     let last = rows.last().map_or(0, |(place, _)| usize::from(place.rank));
     let mut by_rank: [Vec<(Place, Items)>; RANKS] = Default::default();
     for row in rows {
@@ -261,9 +261,12 @@ fn extend(
 fn add(loaded: &mut Loaded, short: &Short, page: Page) -> Result<(), QueueError> {
     let first = page.entries.first();
     match short {
-        Short::Line(rank) => extend(loaded, *rank, decode_rows(page.entries)?, page.more)?,
+        Short::Line(rank) => {
+            let rows = decode_rows(page.entries, &loaded.head)?;
+            extend(loaded, *rank, rows, page.more)?;
+        }
         Short::Row(place) | Short::At(place) => {
-            let row = decode_rows(page.entries)?.pop();
+            let row = decode_rows(page.entries, &loaded.head)?.pop();
             loaded.rows.found(*place, row);
         }
         Short::Dead(place) => {
@@ -281,12 +284,16 @@ fn add(loaded: &mut Loaded, short: &Short, page: Page) -> Result<(), QueueError>
     Ok(())
 }
 
-/// Rows of work with their places.
-pub(crate) fn decode_rows(entries: Vec<Entry>) -> Result<Vec<(Place, Items)>, QueueError> {
+/// Rows of work with their places, without what is gone from them.
+pub(crate) fn decode_rows(
+    entries: Vec<Entry>,
+    head: &Head,
+) -> Result<Vec<(Place, Items)>, QueueError> {
     let row = |entry: Entry| {
         let bad_key = || QueueError::corrupt("queue row", "its key names no place");
         let place = place_of(&entry.key).ok_or_else(bad_key)?;
-        let row: ItemRow = decode("queue row", &entry.value)?;
+        let mut row: ItemRow = decode("queue row", &entry.value)?;
+        head.prune(place, &mut row.items);
         Ok((place, row.items))
     };
     entries.into_iter().map(row).collect()

@@ -57,6 +57,10 @@ pub const LIST_MAX: usize = 1_000;
 pub(crate) const ROW_ITEMS_MAX: usize = 32;
 /// Most bytes of payloads in one row, unless one batch alone has more.
 pub(crate) const ROW_BYTES_MAX: usize = 32 * 1_024;
+/// Rows of which the head may say that some of their work is gone.
+pub(crate) const GONE_ROWS_MAX: usize = 8;
+/// Runs of numbers that may be gone from one row.
+pub(crate) const GONE_RUNS_MAX: usize = 8;
 /// Most work of a session that is kept in memory.
 pub(crate) const CACHED_ITEMS_MAX: usize = 128;
 /// Most bytes of payloads of a session that are kept in memory.

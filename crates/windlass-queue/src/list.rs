@@ -237,11 +237,13 @@ impl Engine {
             let mut next = || pages.next().unwrap_or_default();
             let head = next().entries.into_iter().next();
             let head = head.map(|entry| decode::<Head>("queue head", &entry.value));
-            let held = head.transpose()?.and_then(|head| head.claim);
+            let Some(head) = head.transpose()? else {
+                return Ok(page);
+            };
             let rows = next();
             let last = rows.entries.last().map(|entry| entry.key.clone());
             for entry in rows.entries {
-                if show_row(&mut page, entry, held.as_ref(), query) {
+                if show_row(&mut page, entry, &head, query) {
                     return Ok(page);
                 }
             }
@@ -294,11 +296,13 @@ impl Engine {
         };
         let (head, row, dead_entry) = (next(), next(), next());
         let head = head.map(|entry| decode::<Head>("queue head", &entry.value));
-        let held = head.transpose()?.and_then(|head| head.claim);
-        for (row, items) in decode_rows(row.into_iter().collect())? {
+        let Some(head) = head.transpose()? else {
+            return Ok(None);
+        };
+        for (row, items) in decode_rows(row.into_iter().collect(), &head)? {
             let found = items.iter().find(|item| item.id(row) == id);
             if let Some(item) = found {
-                return Ok(Some(listed(row, item, held.as_ref(), true)));
+                return Ok(Some(listed(row, item, head.claim.as_ref(), true)));
             }
         }
         let dead_row = dead_entry.map(|entry| dead_row(&entry)).transpose()?;
@@ -392,8 +396,8 @@ fn is_full(page: &mut WorkPage, query: &ListQuery) -> bool {
 }
 
 /// Shows the work of a row that is asked for; whether the page is full.
-fn show_row(page: &mut WorkPage, entry: Entry, held: Option<&Held>, query: &ListQuery) -> bool {
-    let rows = match decode_rows(vec![entry]) {
+fn show_row(page: &mut WorkPage, entry: Entry, head: &Head, query: &ListQuery) -> bool {
+    let rows = match decode_rows(vec![entry], head) {
         Ok(rows) => rows,
         Err(error) => {
             page.unreadable.push(error.to_string());
@@ -404,7 +408,7 @@ fn show_row(page: &mut WorkPage, entry: Entry, held: Option<&Held>, query: &List
         for item in &items {
             let number = item.number;
             let behind = |after: WorkId| Place { number, ..row } > after.place();
-            let one = listed(row, item, held, query.payloads);
+            let one = listed(row, item, head.claim.as_ref(), query.payloads);
             if one.state != query.state || !query.after.is_none_or(behind) {
                 continue;
             }

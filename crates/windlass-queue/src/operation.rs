@@ -116,6 +116,12 @@ impl Fingerprint {
         it
     }
 
+    pub(crate) fn settle_and_claim(session: &SessionId, settle: &Settle, ask: &Ask) -> Self {
+        let mut it = Self::settle(session, settle);
+        it.bytes(Self::claim(Some(session), ask).hash().as_bytes());
+        it
+    }
+
     pub(crate) fn one(verb: &str, session: &SessionId, id: WorkId) -> Self {
         let mut it = Self::new(verb);
         it.json(session);

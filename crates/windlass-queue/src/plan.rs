@@ -110,7 +110,10 @@ impl Plan {
     }
 
     fn apply(&mut self, request: &Request) -> Result<Result<Vec<Answer>, QueueError>, Hold> {
-        let before = (request.parts.len() > 1).then(|| self.drafts.clone());
+        // A part that is refused takes back those before it. Claims never are.
+        let mut later = request.parts.iter().skip(1);
+        let refusable = later.any(|(_, change)| !matches!(change, Change::Claim(_)));
+        let before = refusable.then(|| self.drafts.clone());
         let mut answers = Vec::with_capacity(request.parts.len());
         for (keys, change) in &request.parts {
             let draft = self.drafts.get_mut(keys).expect("a draft of each part");

@@ -352,6 +352,48 @@ impl Queue {
         }
     }
 
+    /// Says what became of claimed work, and takes the head of the same
+    /// session's line, in one commit; half of what the two cost one by one.
+    ///
+    /// Who goes on like this as long as there is work lets other sessions wait:
+    /// take some in a row, then ask for any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::settle`] and [`Queue::claim`]: both happen or neither.
+    pub async fn settle_and_claim(
+        &self,
+        caller: &Caller,
+        session: &SessionId,
+        settle: Settle,
+        ask: &Ask,
+        under: Under,
+    ) -> Result<(Settled, Option<Claim>), QueueError> {
+        settle.check()?;
+        ask.check()?;
+        let print = || Fingerprint::settle_and_claim(session, &settle, ask);
+        let operation = operation(caller, &under, print);
+        let keys = QueueKeys::new(&caller.tenant, session);
+        let settling = Change::Settle(settle, self.engine().seed()?);
+        let parts = vec![
+            (keys.clone(), settling),
+            (keys.clone(), Change::Claim(ask.clone())),
+        ];
+        let request = Request {
+            parts,
+            operation,
+            bound: under.bound,
+        };
+        let answers = self.cell(&keys)?.submit(request).await??;
+        let mut answers = answers.into_iter();
+        match (answers.next(), answers.next()) {
+            (Some(Answer::Settled(settled)), claimed) => {
+                Ok((settled, self.taken(caller, claimed).await?))
+            }
+            (other, _) => Err(foreign(&other.unwrap_or(Answer::Done))),
+        }
+    }
+
     /// Removes work that nobody holds, before it is done.
     ///
     /// # Errors

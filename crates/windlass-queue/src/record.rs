@@ -14,7 +14,7 @@ use windlass_core::{Millis, OperationId, OwnerId, PrincipalId, SessionId, Writer
 
 use crate::error::QueueError;
 use crate::id::{Place, WorkId};
-use crate::limits::{ATTEMPTS_DEFAULT, KEPT_MS, PRIORITY_MAX};
+use crate::limits::{ATTEMPTS_DEFAULT, GONE_ROWS_MAX, GONE_RUNS_MAX, KEPT_MS, PRIORITY_MAX};
 use crate::model::{Backoff, Claimed, Content, Delivery, Enqueued, Payload, Settled, Slot, Work};
 
 /// Ranks of a line: one a priority.
@@ -40,6 +40,10 @@ pub(crate) struct Head {
     pub(crate) dead: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) claim: Option<Held>,
+    /// Work that is gone, though its row, in which other work is left, was not
+    /// rewritten for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gone: Vec<HeldRow>,
     /// Where the tenant's index of sessions with work lists it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ready: Option<Ready>,
@@ -67,11 +71,33 @@ impl Head {
             lines: [0; RANKS],
             dead: 0,
             claim: None,
+            gone: Vec::new(),
             ready: None,
             due: now.plus_ms(KEPT_MS),
             notes: Notes::default(),
             removing: false,
             by: Writers::default(),
+        }
+    }
+
+    /// Notes that work is gone from a row that stays as it is; `false` if there
+    /// is no room for it.
+    pub(crate) fn let_go(&mut self, row: Place, number: u64) -> bool {
+        if let Some(gone) = self.gone.iter_mut().find(|gone| gone.place() == row) {
+            gone.insert(number);
+            return gone.3.len() <= GONE_RUNS_MAX;
+        }
+        let room = self.gone.len() < GONE_ROWS_MAX;
+        if room {
+            self.gone.push(HeldRow::new(row, number));
+        }
+        room
+    }
+
+    /// Takes from a row what is gone from it.
+    pub(crate) fn prune(&self, row: Place, items: &mut Items) {
+        if let Some(gone) = self.gone.iter().find(|gone| gone.place() == row) {
+            items.retain(|item| !gone.holds(item.number));
         }
     }
 
@@ -116,6 +142,15 @@ impl HeldRow {
             Some((_, last)) if *last + 1 == number => *last = number,
             _ => self.3.push((number, number)),
         }
+    }
+
+    /// Adds a number that it does not have.
+    fn insert(&mut self, number: u64) {
+        let mut numbers: Vec<u64> = self.numbers().collect();
+        let at = numbers.partition_point(|other| *other < number);
+        numbers.insert(at, number);
+        self.3.clear();
+        numbers.into_iter().for_each(|number| self.push(number));
     }
 
     fn holds(&self, number: u64) -> bool {

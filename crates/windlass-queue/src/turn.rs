@@ -6,6 +6,9 @@
 //! stored at the time; the check of each queue's head makes the commit fail if
 //! anything has changed since.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 use windlass_core::{SessionId, Writer};
 use windlass_store::Batch;
 
@@ -14,6 +17,7 @@ use crate::error::QueueError;
 use crate::keys::QueueKeys;
 use crate::limits::ENQUEUE_MAX;
 use crate::model::{Bound, Enqueued, Settle, Settled, Work, check_count};
+use crate::operation::Fingerprint;
 use crate::plan::{Ground, Hold, Plan, Request};
 use crate::queue::{Queue, check_work, foreign};
 use crate::record::Answer;
@@ -38,8 +42,23 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// A hash of what it asks, 128 bits in hexadecimal: equal for equal steps,
+    /// and for no others.
+    #[must_use]
+    pub fn fingerprint(&self) -> Arc<str> {
+        match self {
+            Self::Settle { session, settle } => Fingerprint::settle(session, settle).hash(),
+            Self::Enqueue { session, work } => {
+                Fingerprint::enqueue([(session, work)].into_iter()).hash()
+            }
+        }
+    }
+}
+
 /// What a step will have done once its commit is applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Done {
     /// What settling does.
     Settled(Settled),

@@ -5,3 +5,4 @@ mod claiming;
 mod dead;
 mod fencing;
 mod support;
+mod twice;
