@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::json;
 use windlass::core::AgentId;
 use windlass_replay::{
-    Format, Observer, Percent, ReadOptions, Recording, Replay, ReplayError, ReplayOptions, Report,
-    Restrictions, RunReport, StepDone, Withhold, limits,
+    Commits, Format, Observer, Percent, ReadOptions, Recording, Replay, ReplayError, ReplayOptions,
+    Report, Restrictions, RunReport, StepDone, Verified, Withhold, limits,
 };
 
 use crate::context::Context;
@@ -22,7 +22,8 @@ use crate::table;
 
 /// Drives the engine with recorded agent runs.
 ///
-/// Every run becomes a session, every tool call a durable use. A replay that
+/// Every run becomes a session, every tool call a durable use and a commit of
+/// the run's state. A replay that
 /// was interrupted goes on where it was when it is started again on the same
 /// store.
 #[derive(Args, Debug)]
@@ -44,6 +45,9 @@ pub(crate) struct ReplayArgs {
     /// down, at least 1
     #[arg(long, value_name = "PERCENT")]
     calls_percent: Option<Percent>,
+    /// How much of a run one commit of its state holds
+    #[arg(long, value_name = "WHAT", default_value = "step", value_parser = commits())]
+    commits: Commits,
     /// Runs played at a time
     #[arg(long, value_name = "N", default_value_t = default_jobs(), value_parser = jobs())]
     jobs: u64,
@@ -63,6 +67,14 @@ pub(crate) struct ReplayArgs {
 fn format() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::as_str))
         .map(|text| text.parse().expect("only spelled formats are let through"))
+}
+
+/// Understands how much a commit holds.
+fn commits() -> impl TypedValueParser<Value = Commits> {
+    PossibleValuesParser::new(["message", "step"]).map(|text| match text.as_str() {
+        "message" => Commits::Message,
+        _ => Commits::Step,
+    })
 }
 
 fn default_jobs() -> u64 {
@@ -93,7 +105,12 @@ impl ReplayArgs {
             calls_percent: self.calls_percent,
         };
         let jobs = usize::try_from(self.jobs).unwrap_or(limits::JOBS_MAX);
-        ReplayOptions { restrictions, jobs }
+        ReplayOptions {
+            restrictions,
+            jobs,
+            commits: self.commits,
+            ..ReplayOptions::default()
+        }
     }
 }
 
@@ -121,7 +138,7 @@ pub(crate) async fn run(args: ReplayArgs, context: &Context) -> Result<(), Failu
         })
         .await?;
     let (verified, differs) = match verified.transpose() {
-        Ok(entries) => (entries, None),
+        Ok(verified) => (verified, None),
         Err(error) => (None, Some(error)),
     };
     tell(context.output(), &args, &report, verified)?;
@@ -225,13 +242,16 @@ struct Told<'a> {
     /// Entries that were compared and found equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     entries_verified: Option<u64>,
+    /// Revisions of states that hold what the recording says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    states_verified: Option<u64>,
 }
 
 fn tell(
     output: &Output,
     args: &ReplayArgs,
     report: &Report,
-    verified: Option<u64>,
+    verified: Option<Verified>,
 ) -> Result<(), Failure> {
     if args.runs && output.json() {
         report
@@ -243,7 +263,8 @@ fn tell(
     }
     let told = Told {
         report,
-        entries_verified: verified,
+        entries_verified: verified.map(|verified| verified.entries),
+        states_verified: verified.map(|verified| verified.states),
     };
     output.answer(&told, || whole(&told))
 }
@@ -284,6 +305,11 @@ fn whole(told: &Told<'_>) -> String {
         ("step_ms_p99", ms(report.step_ms_p99)),
         ("stash_puts", report.stash_puts.to_string()),
         ("stash_bytes", report.stash_bytes.to_string()),
+        ("commits", report.commits.to_string()),
+        ("forks", report.forks.to_string()),
+        ("nodes", report.nodes.to_string()),
+        ("blobs", report.blobs.to_string()),
+        ("state_bytes", report.state_bytes.to_string()),
         ("stored_bytes", report.stored_bytes.to_string()),
         (
             "full_snapshot_bytes",
@@ -297,6 +323,10 @@ fn whole(told: &Told<'_>) -> String {
     shown.extend(
         told.entries_verified
             .map(|entries| ("entries_verified", entries.to_string())),
+    );
+    shown.extend(
+        told.states_verified
+            .map(|states| ("states_verified", states.to_string())),
     );
     table::fields(shown)
 }

@@ -54,7 +54,10 @@ async fn play(path: &Path) -> Result<(), Box<dyn Error>> {
         report.uses_allowed, report.uses_refused
     );
     let verified = replay.verify().await?;
-    println!("{verified} entries are as a replay without interruption leaves them");
+    println!(
+        "{} entries are as a replay without interruption leaves them",
+        verified.entries
+    );
     engine.close().await?;
     Ok(())
 }

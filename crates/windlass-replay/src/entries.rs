@@ -45,27 +45,54 @@ impl<'a> Entries<'a> {
 }
 
 fn is_of(key: &[u8], tenant: &TenantId) -> bool {
-    let Some(segments) = key::segments(key) else {
-        return false;
-    };
-    let mut segments = segments.into_iter();
-    let owner = match segments.next() {
-        // due/TIME/PART/TENANT/…
-        Some(first) if first == "due" => segments.nth(2),
-        first => first,
-    };
-    owner.is_some_and(|owner| owner == tenant.as_str())
+    place(key).is_some_and(|(owner, _)| owner == tenant.as_str())
 }
 
-/// The sum of the lengths of the tenant's keys and values.
-pub(crate) async fn stored_bytes(
-    windlass: &Windlass,
-    tenant: &TenantId,
-) -> Result<u64, ReplayError> {
-    let mut entries = Entries::of(windlass, tenant).await?;
-    let mut bytes = 0;
-    while let Some(entry) = entries.next().await? {
-        bytes += u64::try_from(entry.key.len() + entry.value.len()).unwrap_or(u64::MAX);
+/// Whose a row is, and the segments behind: of `due/TIME/PART/TENANT/…` the
+/// part and what follows upon the tenant, of `TENANT/PART/…` all but the
+/// tenant.
+fn place(key: &[u8]) -> Option<(String, Vec<String>)> {
+    let mut parts = key::segments(key)?;
+    if parts.first()? == "due" && parts.len() > 3 {
+        let owner = parts.remove(3);
+        return Some((owner, parts.split_off(2)));
     }
-    Ok(bytes)
+    let rest = parts.split_off(1);
+    parts.pop().map(|owner| (owner, rest))
+}
+
+/// How many bytes the tenant's keys and values are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) bytes: u64,
+    /// Those of states.
+    pub(crate) state_bytes: u64,
+    /// Contents of states in rows of their own.
+    pub(crate) blobs: u64,
+}
+
+impl Stored {
+    pub(crate) async fn of(windlass: &Windlass, tenant: &TenantId) -> Result<Self, ReplayError> {
+        let mut entries = Entries::of(windlass, tenant).await?;
+        let mut stored = Self::default();
+        while let Some(entry) = entries.next().await? {
+            stored.count(&entry);
+        }
+        Ok(stored)
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        let bytes = u64::try_from(entry.key.len() + entry.value.len()).unwrap_or(u64::MAX);
+        self.bytes += bytes;
+        let rest = place(&entry.key).map(|(_, rest)| rest).unwrap_or_default();
+        let mut rest = rest.iter().map(String::as_str);
+        match (rest.next(), rest.nth(1)) {
+            (Some("lineage"), Some("blob")) => {
+                self.state_bytes += bytes;
+                self.blobs += 1;
+            }
+            (Some("lineage" | "checkpoint"), _) => self.state_bytes += bytes,
+            _ => {}
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Every way in which playing recorded runs can fail.
 
 use windlass::OpenError;
+use windlass::checkpoint::CheckpointError;
 use windlass::core::{Coded, ErrorKind};
 use windlass::session::SessionError;
 use windlass::stash::StashError;
 
+use crate::model::Run;
 use crate::verify::Difference;
 
 /// Why a replay did not come to its end. What it had done stays done; played
@@ -33,6 +35,14 @@ pub enum ReplayError {
         /// What the engine says.
         source: StashError,
     },
+    /// The state of a run could not be committed or read.
+    #[error("cannot keep the state of run `{run}`")]
+    State {
+        /// The run's id.
+        run: String,
+        /// What the engine says.
+        source: CheckpointError,
+    },
     /// The store has the run already, from a replay under other restrictions
     /// or for another agent.
     #[error("run `{run}` is in this store already, from a replay with other options")]
@@ -51,12 +61,20 @@ pub enum ReplayError {
     Differs(Difference),
 }
 
+impl ReplayError {
+    pub(crate) fn state(run: &Run) -> impl FnOnce(CheckpointError) -> Self {
+        let run = run.id();
+        |source| Self::State { run, source }
+    }
+}
+
 impl Coded for ReplayError {
     fn code(&self) -> &'static str {
         match self {
             Self::Engine(source) => source.code(),
             Self::Session { source, .. } | Self::Export(source) => source.code(),
             Self::Stash { source, .. } => source.code(),
+            Self::State { source, .. } => source.code(),
             Self::Otherwise { .. } => "replayed_otherwise",
             Self::Stopped => "stopped",
             Self::Differs(_) => "replay_differs",
@@ -68,6 +86,7 @@ impl Coded for ReplayError {
             Self::Engine(source) => source.kind(),
             Self::Session { source, .. } | Self::Export(source) => source.kind(),
             Self::Stash { source, .. } => source.kind(),
+            Self::State { source, .. } => source.kind(),
             Self::Otherwise { .. } => ErrorKind::Conflict,
             Self::Stopped => ErrorKind::Unavailable,
             Self::Differs(_) => ErrorKind::Corrupt,

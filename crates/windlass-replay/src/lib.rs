@@ -46,6 +46,7 @@ mod format;
 mod formats;
 mod grant;
 mod json;
+mod keeping;
 pub mod limits;
 mod model;
 mod names;
@@ -54,6 +55,7 @@ mod reading;
 mod replay;
 mod report;
 mod restrict;
+mod script;
 mod stage;
 mod standing;
 mod stashing;
@@ -70,8 +72,9 @@ pub use reading::ReadOptions;
 pub use replay::{Replay, ReplayOptions};
 pub use report::{Report, RunReport};
 pub use restrict::{NotAPercentage, NotATool, Percent, Restrictions, Withhold};
+pub use script::Commits;
 pub use times::Times;
-pub use verify::Difference;
+pub use verify::{Difference, Verified};
 
 /// Compiles and runs the example that README.md shows.
 #[cfg(doctest)]

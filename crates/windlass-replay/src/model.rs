@@ -57,6 +57,10 @@ pub struct Run {
     pub messages: Vec<Message>,
     /// The tool calls, in order.
     pub steps: Vec<Step>,
+    /// What the record calls the whole conversation where it writes all of it
+    /// out again with every step, as agents do that change what was said
+    /// before.
+    pub whole: Option<&'static str>,
 }
 
 impl Run {
@@ -80,6 +84,16 @@ impl Run {
     pub fn call_id(&self, number: usize) -> String {
         let recorded = self.steps[number - 1].call.clone();
         recorded.unwrap_or_else(|| format!("call-{number}"))
+    }
+
+    /// The places of the messages of a conversation, from its first one to
+    /// the one at place `last`.
+    #[must_use]
+    pub fn conversation(&self, last: usize) -> Vec<usize> {
+        let before = |place: &usize| self.messages[*place].after;
+        let mut places: Vec<usize> = std::iter::successors(Some(last), before).collect();
+        places.reverse();
+        places
     }
 
     /// How often each tool is called, by name.
@@ -140,4 +154,7 @@ pub struct Step {
     /// The place of the last message of the conversation as it was once the
     /// call was answered, or made if it never was.
     pub last_message: usize,
+    /// What the record says the agent's surroundings were after the call, as
+    /// compact JSON.
+    pub state: Option<String>,
 }

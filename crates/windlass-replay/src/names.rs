@@ -11,6 +11,9 @@ use windlass::core::{BoxFuture, Env, Millis, OperationId, RandomError, SessionId
 use crate::model::Run;
 use crate::times::Times;
 
+/// Random bytes in the name of a writer or of a lineage.
+const NAME_BYTES: usize = 8;
+
 /// The names under which one run is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
@@ -40,6 +43,14 @@ impl Names {
         self.operation(&format!("use:{number}"))
     }
 
+    /// The id under which the state is kept that a search went on with from
+    /// step `number`, when it had gone back to something said before.
+    pub(crate) fn fork(&self, number: usize) -> SessionId {
+        let name = format!("{}:fork:{number}", self.base);
+        name.parse()
+            .expect("a run's id leaves room for what is appended")
+    }
+
     /// The step that `operation` is the operation of.
     pub(crate) fn step_of(&self, operation: &str) -> Option<usize> {
         operation
@@ -58,11 +69,13 @@ impl Names {
 
 /// Time and randomness of one run.
 ///
-/// The time is that of the step set last. The random bytes are always the
-/// same: what the engine draws for a run (the name under which it writes) is
-/// then the same too, in whatever process and from whatever step on it works.
-/// Two writers of one name are no danger here, because all that ever write a
-/// run write the same. Fit for nothing else.
+/// The time is that of the step set last. Up to 8 random bytes are always the
+/// same: what the engine draws of that length for a run (the name under which
+/// it writes, and that of its lineage) is then the same too, in whatever
+/// process and from whatever step on it works. Two writers of one name are no
+/// danger here, because all that ever write a run write the same. What is
+/// longer becomes the name of one thing, such as a commit; it follows from the
+/// moment. Fit for nothing else.
 #[derive(Debug)]
 pub(crate) struct RunEnv {
     created: Millis,
@@ -70,6 +83,7 @@ pub(crate) struct RunEnv {
     steps: usize,
     times: Times,
     step: AtomicUsize,
+    commit: AtomicUsize,
     seed: String,
     system: SystemEnv,
 }
@@ -84,6 +98,7 @@ impl RunEnv {
             steps: run.steps.len(),
             times: run.times.clone(),
             step: AtomicUsize::new(0),
+            commit: AtomicUsize::new(0),
             seed: run.id(),
             system: SystemEnv::new(),
         }
@@ -93,6 +108,18 @@ impl RunEnv {
     /// and whatever comes behind the last step is its end.
     pub(crate) fn enter(&self, number: usize) {
         self.step.store(number, Ordering::Relaxed);
+        self.enter_commit(0);
+    }
+
+    /// Moves on to commit `number` of the state within a step.
+    pub(crate) fn enter_commit(&self, number: usize) {
+        self.commit.store(number, Ordering::Relaxed);
+    }
+
+    /// Step and commit, where bytes of this length follow from them.
+    fn moment(&self, length: usize) -> Option<String> {
+        let numbers = [&self.step, &self.commit].map(|number| number.load(Ordering::Relaxed));
+        (length > NAME_BYTES).then(|| format!("{numbers:?}"))
     }
 }
 
@@ -110,10 +137,12 @@ impl Env for RunEnv {
     }
 
     fn random(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        let moment = self.moment(bytes.len()).unwrap_or_default();
         for (block, chunk) in (0_u64..).zip(bytes.chunks_mut(32)) {
             let hash = Sha256::new()
                 .chain_update(block.to_be_bytes())
                 .chain_update(&self.seed)
+                .chain_update(&moment)
                 .finalize();
             chunk.copy_from_slice(&hash[..chunk.len()]);
         }
@@ -128,6 +157,7 @@ impl Env for RunEnv {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;
@@ -152,6 +182,7 @@ mod tests {
             times: Times::derived(2),
             messages: Vec::new(),
             steps: Vec::new(),
+            whole: None,
         }
     }
 
@@ -161,6 +192,7 @@ mod tests {
         let operations = [names.create(), names.close(), names.step(STEPS_MAX)];
         let numbers = operations.map(|operation| names.step_of(operation.as_str()));
         assert_eq!(numbers, [None, None, Some(STEPS_MAX)]);
+        assert!(names.fork(STEPS_MAX).as_str().ends_with(":fork:1000000"));
     }
 
     #[test]
@@ -182,5 +214,22 @@ mod tests {
         assert_eq!(drawn("1"), drawn("1"));
         assert_ne!(drawn("1"), drawn("2"));
         assert_ne!(drawn("1")[..8], drawn("1")[32..]);
+    }
+
+    #[test]
+    fn writers_keep_their_name_and_every_commit_has_one_of_its_own() {
+        let env = RunEnv::new(&run("1"), Millis::new(1), Millis::new(2));
+        let drawn = |step, commit, length| {
+            env.enter(step);
+            env.enter_commit(commit);
+            let mut bytes = vec![0; length];
+            env.random(&mut bytes).unwrap();
+            bytes
+        };
+        assert_eq!(drawn(1, 0, 8), drawn(7, 3, 8));
+        let moments = [(1, 0), (1, 1), (11, 0), (1, 11), (11, 1)];
+        let names: BTreeSet<_> = moments.map(|(step, commit)| drawn(step, commit, 10)).into();
+        assert_eq!(names.len(), moments.len());
+        assert_eq!(drawn(1, 1, 10), drawn(1, 1, 10));
     }
 }

@@ -208,6 +208,7 @@ impl Reader<'_> {
             times,
             messages: content.messages,
             steps: content.steps,
+            whole: content.whole,
         }
     }
 

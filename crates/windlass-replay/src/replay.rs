@@ -1,5 +1,5 @@
-//! The driver: a session for every run, delegated where the run was, and a
-//! durable use for every tool call.
+//! The driver: a session for every run, delegated where the run was, and for
+//! every tool call a durable use and a commit of the run's state.
 //!
 //! What is stored at the end depends on the recording, the caller and the
 //! restrictions only:
@@ -9,16 +9,18 @@
 //!    delegated from it: the records of their agents then change in one order.
 //!    Between, runs may be played at a time, because they share nothing: what
 //!    a delegated run may spend was set aside when its session was made.
-//! 2. Every change has an operation id, so doing it again changes nothing.
+//! 2. Every change has an operation id, or expects a revision that follows
+//!    from the recording, so doing it again changes nothing.
 //! 3. Ids and times come from [`RunEnv`](crate::names::RunEnv).
 
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use windlass::Windlass;
+use windlass::checkpoint::Compression;
 use windlass::session::Caller;
 
-use crate::entries::stored_bytes;
+use crate::entries::Stored;
 use crate::failure::ReplayError;
 use crate::grant::Grant;
 use crate::limits::JOBS_DEFAULT;
@@ -26,6 +28,7 @@ use crate::model::Recording;
 use crate::observe::Observer;
 use crate::report::{Report, RunReport, percentile_ms, refused};
 use crate::restrict::Restrictions;
+use crate::script::Commits;
 use crate::stage::Stage;
 
 /// How a replay is done.
@@ -36,6 +39,11 @@ pub struct ReplayOptions {
     /// Runs played at a time: at least 1. Changes how long it takes, not what
     /// comes of it.
     pub jobs: usize,
+    /// How much of a run one commit of its state holds.
+    pub commits: Commits,
+    /// What of the states is compressed. Changes how they are stored, not
+    /// what they hold.
+    pub compression: Compression,
 }
 
 impl Default for ReplayOptions {
@@ -43,6 +51,8 @@ impl Default for ReplayOptions {
         Self {
             restrictions: Restrictions::default(),
             jobs: JOBS_DEFAULT,
+            commits: Commits::default(),
+            compression: Compression::default(),
         }
     }
 }
@@ -91,19 +101,31 @@ impl Replay<'_> {
         self.report(played).await
     }
 
+    /// Compares the states of all runs with the recording.
+    pub(crate) async fn verify_states(&self) -> Result<u64, ReplayError> {
+        let grants = &self.options.restrictions.grants(self.recording);
+        let mut count = 0;
+        for place in 0..grants.len() {
+            count += self.stage(grants, place)?.verify().await?;
+        }
+        Ok(count)
+    }
+
     fn stage<'s>(
         &'s self,
         grants: &'s [Grant<'s>],
         place: usize,
     ) -> Result<Stage<'s>, ReplayError> {
         let run = &self.recording.runs[place];
-        Stage::new(self.windlass, self.caller, run, &grants[place])
+        let grant = &grants[place];
+        Stage::new(self.windlass, self.caller, run, grant, self.options)
     }
 
     async fn report(&self, played: Vec<(RunReport, Vec<Duration>)>) -> Result<Report, ReplayError> {
         let (by_run, times): (Vec<_>, Vec<_>) = played.into_iter().unzip();
         let mut times = times.concat();
         times.sort_unstable();
+        let stored = Stored::of(self.windlass, &self.caller.tenant).await?;
         let sum = |figure: fn(&RunReport) -> u64| by_run.iter().map(figure).sum();
         Ok(Report {
             runs: sum(|_| 1),
@@ -115,7 +137,12 @@ impl Replay<'_> {
             step_ms_p99: percentile_ms(&times, 99),
             stash_puts: sum(|run| run.stash_puts),
             stash_bytes: sum(|run| run.stash_bytes),
-            stored_bytes: stored_bytes(self.windlass, &self.caller.tenant).await?,
+            commits: sum(|run| run.commits),
+            forks: sum(|run| run.forks),
+            nodes: sum(|run| run.nodes),
+            blobs: stored.blobs,
+            state_bytes: stored.state_bytes,
+            stored_bytes: stored.bytes,
             full_snapshot_bytes: self.recording.full_snapshot_bytes(),
             distinct_message_bytes: self.recording.distinct_message_bytes(),
             by_run,

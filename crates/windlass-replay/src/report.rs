@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use windlass::core::{AgentId, SessionId};
 
+use crate::keeping::Kept;
 use crate::observe::Outcome;
 use crate::stashing::Stashed;
 
@@ -33,6 +34,16 @@ pub struct Report {
     pub stash_puts: u64,
     /// Their bytes, as JSON. Of each tool only the last output stays.
     pub stash_bytes: u64,
+    /// Commits of the runs' states.
+    pub commits: u64,
+    /// States that began where another one was.
+    pub forks: u64,
+    /// Messages that were appended as nodes to the graphs of the states.
+    pub nodes: u64,
+    /// Contents that lie in rows of their own.
+    pub blobs: u64,
+    /// Keys and values in the store that belong to the states.
+    pub state_bytes: u64,
     /// Keys and values in the store that belong to the caller's tenant.
     pub stored_bytes: u64,
     /// See [`Recording::full_snapshot_bytes`](crate::Recording::full_snapshot_bytes).
@@ -75,9 +86,21 @@ pub struct RunReport {
     pub stash_puts: u64,
     /// Their bytes, as JSON.
     pub stash_bytes: u64,
+    /// Commits of its states.
+    pub commits: u64,
+    /// States that its search went on with after it had gone back.
+    pub forks: u64,
+    /// Messages that were appended to the graphs of its states.
+    pub nodes: u64,
 }
 
 impl RunReport {
+    pub(crate) fn keep(&mut self, kept: Kept) {
+        self.commits += kept.commits;
+        self.forks += kept.forks;
+        self.nodes += kept.nodes;
+    }
+
     pub(crate) fn stash(&mut self, stashed: Stashed) {
         self.stash_puts += stashed.puts;
         self.stash_bytes += stashed.bytes;

@@ -8,29 +8,43 @@ use windlass::core::{Coded, Env, ErrorKind};
 use windlass::session::{
     Agent, Caller, Config, Create, Delegate, SessionError, Sessions, Use, limits,
 };
-use windlass::{Options, SystemEnv, Windlass};
+use windlass::{Options, SystemEnv, Windlass, checkpoint};
 
 use crate::failure::ReplayError;
 use crate::grant::Grant;
+use crate::keeping::{Keeper, Kept};
 use crate::model::Run;
 use crate::names::{Names, RunEnv};
 use crate::observe::{Observer, Outcome, StepDone};
+use crate::replay::ReplayOptions;
 use crate::report::RunReport;
+use crate::script::{Act, Commits, Script};
 use crate::standing::Standing;
 use crate::stashing::{Shelf, Stashed, roomy};
+use crate::verify::Difference;
 
 /// A run while it is played.
 pub(crate) struct Stage<'a> {
     caller: &'a Caller,
     run: &'a Run,
     grant: &'a Grant<'a>,
+    commits: Commits,
     names: Names,
     env: Arc<RunEnv>,
     engine: Windlass,
 }
 
+/// States of one run whose heads are remembered: a search goes back and forth
+/// between a few.
+const STATES: usize = 4;
+
 /// Settings of an engine that sees a single session.
-fn one_session() -> Options {
+fn one_session(options: &ReplayOptions) -> Options {
+    let checkpoints = checkpoint::Config {
+        cached_states: STATES,
+        compression: options.compression,
+        ..checkpoint::Config::default()
+    };
     let sessions = Config {
         cached_sessions: 1,
         ..Config::default()
@@ -38,6 +52,7 @@ fn one_session() -> Options {
     Options {
         sessions,
         stashes: roomy(),
+        checkpoints,
         ..Options::default()
     }
 }
@@ -49,14 +64,17 @@ impl<'a> Stage<'a> {
         caller: &'a Caller,
         run: &'a Run,
         grant: &'a Grant<'a>,
+        options: &ReplayOptions,
     ) -> Result<Self, ReplayError> {
         let env = Arc::new(RunEnv::new(run, grant.begins, grant.ends));
         let (store, shared) = (Arc::clone(windlass.store()), Arc::clone(&env));
-        let engine = Windlass::over(store, &one_session(), shared).map_err(ReplayError::Engine)?;
+        let engine = Windlass::over(store, &one_session(options), shared);
+        let engine = engine.map_err(ReplayError::Engine)?;
         Ok(Self {
             caller,
             run,
             grant,
+            commits: options.commits,
             names: Names::new(run),
             env,
             engine,
@@ -98,7 +116,13 @@ impl<'a> Stage<'a> {
 
     fn request(&self) -> Create {
         let run = self.run;
-        let mut request = Create::new(run.agent.clone(), format!("replay of {}", run.id()));
+        // Another granularity is another replay, and refused as one.
+        let how = match self.commits {
+            Commits::Step => "",
+            Commits::Message => ", a commit per message",
+        };
+        let intent = format!("replay of {}{how}", run.id());
+        let mut request = Create::new(run.agent.clone(), intent);
         request.id = Some(self.names.session.clone());
         request.tools = self.grant.tools.clone();
         request.budget.calls = self.grant.calls + self.grant.calls_below;
@@ -123,14 +147,11 @@ impl<'a> Stage<'a> {
         &self,
         observer: &dyn Observer,
     ) -> Result<(RunReport, Vec<Duration>), ReplayError> {
-        let budget = usize::try_from(self.grant.calls).unwrap_or(usize::MAX);
-        let standing = Standing::read(self.sessions(), self.caller, &self.names, budget).await;
-        let found = standing
-            .map_err(self.failed("read"))?
-            .outcomes(self.run.steps.len());
+        let found = self.found().await?;
         let mut report = self.blank_report();
         let mut times = Vec::with_capacity(self.run.steps.len() - found.len());
         let shelf = Shelf::new(&self.engine, self.caller, &self.names, self.run);
+        let mut script = Script::new(self.run, &self.names, self.commits);
         let last = found
             .iter()
             .rposition(|outcome| *outcome == Outcome::Allowed);
@@ -146,6 +167,8 @@ impl<'a> Stage<'a> {
             if outcome == Outcome::Allowed {
                 let found = known.map(|_| last == Some(number - 1));
                 report.stash(self.stash(&shelf, number, &allowed, found).await?);
+                let acts = script.step(number);
+                report.keep(self.keep(number, acts, found).await?);
             }
             let done = StepDone {
                 run: self.run,
@@ -157,7 +180,19 @@ impl<'a> Stage<'a> {
                 return Err(ReplayError::Stopped);
             }
         }
+        // Whether an earlier replay came as far as this nobody knows: a run of
+        // nothing but refusals leaves no trace before.
+        let rest = self.keep(self.run.steps.len() + 1, script.rest(), Some(true));
+        report.keep(rest.await?);
         Ok((report, times))
+    }
+
+    /// The outcomes of the steps that an earlier replay had done.
+    async fn found(&self) -> Result<Vec<Outcome>, ReplayError> {
+        let budget = usize::try_from(self.grant.calls).unwrap_or(usize::MAX);
+        let standing = Standing::read(self.sessions(), self.caller, &self.names, budget).await;
+        let standing = standing.map_err(self.failed("read"))?;
+        Ok(standing.outcomes(self.run.steps.len()))
     }
 
     async fn step(&self, number: usize, times: &mut Vec<Duration>) -> Result<Outcome, ReplayError> {
@@ -198,6 +233,66 @@ impl<'a> Stage<'a> {
         })
     }
 
+    fn keeper(&self) -> Keeper<'_> {
+        let (tenant, principal) = (&self.caller.tenant, &self.caller.principal);
+        Keeper {
+            checkpoints: self.engine.checkpoints(),
+            caller: checkpoint::Caller::new(tenant.clone(), principal.clone()),
+            env: &self.env,
+        }
+    }
+
+    /// Sees to it that the states are what they become by an authorised step.
+    /// For one that was `found`, whether it is the last that was.
+    async fn keep(
+        &self,
+        number: usize,
+        acts: Vec<Act>,
+        found: Option<bool>,
+    ) -> Result<Kept, ReplayError> {
+        let mut kept = Kept::default();
+        kept.count(&acts);
+        if found != Some(false) {
+            self.env.enter(number);
+            let keeper = self.keeper();
+            let done = keeper.keep(acts, found.is_some()).await;
+            done.map_err(ReplayError::state(self.run))?;
+        }
+        Ok(kept)
+    }
+
+    /// Compares every state of the run with the recording: after each step,
+    /// and at the end. Answers how many revisions were compared.
+    pub(crate) async fn verify(&self) -> Result<u64, ReplayError> {
+        let keeper = self.keeper();
+        let mut script = Script::new(self.run, &self.names, self.commits);
+        let mut count = 0;
+        for (number, outcome) in (1..).zip(self.found().await?) {
+            if outcome == Outcome::Allowed {
+                script.step(number);
+                let difference = keeper.after_step(self.run, &script, number).await;
+                self.same(difference)?;
+                count += 1;
+            }
+        }
+        script.rest();
+        for track in script.tracks() {
+            self.same(keeper.at_the_end(self.run, track).await)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn same(
+        &self,
+        difference: Result<Option<Difference>, checkpoint::CheckpointError>,
+    ) -> Result<(), ReplayError> {
+        match difference.map_err(ReplayError::state(self.run))? {
+            Some(difference) => Err(ReplayError::Differs(difference)),
+            None => Ok(()),
+        }
+    }
+
     fn blank_report(&self) -> RunReport {
         RunReport {
             source: self.run.source.name.clone(),
@@ -213,6 +308,9 @@ impl<'a> Stage<'a> {
             refused: Default::default(),
             stash_puts: 0,
             stash_bytes: 0,
+            commits: 0,
+            forks: 0,
+            nodes: 0,
         }
     }
 }

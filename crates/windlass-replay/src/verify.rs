@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use windlass::checkpoint::PartName;
+use windlass::core::SessionId;
 use windlass::store::Entry;
 use windlass::{Options, StoreLocation, Windlass};
 
@@ -10,10 +12,20 @@ use crate::entries::Entries;
 use crate::failure::ReplayError;
 use crate::replay::Replay;
 
+/// What was compared and is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Entries that an uninterrupted replay leaves too.
+    pub entries: u64,
+    /// Revisions of states that hold what the recording says.
+    pub states: u64,
+}
+
 impl Replay<'_> {
     /// Plays the same into a new store in memory, and compares what the two
     /// stores hold of the caller's tenant, key by key and value by value.
-    /// Answers how many entries there are.
+    /// Then compares the states of all runs with the recording: their
+    /// revisions, the way to the leaf, their parts.
     ///
     /// Whatever else the tenant has in this store is a difference too.
     ///
@@ -21,7 +33,7 @@ impl Replay<'_> {
     ///
     /// [`ReplayError::Differs`] with the first difference in key order;
     /// otherwise as [`Replay::run`].
-    pub async fn verify(&self) -> Result<u64, ReplayError> {
+    pub async fn verify(&self) -> Result<Verified, ReplayError> {
         let memory = Windlass::open(&StoreLocation::Memory, Options::default()).await;
         let memory = memory.map_err(ReplayError::Engine)?;
         Replay {
@@ -32,7 +44,9 @@ impl Replay<'_> {
         .await?;
         let tenant = &self.caller.tenant;
         let ours = Entries::of(self.windlass, tenant).await?;
-        compare(ours, Entries::of(&memory, tenant).await?).await
+        let entries = compare(ours, Entries::of(&memory, tenant).await?).await?;
+        let states = self.verify_states().await?;
+        Ok(Verified { entries, states })
     }
 }
 
@@ -64,8 +78,8 @@ fn difference(ours: Option<&Entry>, wanted: Option<&Entry>) -> Option<Difference
     }
 }
 
-/// How a store differs from what an uninterrupted replay leaves; each names
-/// the key.
+/// How a store differs from what an uninterrupted replay leaves, naming the
+/// key, or a state from what was recorded, naming the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
     /// The key should be there and is not.
@@ -74,6 +88,19 @@ pub enum Difference {
     Unexpected(String),
     /// The key is there with another value.
     Value(String),
+    /// The state has had more commits, or fewer.
+    Revision {
+        /// Whose state.
+        session: SessionId,
+        /// The revision that follows from the recording.
+        expected: u64,
+        /// The state's own; 0 if there is none.
+        actual: u64,
+    },
+    /// What leads to the leaf of this revision is not what was said.
+    Path(SessionId, u64),
+    /// A part of this revision is not what was recorded.
+    Part(SessionId, u64, PartName),
 }
 
 impl fmt::Display for Difference {
@@ -82,6 +109,22 @@ impl fmt::Display for Difference {
             Self::Missing(key) => write!(f, "`{key}` is missing"),
             Self::Unexpected(key) => write!(f, "`{key}` should not be there"),
             Self::Value(key) => write!(f, "`{key}` has another value"),
+            Self::Revision {
+                session,
+                expected,
+                actual,
+            } => write!(
+                f,
+                "the state of `{session}` is at revision {actual}, not {expected}"
+            ),
+            Self::Path(session, revision) => write!(
+                f,
+                "revision {revision} of `{session}` does not lead to what was said"
+            ),
+            Self::Part(session, revision, part) => write!(
+                f,
+                "part `{part}` of revision {revision} of `{session}` is another one"
+            ),
         }
     }
 }

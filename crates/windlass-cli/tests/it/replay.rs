@@ -83,7 +83,7 @@ fn a_replay_with_json_ends_with_one_object_of_its_figures() {
         report[time] = json!("time");
     }
     let entries = report["entries_verified"].as_u64().unwrap();
-    let bytes = report["stored_bytes"].as_u64().unwrap();
+    let [bytes, state] = ["stored_bytes", "state_bytes"].map(|name| report[name].as_u64().unwrap());
     let expected = json!({
         "runs": 3,
         "steps": 14,
@@ -94,10 +94,16 @@ fn a_replay_with_json_ends_with_one_object_of_its_figures() {
         "step_ms_p99": "time",
         "stash_puts": 14,
         "stash_bytes": 1_284,
+        "commits": 17,
+        "forks": 0,
+        "nodes": 0,
+        "blobs": 0,
+        "state_bytes": state,
         "stored_bytes": bytes,
         "full_snapshot_bytes": 19_541,
         "distinct_message_bytes": 5_836,
         "entries_verified": entries,
+        "states_verified": 17,
     });
     assert_eq!(report.to_string(), expected.to_string());
     assert!(
@@ -386,6 +392,7 @@ fn timeless(output: &Output) -> Vec<Value> {
             "steps_found",
             "found",
             "entries_verified",
+            "states_verified",
         ] {
             object.remove(name);
         }

@@ -148,6 +148,7 @@ impl Talk {
             arguments: String::new(),
             output,
             last_message: sent.len(),
+            state: None,
         });
         self.sent = sent;
         self.answer = format!(r#"{{"content":{answer},"type":"AssistantMessage"}}"#);

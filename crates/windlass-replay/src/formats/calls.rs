@@ -30,6 +30,7 @@ impl Calls {
             arguments,
             output: None,
             last_message: message,
+            state: None,
         });
         Ok(())
     }

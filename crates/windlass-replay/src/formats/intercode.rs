@@ -47,6 +47,7 @@ pub(crate) fn read(key: &str, raw: &RawValue) -> Result<Content, RunError> {
             arguments,
             last_message: conversation.push(message("tool", &output)),
             output: Some(output),
+            state: None,
         });
     }
     Ok(Content {

@@ -31,6 +31,8 @@ pub(crate) struct Content {
     pub(crate) times: Option<Times>,
     pub(crate) messages: Vec<Message>,
     pub(crate) steps: Vec<Step>,
+    /// See [`Run::whole`](crate::Run::whole).
+    pub(crate) whole: Option<&'static str>,
 }
 
 impl Content {
@@ -44,6 +46,7 @@ impl Content {
             times: None,
             messages: Vec::new(),
             steps: Vec::new(),
+            whole: None,
         }
     }
 }

@@ -225,6 +225,7 @@ impl Log {
             arguments: arguments.unwrap_or_default(),
             output: None,
             last_message: message,
+            state: None,
         });
         if let Some(id) = event.id {
             self.steps.insert(id, (place, steps.len() - 1));

@@ -40,10 +40,12 @@ pub(crate) fn run(environments: Vec<String>) -> Result<Content, RunError> {
         arguments,
         output: None,
         last_message,
+        state: None,
     };
     Ok(Content {
         messages: conversation.into_messages(),
         steps: vec![step],
+        whole: Some("environments"),
         ..Content::new("0".to_owned())
     })
 }

@@ -11,7 +11,8 @@
 //!
 //! The messages are those of `history`. A turn that carries its own
 //! `messages` is taken by its word: the agent may have shortened old answers
-//! since. Where history and trajectory do not have the same number of
+//! since; it then counts as one that writes its whole conversation every time.
+//! The state of a step is the turn's `state`. Where history and trajectory do not have the same number of
 //! actions, each turn is told by its response and its observation. There are
 //! no times: `execution_time` says how long, not when.
 
@@ -30,6 +31,8 @@ pub(crate) fn read(key: String, raw: &RawValue) -> Result<Content, RunError> {
     let calls_budget = record.replay_config.and_then(call_limit);
     let history = History::read(&record.history.unwrap_or_default())?;
     let agent = history.agent.clone();
+    let snapshots = |turns: &Vec<Turn<'_>>| turns.iter().any(|turn| turn.messages.is_some());
+    let whole = record.trajectory.as_ref().is_some_and(snapshots);
     let (conversation, steps) = match record.trajectory {
         Some(turns) => Turns::new(history).read(&turns)?,
         None => history.alone()?,
@@ -39,6 +42,7 @@ pub(crate) fn read(key: String, raw: &RawValue) -> Result<Content, RunError> {
         calls_budget,
         messages: conversation.into_messages(),
         steps,
+        whole: whole.then_some("messages"),
         ..Content::new(key)
     })
 }
@@ -62,6 +66,8 @@ struct Turn<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow)]
     messages: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    state: Option<&'a RawValue>,
 }
 
 impl Turn<'_> {
@@ -99,6 +105,17 @@ fn command(action: &str) -> String {
 
 fn text(raw: Option<&RawValue>) -> Result<Option<String>, RunError> {
     Ok(raw.map(json::text).transpose()?.flatten())
+}
+
+/// What a turn says of its surroundings: an object, or the text of one.
+fn state(raw: &RawValue) -> Result<Option<String>, RunError> {
+    let Some(text) = json::text(raw)? else {
+        return Ok(None);
+    };
+    let inner = serde_json::from_str::<&RawValue>(&text);
+    Ok(Some(
+        inner.map_or_else(|_| json::compact(raw), json::compact)?,
+    ))
 }
 
 /// The configuration is an object, or the text of one.
@@ -186,6 +203,7 @@ impl History {
                 last_message: act.last_message(),
                 arguments: act.action,
                 output: act.answer.map(|(_, text)| text),
+                state: None,
             });
         }
         Ok((self.conversation, steps))
@@ -242,6 +260,7 @@ impl Turns {
             arguments: action.to_owned(),
             output: text(turn.observation)?,
             last_message,
+            state: turn.state.map(state).transpose()?.flatten(),
         });
         Ok(())
     }

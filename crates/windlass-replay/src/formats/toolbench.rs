@@ -182,6 +182,7 @@ impl Reader {
             arguments: arguments.to_owned(),
             output,
             last_message,
+            state: None,
         });
         Ok(last_message)
     }

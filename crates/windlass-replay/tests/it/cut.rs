@@ -96,15 +96,18 @@ async fn a_replay_that_dies_at_any_commit_ends_like_one_that_did_not() {
     let options = ReplayOptions {
         restrictions,
         jobs: 3,
+        ..ReplayOptions::default()
     };
     let whole = memory().await;
     let wanted = timeless(&play(&whole, &recording, &options).await);
     let stored = contents(&whole).await;
     // A creation for each run, each use that is allowed, what each of them
-    // puts into the stash, and an end for each run that nobody delegated to.
+    // puts into the stash, what each makes of the state, and an end for each
+    // run that nobody delegated to.
     let ends = wanted.by_run.iter().filter(|run| run.parent.is_none());
     let ends = u64::try_from(ends.count()).unwrap();
-    let steps = wanted.uses_allowed + wanted.stash_puts;
+    let states = wanted.commits + wanted.forks;
+    let steps = wanted.uses_allowed + wanted.stash_puts + states;
     let commits = i64::try_from(wanted.runs + steps + ends).unwrap();
     for commit in 0..=commits {
         for death in [Death::Before, Death::After] {

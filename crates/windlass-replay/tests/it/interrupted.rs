@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use windlass::Windlass;
 use windlass::core::Coded;
 use windlass_replay::{
-    Observer, Percent, Recording, Replay, ReplayOptions, Report, Restrictions, StepDone, Withhold,
+    Commits, Observer, Percent, Recording, Replay, ReplayOptions, Report, Restrictions, StepDone,
+    Withhold,
 };
 
 use crate::common::{caller, contents, examples, memory, play, read, timeless};
@@ -60,17 +61,18 @@ fn restrictions() -> impl Strategy<Value = Restrictions> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn a_replay_stopped_anywhere_ends_like_one_that_was_not(
         restrictions in restrictions(),
         jobs in 1_usize..8,
+        commits in prop_oneof![Just(Commits::Step), Just(Commits::Message)],
         stops in proptest::collection::vec(1_usize..7, 1..4),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let recording = read(&examples());
-            let options = ReplayOptions { restrictions, jobs };
+            let options = ReplayOptions { restrictions, jobs, commits, ..ReplayOptions::default() };
             let (whole, broken) = (memory().await, memory().await);
             let wanted = play(&whole, &recording, &options).await;
             let report = interrupted(&broken, &recording, &options, &stops).await;

@@ -159,6 +159,7 @@ async fn two_replays_leave_equal_stores_whatever_the_store_and_however_many_at_a
     let options = |jobs| ReplayOptions {
         restrictions: restrictions.clone(),
         jobs,
+        ..ReplayOptions::default()
     };
     let (one, many, directory) = (memory().await, memory().await, tempfile::tempdir().unwrap());
     let server = Server::shared().unwrap();
@@ -223,7 +224,7 @@ async fn verification_names_the_first_thing_that_is_not_as_it_should_be() {
     replay.run(&()).await.unwrap();
     let entries = contents(&windlass).await;
     assert_eq!(
-        replay.verify().await.unwrap(),
+        replay.verify().await.unwrap().entries,
         u64::try_from(entries.len()).unwrap()
     );
 
@@ -264,7 +265,7 @@ async fn verification_overlooks_what_belongs_to_other_tenants() {
         report.stored_bytes
     );
     let entries = u64::try_from(contents(&windlass).await.len()).unwrap();
-    assert_eq!(replay.verify().await.unwrap() * 2, entries);
+    assert_eq!(replay.verify().await.unwrap().entries * 2, entries);
 }
 
 #[tokio::test]
@@ -317,6 +318,7 @@ async fn the_observer_is_told_of_every_step_in_the_order_of_its_run() {
     let options = ReplayOptions {
         restrictions,
         jobs: 1,
+        ..ReplayOptions::default()
     };
     let log = Log::default();
     Replay {
