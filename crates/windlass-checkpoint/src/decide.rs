@@ -56,6 +56,10 @@ impl Engine {
         step.head.points.leaf = leaf(&step, changes)?;
         step.head.points.nodes += count(changes.nodes.len());
         let record = self.next_record(&mut step, draft, author, changes)?;
+        let taken = self
+            .take_attachments(keys, &changes.attachments, step.head.rev)
+            .await?;
+        step.rows.append(taken);
         let log = log_row(
             draft,
             record,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_core::{Format, Millis, WriterId, Writers};
-use windlass_store::{Batch, Expect, Version};
+use windlass_store::{Batch, Expect, Version, Write};
 
 use crate::blob::{BlobId, BlobRow, LineageKeys, Name};
 use crate::engine::Loaded;
@@ -108,9 +108,25 @@ impl Draft {
         self.manifest = step.manifest;
         self.hidden = step.hidden;
         self.size += step.rows.size();
-        self.rows.append(step.rows);
+        self.take_rows(step.rows);
         self.take_blobs(step.blob_rows);
         self.changed = true;
+    }
+
+    /// Adds rows, but none twice: two requests may rest on the same one.
+    fn take_rows(&mut self, rows: Batch) {
+        for check in rows.checks {
+            if !self.rows.checks.contains(&check) {
+                self.rows.checks.push(check);
+            }
+        }
+        for write in rows.writes {
+            let same = |it: &&mut Write| it.key() == write.key();
+            match self.rows.writes.iter_mut().find(same) {
+                Some(before) => *before = write,
+                None => self.rows.writes.push(write),
+            }
+        }
     }
 
     fn take_blobs(&mut self, rows: Vec<BlobRow>) {

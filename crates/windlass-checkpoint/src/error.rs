@@ -89,6 +89,23 @@ pub enum CheckpointError {
     /// An attachment that the request names is not there, or not whole.
     #[error("the session has no whole attachment of this name")]
     AttachmentNotFound,
+    /// The bytes given do not begin where those of the attachment end.
+    #[error("the attachment has {size} bytes; go on there")]
+    AttachmentOffset {
+        /// How many bytes it has.
+        size: u64,
+    },
+    /// Bytes for an attachment that has all of them.
+    #[error("the attachment is finished")]
+    AttachmentFinished,
+    /// The bytes of an attachment are not those that were announced.
+    #[error("the bytes have the hash `{actual}`, not `{expected}`")]
+    DigestMismatch {
+        /// What their hash should be.
+        expected: BlobId,
+        /// What it is.
+        actual: BlobId,
+    },
     /// The session has no such revision, or has it no longer.
     #[error("the session has no revision {revision}")]
     RevisionNotFound {
@@ -156,6 +173,9 @@ impl Coded for CheckpointError {
             Self::NodeNotFound { .. } => "node_not_found",
             Self::BlobNotFound { .. } => "blob_not_found",
             Self::AttachmentNotFound => "attachment_not_found",
+            Self::AttachmentOffset { .. } => "attachment_offset",
+            Self::AttachmentFinished => "attachment_finished",
+            Self::DigestMismatch { .. } => "digest_mismatch",
             Self::RevisionNotFound { .. } => "revision_not_found",
             Self::StateExists => "state_exists",
             Self::StateRemoved => "state_removed",
@@ -174,6 +194,9 @@ impl Coded for CheckpointError {
             Self::Invalid { .. } | Self::UsageOverflow => ErrorKind::Invalid,
             Self::HeadRevisionConflict { .. }
             | Self::TurnConflict
+            | Self::AttachmentOffset { .. }
+            | Self::AttachmentFinished
+            | Self::DigestMismatch { .. }
             | Self::StateExists
             | Self::StateRemoved => ErrorKind::Conflict,
             Self::NodeNotFound { .. }

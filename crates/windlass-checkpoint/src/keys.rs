@@ -33,7 +33,7 @@ impl StateKeys {
         Self::new(&self.tenant, session)
     }
 
-    fn base(&self) -> Key {
+    pub(crate) fn base(&self) -> Key {
         Key::new(self.tenant.as_str())
             .text(PART)
             .text(self.session.as_str())

@@ -47,6 +47,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attach;
 mod blob;
 mod cell;
 mod checkpoints;
@@ -77,6 +78,7 @@ mod turn;
 mod upkeep;
 mod view;
 
+pub use attach::{Attachment, AttachmentPage, AttachmentReader, AttachmentReport, NewAttachment};
 pub use blob::{BlobId, BlobIdError, Compression, Profile};
 pub use checkpoints::{Checkpoints, Planned};
 pub use collect::{Collect, CollectReport, Collection, Reason};

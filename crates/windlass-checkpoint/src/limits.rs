@@ -57,5 +57,15 @@ pub const PASSED_ROWS_MAX: usize = 10_000;
 pub const SWEPT_ROWS_MAX: usize = 16;
 /// Rows that one commit of a removal deletes.
 pub const REMOVED_ROWS_MAX: usize = 256;
+/// Longest name of an attachment, in bytes.
+pub const ATTACHMENT_NAME_BYTES_MAX: usize = 256;
+/// Most bytes of an attachment: 4 GiB.
+pub const ATTACHMENT_BYTES_MAX: u64 = 4 * 1_024 * 1_024 * 1_024;
+/// Most bytes of an attachment in one row: 1 MiB.
+pub const ATTACHMENT_PIECE_BYTES_MAX: usize = 1_024 * 1_024;
+/// Such rows that are written, or read, at once.
+pub const ATTACHMENT_PIECES_AT_ONCE: usize = 8;
+/// Most attachments that one commit takes.
+pub const TAKEN_ATTACHMENTS_MAX: usize = 32;
 /// Longest answer of others that is kept with a turn, in bytes.
 pub const BESIDE_BYTES_MAX: usize = 4 * 1_024;

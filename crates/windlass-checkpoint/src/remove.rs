@@ -106,13 +106,13 @@ impl Engine {
         keys: &StateKeys,
         (head, version): &(Head, Version),
     ) -> Result<bool, CheckpointError> {
-        for range in [keys.turns(), keys.tags(), keys.attachments()] {
+        for range in [keys.turns(), keys.tags()] {
             self.delete_all(range).await?;
         }
         if self.has_forks(keys).await? {
             return Ok(false);
         }
-        for range in [keys.logs(), keys.olds()] {
+        for range in [keys.logs(), keys.olds(), keys.attachments()] {
             self.delete_all(range).await?;
         }
         if self.has_forks(keys).await? {

@@ -41,6 +41,7 @@ pub use id::{BlobId, BlobIdError};
 pub(crate) use keys::{Kind, LineageKeys, Name};
 pub(crate) use known::drop_known;
 pub(crate) use read::{Reader, children_of_row, read, read_many, size_of};
+pub(crate) use row::{Decoder, Encoder, Row};
 
 use bytes::Bytes;
 use windlass_core::Millis;
@@ -52,7 +53,7 @@ pub(crate) const fn has_one_row(size: u64) -> bool {
 
 /// When a row was written, as far as it can be read.
 pub(crate) fn written_of(value: &[u8]) -> Option<Millis> {
-    row::Row::written(value)
+    Row::written(value)
 }
 
 /// The row that guards collections as a lineage begins with it.

@@ -1,5 +1,6 @@
 //! Tests of checkpoints over the strict store.
 
+mod attaching;
 mod collecting;
 mod commits;
 mod model;
