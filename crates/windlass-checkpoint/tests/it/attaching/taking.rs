@@ -1,11 +1,15 @@
 //! Commits that take attachments, forks that inherit them, and what nobody
 //! takes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures_util::future::join_all;
 use windlass_checkpoint::{At, AttachmentReport, Changes, CheckpointError, Removal, Sweep};
+use windlass_store_testing::Slow;
 
 use super::noise;
-use crate::support::{HOUR, World, caller, id, message};
+use crate::support::{HOUR, World, caller, id, message, over};
 
 fn taking(attachments: &[&str]) -> Changes {
     let mut changes = message(Changes::default(), "see the attachment");
@@ -251,16 +255,14 @@ async fn attachments_are_listed_in_the_order_they_were_announced() {
 }
 
 #[tokio::test]
-async fn two_commits_that_take_the_same_attachment_at_once_are_both_made() {
+async fn commits_that_take_the_same_attachment_at_once_are_all_made() {
     let world = World::new();
     let whole = world.whole("a", &noise(8, 10)).await;
-    let (one, other) = tokio::join!(
-        world.commit("a", taking(&[&whole.id])),
-        world.commit("a", taking(&[&whole.id])),
-    );
-    let revisions = [
-        one.expect("a commit").revision,
-        other.expect("a commit").revision,
-    ];
-    assert_eq!(revisions, [1, 2]);
+    let slow = Arc::new(Slow::new(Arc::clone(&world.ground)));
+    let states = over(slow, &world.env, &world.config);
+    let (who, session) = (caller(), id("a"));
+    let commits = (0..6).map(|_| states.commit(&who, &session, taking(&[&whole.id])));
+    let done = join_all(commits).await.into_iter();
+    let revisions: Vec<u64> = done.map(|it| it.expect("a commit").revision).collect();
+    assert_eq!(revisions, [1, 2, 3, 4, 5, 6]);
 }

@@ -1,9 +1,10 @@
 //! What a collection says, and how far it goes.
 
-use windlass_checkpoint::{Changes, Collect, Reason, Removal};
+use windlass_checkpoint::{BlobId, Changes, Collect, Form, Label, PartChange, Reason, Removal};
 use windlass_store::{KeyRange, StoreExt};
+use windlass_store_testing::Slow;
 
-use super::contents::{COUNT, content, payload};
+use super::contents::{COUNT, content, name, payload};
 use super::ledger::rows;
 use super::steps::{GARBAGE, NOW, THERE, World};
 use crate::support::{caller, id};
@@ -156,11 +157,7 @@ async fn a_fork_keeps_what_its_base_has_removed() {
     collect(&world, NOW).await;
     let found = world
         .states
-        .blob(
-            &caller(),
-            &id("b"),
-            windlass_checkpoint::BlobId::of(&content(GARBAGE)),
-        )
+        .blob(&caller(), &id("b"), BlobId::of(&content(GARBAGE)))
         .await;
     assert_eq!(found.expect("a readable blob"), Some(content(GARBAGE)));
 }
@@ -244,4 +241,40 @@ async fn a_large_blob_put_ahead_of_a_commit_that_never_came_goes() {
     collect(&world, NOW).await;
     assert!(rows(&world.ground).await.len() < before);
     assert_eq!(content(COUNT - 1).len(), 280_000);
+}
+
+#[tokio::test]
+async fn commits_that_refer_to_the_same_blob_at_once_are_all_made() {
+    let world = World::new().await;
+    let mut collection = world.collection();
+    while !rows(&world.ground)
+        .await
+        .keys()
+        .any(|it| it.starts_with("condemned/"))
+    {
+        collection.step(1).await.expect("a collection");
+    }
+    let referring = || {
+        let blob = BlobId::of(&content(GARBAGE));
+        let refer = PartChange::Refer(blob, Form::Json, Label::default());
+        let mut changes = Changes::default();
+        changes.parts.insert(name("part"), refer);
+        changes
+    };
+    // Those that come while the first one is under way share a commit.
+    let store = Slow::new(Arc::clone(&world.ground), 1);
+    let states = world.over(Arc::new(store));
+    let (who, session) = (caller(), id("a"));
+    let commits = (0..6).map(|_| states.commit(&who, &session, referring()));
+    let done = join_all(commits).await.into_iter();
+    let revisions: Vec<u64> = done.map(|it| it.expect("a commit").revision).collect();
+    assert_eq!(revisions, [3, 4, 5, 6, 7, 8]);
+    while !collection.is_done() {
+        collection.step(1).await.expect("a collection");
+    }
+    let found = world
+        .states
+        .blob(&who, &session, BlobId::of(&content(GARBAGE)))
+        .await;
+    assert_eq!(found.expect("a readable blob"), Some(content(GARBAGE)));
 }

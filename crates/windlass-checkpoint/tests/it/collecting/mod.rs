@@ -8,4 +8,3 @@ mod damage;
 mod ledger;
 mod steps;
 mod together;
-mod yielding;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use windlass_checkpoint::{
     BlobId, Changes, CheckpointError, Checkpoints, Collect, Collection, Config, Expected, Form,
-    Label, PartChange, Profile, Retention, Sweep,
+    Label, PartChange, Profile, Reason, Retention, Sweep,
 };
 use windlass_core::{Env, ManualEnv};
 use windlass_store::{Store, StoreErrorKind};
@@ -14,7 +14,7 @@ use windlass_store_memory::MemoryStore;
 use windlass_store_testing::{Fault, Faulty, Moment, Verb};
 
 use super::contents::{COUNT, content, name, put};
-use super::ledger::{Ledger, Parts, assert_clean};
+use super::ledger::{Ledger, Parts, assert_clean, rows};
 use crate::support::{START, caller, id, over};
 
 /// What nothing needs when the collection begins: 8 KiB in several chunks.
@@ -276,4 +276,32 @@ async fn a_blob_that_came_and_went_beside_a_collection_is_whole_or_gone() {
             world.settle().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_collection_deletes_nothing_once_another_has_begun() {
+    let steps = steps_of(&World::new().await).await;
+    let mut gave_up = 0;
+    for position in 1..steps {
+        let mut world = World::new().await;
+        world.position = position;
+        let mut first = world.collection();
+        go_on(&mut first, position).await;
+        let mut second = world.collection();
+        go_on(&mut second, 1).await;
+        let before = rows(&world.ground).await;
+        while !go_on(&mut first, 1).await {}
+        let report = first.step(1).await.expect("a collection");
+        if report.reasons == [Reason::AnotherRun] {
+            gave_up += 1;
+        }
+        let gone = |name: &&String| !name.starts_with("condemned/");
+        let after = rows(&world.ground).await;
+        let before: Vec<_> = before.keys().filter(gone).collect();
+        let after: Vec<_> = after.keys().filter(gone).collect();
+        assert_eq!(before, after, "{}", world.place());
+        while !go_on(&mut second, 1).await {}
+        world.settle().await;
+    }
+    assert!(gave_up > steps / 2, "{gave_up} of {steps}");
 }

@@ -12,11 +12,10 @@ use windlass_checkpoint::{
 };
 use windlass_core::ManualEnv;
 use windlass_store_memory::MemoryStore;
-use windlass_store_testing::Random;
+use windlass_store_testing::{Random, Slow};
 
 use super::contents::{COUNT, content, name, payload, put};
 use super::ledger::{Ledger, Parts, assert_clean, rows};
-use super::yielding::Yielding;
 use crate::support::{START, caller, id, over};
 
 /// Seeds that always run.
@@ -100,7 +99,7 @@ impl Case {
 
     /// A process of its own over the common store.
     fn process(&self, number: u64) -> Checkpoints {
-        let store = Yielding::new(&self.ground, self.seed.wrapping_add(number));
+        let store = Slow::new(Arc::clone(&self.ground), self.seed.wrapping_add(number));
         over(Arc::new(store), &self.env, &self.config)
     }
 
