@@ -258,7 +258,7 @@ async fn attachments_are_listed_in_the_order_they_were_announced() {
 async fn commits_that_take_the_same_attachment_at_once_are_all_made() {
     let world = World::new();
     let whole = world.whole("a", &noise(8, 10)).await;
-    let slow = Arc::new(Slow::new(Arc::clone(&world.ground)));
+    let slow = Arc::new(Slow::new(Arc::clone(&world.ground), 1));
     let states = over(slow, &world.env, &world.config);
     let (who, session) = (caller(), id("a"));
     let commits = (0..6).map(|_| states.commit(&who, &session, taking(&[&whole.id])));

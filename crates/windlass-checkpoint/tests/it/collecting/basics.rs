@@ -1,5 +1,8 @@
 //! What a collection says, and how far it goes.
 
+use std::sync::Arc;
+
+use futures_util::future::join_all;
 use windlass_checkpoint::{BlobId, Changes, Collect, Form, Label, PartChange, Reason, Removal};
 use windlass_store::{KeyRange, StoreExt};
 use windlass_store_testing::Slow;
