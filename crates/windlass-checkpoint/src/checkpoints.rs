@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 use windlass_core::{Combiner, Env, OperationId, RandomError, SessionId, TenantId, Writer};
-use windlass_store::{Batch, Store};
+use windlass_store::{Batch, Store, StoreExt};
 
 use crate::cell::{Ask, Cell, Request};
 use crate::config::Config;
@@ -277,10 +277,7 @@ impl Checkpoints {
         let turn = joined_turn(caller, &keys, changes, beside)?;
         let engine = &self.inner.engine;
         if let Some(turn) = &turn
-            && let Some(entry) = {
-                use windlass_store::StoreExt as _;
-                engine.store.get(turn.key.clone()).await?
-            }
+            && let Some(entry) = engine.store.get(turn.key.clone()).await?
         {
             let (told, beside) = turn.replay_joined(&entry.value)?;
             return Ok(Planned {
@@ -320,6 +317,34 @@ impl Checkpoints {
             repeated: false,
             beside: None,
         })
+    }
+
+    /// The first answer to a turn that was committed before, and what others
+    /// answered beside it; `None` if it was not. `asked` is what was asked of
+    /// them, if they had a part in it.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a field outside its limits, `TurnConflict`, `Corrupt`, and
+    /// the store's failures.
+    pub async fn repeated(
+        &self,
+        caller: &Caller,
+        session: &SessionId,
+        changes: &Changes,
+        asked: Option<&str>,
+    ) -> Result<Option<(Committed, Option<Arc<str>>)>, CheckpointError> {
+        changes.check()?;
+        let keys = StateKeys::new(&caller.tenant, session);
+        let beside = asked.map(|asked| Beside { asked, answer: "" });
+        let Some(turn) = joined_turn(caller, &keys, changes, beside)? else {
+            return Ok(None);
+        };
+        let Some(entry) = self.engine().store.get(turn.key.clone()).await? else {
+            return Ok(None);
+        };
+        let (told, beside) = turn.replay_joined(&entry.value)?;
+        Ok(Some((committed(told)?, beside)))
     }
 
     /// Forgets what is remembered of a session, because somebody else wrote

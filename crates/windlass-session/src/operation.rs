@@ -92,7 +92,7 @@ impl Fingerprint {
     }
 
     /// 128 bits of it, in hexadecimal: enough, as the id is its owner's own.
-    fn hash(&self) -> Arc<str> {
+    pub(crate) fn hash(&self) -> Arc<str> {
         let digest = self.hasher.clone().finalize();
         let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
         let mut text = String::with_capacity(32);

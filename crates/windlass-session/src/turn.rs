@@ -1,6 +1,9 @@
 //! Changes of one session that a commit carries together with those of other
 //! parts: decided and handed over, not committed.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 use windlass_core::{SessionId, TenantId};
 use windlass_store::limits::READ_SCANS_MAX;
 use windlass_store::{Batch, Scan, StoreExt};
@@ -29,7 +32,8 @@ pub enum Step {
 }
 
 /// What a step is answered once its turn is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StepAnswer {
     /// Of a use.
     Receipt(Receipt),
@@ -67,6 +71,16 @@ struct Asked {
 }
 
 impl Step {
+    /// A hash of what it asks of session `id`, 128 bits in hexadecimal: equal
+    /// for equal steps, and for no others. An operation id is no part of it.
+    #[must_use]
+    pub fn fingerprint(&self, id: &SessionId) -> Arc<str> {
+        match self {
+            Self::Use(request) => Fingerprint::uses(id, request).hash(),
+            Self::Settle(request) => Fingerprint::settle(id, request).hash(),
+        }
+    }
+
     fn check(&self) -> Result<(), SessionError> {
         match self {
             Self::Use(request) => request.check(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use windlass_access::{Keys, Tenants};
 use windlass_checkpoint::{Checkpoints, Collect, GarbageReport, Sweep};
 use windlass_core::Env;
+use windlass_queue::Queue;
 use windlass_session::{Config, Sessions, SweepReport};
 use windlass_stash::durable::{self, ReapReport, Stashes};
 use windlass_store::key::Key;
@@ -39,6 +40,7 @@ pub struct Windlass {
     sessions: Sessions,
     stashes: Stashes,
     checkpoints: Checkpoints,
+    queue: Queue,
     keys: Keys,
     tenants: Tenants,
     quotas: Arc<Quotas>,
@@ -118,6 +120,8 @@ impl Windlass {
         let below = (Arc::clone(&store), Arc::clone(&env));
         let checkpoints = Checkpoints::new(below.0, below.1, settings.checkpoints);
         let checkpoints = checkpoints.map_err(OpenError::Checkpoints)?;
+        let below = (Arc::clone(&store), Arc::clone(&env));
+        let queue = Queue::new(below.0, below.1, settings.queue).map_err(OpenError::Queue)?;
         let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&env));
         let quotas = Quotas::new(
             tenants.clone(),
@@ -135,6 +139,7 @@ impl Windlass {
             sessions,
             stashes,
             checkpoints,
+            queue,
         })
     }
 
@@ -156,6 +161,13 @@ impl Windlass {
     #[must_use]
     pub const fn checkpoints(&self) -> &Checkpoints {
         &self.checkpoints
+    }
+
+    /// Leased, fenced work per session. Whether the session exists, and who
+    /// may work for it, is for the caller to decide.
+    #[must_use]
+    pub const fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// API keys of a service that many share.
@@ -232,6 +244,11 @@ impl Windlass {
             .checkpoints
             .collect_due(Sweep::Due, Collect::default(), rows);
         let garbage = garbage.await.map_err(MaintainError::Checkpoints)?;
+        let queue = self
+            .queue
+            .sweep(limit)
+            .await
+            .map_err(MaintainError::Queue)?;
         let access = self.keys.sweep(limit).await;
         let access = access.map_err(MaintainError::Access)?;
         Ok(Maintained {
@@ -239,6 +256,7 @@ impl Windlass {
             stashes,
             checkpoints,
             garbage,
+            queue,
             access,
         })
     }
@@ -301,6 +319,7 @@ struct Settings {
     sessions: Config,
     stashes: durable::Options,
     checkpoints: windlass_checkpoint::Config,
+    queue: windlass_queue::Config,
     audit: Option<StashAudit>,
 }
 
@@ -310,6 +329,7 @@ impl Settings {
             sessions: options.checked_sessions()?,
             stashes: options.checked_stashes()?,
             checkpoints: options.checked_checkpoints()?,
+            queue: options.checked_queue()?,
             audit: options.stash_audit.clone(),
         })
     }
@@ -351,6 +371,8 @@ pub struct Maintained {
     pub checkpoints: windlass_checkpoint::SweepReport,
     /// Contents that no state needs any more.
     pub garbage: GarbageReport,
+    /// What the queue remembered long enough.
+    pub queue: windlass_queue::SweepReport,
     /// API keys that ended long ago.
     pub access: windlass_access::SweepReport,
 }

@@ -4,6 +4,7 @@
 use windlass_access::AccessError;
 use windlass_checkpoint::CheckpointError;
 use windlass_core::{Coded, ErrorKind};
+use windlass_queue::QueueError;
 use windlass_session::SessionError;
 use windlass_stash::StashError;
 use windlass_store::{StoreError, StoreErrorKind};
@@ -56,6 +57,9 @@ pub enum OpenError {
     /// The settings of checkpoints were refused.
     #[error("cannot set up checkpoints")]
     Checkpoints(#[source] CheckpointError),
+    /// The settings of the queue were refused.
+    #[error("cannot set up the queue")]
+    Queue(#[source] QueueError),
 }
 
 impl Coded for OpenError {
@@ -69,6 +73,7 @@ impl Coded for OpenError {
             Self::Sessions(source) => source.code(),
             Self::Stashes(source) => source.code(),
             Self::Checkpoints(source) => source.code(),
+            Self::Queue(source) => source.code(),
         }
     }
 
@@ -80,6 +85,7 @@ impl Coded for OpenError {
             Self::Sessions(source) => source.kind(),
             Self::Stashes(source) => source.kind(),
             Self::Checkpoints(source) => source.kind(),
+            Self::Queue(source) => source.kind(),
         }
     }
 }
@@ -127,6 +133,9 @@ pub enum MaintainError {
     /// That of checkpoints.
     #[error("cannot sweep checkpoints")]
     Checkpoints(#[source] CheckpointError),
+    /// That of the queue.
+    #[error("cannot sweep the queue")]
+    Queue(#[source] QueueError),
     /// That of API keys.
     #[error("cannot sweep keys")]
     Access(#[source] AccessError),
@@ -138,6 +147,7 @@ impl Coded for MaintainError {
             Self::Sessions(source) => source.code(),
             Self::Stashes(source) => source.code(),
             Self::Checkpoints(source) => source.code(),
+            Self::Queue(source) => source.code(),
             Self::Access(source) => source.code(),
         }
     }
@@ -147,6 +157,7 @@ impl Coded for MaintainError {
             Self::Sessions(source) => source.kind(),
             Self::Stashes(source) => source.kind(),
             Self::Checkpoints(source) => source.kind(),
+            Self::Queue(source) => source.kind(),
             Self::Access(source) => source.kind(),
         }
     }

@@ -51,8 +51,8 @@
 //!
 //! # Other crates of the engine
 //!
-//! [`access`], [`checkpoint`], [`core`], [`session`], [`stash`] and [`store`] are the whole of the crates
-//! `windlass-access`, `windlass-checkpoint`, `windlass-core`, `windlass-session`, `windlass-stash` and `windlass-store`;
+//! [`access`], [`checkpoint`], [`core`], [`queue`], [`session`], [`stash`] and [`store`] are the whole of the crates
+//! `windlass-access`, `windlass-checkpoint`, `windlass-core`, `windlass-queue`, `windlass-session`, `windlass-stash` and `windlass-store`;
 //! nobody who uses the engine needs to name those.
 
 mod engine;
@@ -67,6 +67,7 @@ mod options;
 mod quota;
 #[cfg(feature = "transfer")]
 pub mod transfer;
+mod turn;
 mod unfinished;
 mod watch;
 
@@ -77,10 +78,12 @@ pub use health::Health;
 pub use location::{LocationError, PostgresAddress, StoreLocation};
 pub use options::{Options, StashAudit};
 pub use quota::{Admission, AdmitError, QuotaMeter, TenantUsage};
+pub use turn::{Turn, TurnDone, TurnError};
 
 pub use windlass_access as access;
 pub use windlass_checkpoint as checkpoint;
 pub use windlass_core as core;
+pub use windlass_queue as queue;
 pub use windlass_session as session;
 pub use windlass_stash as stash;
 pub use windlass_store as store;

@@ -25,6 +25,8 @@ pub struct Options {
     pub sessions: Config,
     /// Settings of checkpoints, with the same rule for their `sharing`.
     pub checkpoints: windlass_checkpoint::Config,
+    /// Settings of the queue, with the same rule for their `sharing`.
+    pub queue: windlass_queue::Config,
     /// How long an export may take before it ends with `Unavailable`; `None`
     /// for a minute. While one runs, a write-ahead log cannot shrink and a
     /// server keeps old rows. Without meaning for stores in memory and on
@@ -120,6 +122,22 @@ impl Options {
         Ok(windlass_checkpoint::Config {
             sharing: self.sharing,
             ..self.checkpoints.clone()
+        })
+    }
+
+    /// The settings of the queue with the sharing that holds for all.
+    ///
+    /// # Errors
+    ///
+    /// As for the sessions, with [`OpenError::Queue`].
+    pub(crate) fn checked_queue(&self) -> Result<windlass_queue::Config, OpenError> {
+        if self.sharing == Sharing::Shared && self.queue.sharing == Sharing::Exclusive {
+            return Err(OpenError::Sharing { part: "queue" });
+        }
+        self.queue.check().map_err(OpenError::Queue)?;
+        Ok(windlass_queue::Config {
+            sharing: self.sharing,
+            ..self.queue.clone()
         })
     }
 

@@ -223,6 +223,7 @@ pub(crate) const TABLE: &[Row] = &[
             "windlass-access",
             "windlass-checkpoint",
             "windlass-core",
+            "windlass-queue",
             "windlass-store",
             "windlass-session",
             "windlass-stash",
