@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use windlass_core::{
-    AgentId, Combiner, Env, OperationId, RandomError, SessionId, Sharing, TenantId,
+    AgentId, BoxFuture, Combiner, Env, OperationId, RandomError, SessionId, Sharing, TenantId,
 };
 use windlass_store::Store;
 
@@ -494,7 +494,23 @@ impl Sessions {
     ///
     /// The store's failures; what was done before stays done.
     pub async fn sweep(&self, limit: usize) -> Result<SweepReport, SessionError> {
-        type Done<'a> = windlass_core::BoxFuture<'a, Result<(), SessionError>>;
+        self.sweep_with(limit, &|_, _| Box::pin(std::future::ready(true)))
+            .await
+    }
+
+    /// As [`Sessions::sweep`], with `leave` asked to take along what else
+    /// belongs to a session, in other parts, before its last rows go. Where it
+    /// says `false` the session stays for the next sweep.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::sweep`].
+    pub async fn sweep_with(
+        &self,
+        limit: usize,
+        leave: &(dyn Fn(TenantId, SessionId) -> BoxFuture<'static, bool> + Sync),
+    ) -> Result<SweepReport, SessionError> {
+        type Done<'a> = BoxFuture<'a, Result<(), SessionError>>;
         let end = |keys: SessionKeys, change: Change| -> Done<'_> {
             Box::pin(async move {
                 self.cell(&keys)?.submit(Request::unbound(change)).await??;
@@ -504,7 +520,8 @@ impl Sessions {
         let forget = |keys: &SessionKeys| {
             self.inner.cells.remove(keys);
         };
-        self.inner.engine.sweep(limit, &end, &forget).await
+        let leave = |keys: SessionKeys| -> BoxFuture<'_, bool> { leave(keys.tenant, keys.id) };
+        self.inner.engine.sweep(limit, &end, &leave, &forget).await
     }
 
     async fn show_after(

@@ -98,11 +98,16 @@ impl Bookmark {
 pub(crate) type End<'a> =
     &'a (dyn Fn(SessionKeys, Change) -> BoxFuture<'a, Result<(), SessionError>> + Sync);
 
+/// What takes along whatever else belongs to a session, before its last rows
+/// go; `false` if it could not, and the session has to wait.
+pub(crate) type Leave<'a> = &'a (dyn Fn(SessionKeys) -> BoxFuture<'a, bool> + Sync);
+
 impl Engine {
     pub(crate) async fn sweep(
         &self,
         limit: usize,
         end: End<'_>,
+        leave: Leave<'_>,
         forget: Forget<'_>,
     ) -> Result<SweepReport, SessionError> {
         let mut report = SweepReport::default();
@@ -127,7 +132,8 @@ impl Engine {
                     return Ok(report);
                 }
                 let due = Due { row, time, keys };
-                self.visit(&due, now, limit, end, &mut report).await?;
+                self.visit(&due, now, limit, (end, leave), &mut report)
+                    .await?;
                 forget(&due.keys);
             }
             match page.entries.last() {
@@ -143,12 +149,12 @@ impl Engine {
         due: &Due<'_>,
         now: Millis,
         limit: usize,
-        end: End<'_>,
+        hooks: (End<'_>, Leave<'_>),
         report: &mut SweepReport,
     ) -> Result<(), SessionError> {
         let done = match self.subject(&due.keys).await {
             Ok(Some(subject)) if subject.head.due == due.time => {
-                self.work(subject, now, limit, end, report).await
+                self.work(subject, now, limit, hooks, report).await
             }
             // The session moved on, or is gone: only the index row is left.
             Ok(_) => self.drop_row(due.row).await,
@@ -193,7 +199,7 @@ impl Engine {
         mut subject: Subject,
         now: Millis,
         limit: usize,
-        end: End<'_>,
+        (end, leave): (End<'_>, Leave<'_>),
         report: &mut SweepReport,
     ) -> Result<(), SessionError> {
         if self.task(&subject, now) == Task::Expire {
@@ -209,7 +215,7 @@ impl Engine {
                 Task::Expire => false,
                 Task::WindUp => self.wind_up(&mut subject, now, limit, end, report).await?,
                 Task::DropOperations => self.drop_operations(&mut subject, report).await?,
-                Task::Remove => self.remove(&mut subject, report).await?,
+                Task::Remove => self.remove(&mut subject, leave, report).await?,
             };
             if !more || step_over(report, limit) {
                 return Ok(());
@@ -282,6 +288,7 @@ impl Engine {
     async fn remove(
         &self,
         subject: &mut Subject,
+        leave: Leave<'_>,
         report: &mut SweepReport,
     ) -> Result<bool, SessionError> {
         if !self.is_leaf(subject).await? {
@@ -294,6 +301,10 @@ impl Engine {
         }
         let scan = Scan::new(subject.keys.events());
         let bite = self.bite(subject, &scan).await?;
+        if !bite.more && !leave(subject.keys.clone()).await {
+            report.truncated = true;
+            return Ok(false);
+        }
         let mut batch = delete_all(bite.operations.iter().chain(&bite.rows).cloned());
         let count = u64::try_from(bite.operations.len()).unwrap_or(u64::MAX);
         let applied = if bite.more {

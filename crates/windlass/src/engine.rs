@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use windlass_access::{Keys, Tenants};
 use windlass_checkpoint::{Checkpoints, Collect, GarbageReport, Sweep};
-use windlass_core::Env;
+use windlass_core::{BoxFuture, Env};
 use windlass_queue::Queue;
 use windlass_session::{Config, Sessions, SweepReport};
 use windlass_stash::durable::{self, ReapReport, Stashes};
@@ -221,8 +221,10 @@ impl Windlass {
     }
 
     /// Does a bounded amount of every part's upkeep: marks sessions that
-    /// expired, removes those whose retention has ended, and takes back the
-    /// space of expired stash entries; in no more than `limit` steps for each
+    /// expired, removes those whose retention has ended with their states and
+    /// queues, packs commits and drops those that are no longer kept, collects
+    /// contents that no state needs, and takes back the space of expired stash
+    /// entries; in no more than `limit` steps for each
     /// part. Safe to run at any time, in any number of processes.
     ///
     /// # Errors
@@ -230,11 +232,15 @@ impl Windlass {
     /// [`MaintainError`] naming the part that failed; what was done before
     /// stays done, and the next call goes on from there.
     pub async fn maintain(&self, limit: usize) -> Result<Maintained, MaintainError> {
-        let sessions = self
-            .sessions
-            .sweep(limit)
-            .await
-            .map_err(MaintainError::Sessions)?;
+        let leave = |tenant, session| -> BoxFuture<'static, bool> {
+            let (checkpoints, queue) = (self.checkpoints.clone(), self.queue.clone());
+            Box::pin(async move {
+                let state = checkpoints.remove(&tenant, &session).await;
+                state.is_ok() && queue.remove(&tenant, &session).await.is_ok()
+            })
+        };
+        let sessions = self.sessions.sweep_with(limit, &leave).await;
+        let sessions = sessions.map_err(MaintainError::Sessions)?;
         let stashes = self.stashes.reap_due(limit).await;
         let stashes = stashes.map_err(MaintainError::Stashes)?;
         let checkpoints = self.checkpoints.sweep(Sweep::Due, limit).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass::checkpoint::{At, Changes, Payload};
-use windlass::core::{AgentId, Coded, OperationId, SessionId};
+use windlass::core::{AgentId, Coded, Env, ManualEnv, OperationId, SessionId};
 use windlass::queue::{Ask, Claim, Content, Payload as Load, Under, Work};
 use windlass::session::{Agent, Allow, Caller, Create, Use};
 use windlass::store::{Store, StoreExt};
@@ -291,4 +291,20 @@ async fn a_writer_that_lost_its_lease_is_refused_on_its_next_turn() {
     let late = turn(&one, lease.bound()).await.unwrap_err();
     assert_eq!(late.code(), "lease_lost");
     turn(&other, taken.bound()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_belongs_to_a_session_goes_with_it() {
+    let world = World::new().await;
+    let env = Arc::new(ManualEnv::new(1, SystemEnv::new().now()));
+    let store: Arc<dyn Store> = Arc::clone(&world.ground) as _;
+    let windlass = Windlass::over(store, &Options::default(), Arc::clone(&env) as _).unwrap();
+    let claim = world.claim(&windlass).await.unwrap();
+    world.step(&windlass, &claim, 0, "t1").await.unwrap();
+    env.advance_ms(30 * 24 * 3_600_000);
+    for _ in 0..50 {
+        windlass.maintain(1_000).await.unwrap();
+        env.advance_ms(24 * 3_600_000);
+    }
+    assert_eq!(rows(&world).await, []);
 }
