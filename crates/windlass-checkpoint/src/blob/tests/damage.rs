@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use windlass_store::Store;
 
 use super::*;
-use crate::blob::Name;
 use crate::blob::row::{Decoder, Row};
+use crate::blob::{Kind, Name, Reader};
 
 /// A content with lists below its top, and its rows.
 async fn stored() -> (World, Bytes, Vec<BlobRow>) {
@@ -76,6 +76,37 @@ async fn rows_in_each_others_place_are_corrupt() {
             pair[0].name
         );
         replace(&world, &pair[0], Some(pair[0].value.clone())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_chunk_is_not_given_out_as_part_of_a_content() {
+    let world = World::new();
+    let content = noise(3, 100_000);
+    let rows = world.put(built(&content), None).await;
+    let chunks = rows.iter().filter(|row| row.name.kind == Kind::Chunk);
+    for row in chunks {
+        let mut value = row.value.to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        replace(&world, row, Some(value.into())).await;
+        let (store, keys, id) = (&world.store, &world.keys, BlobId::of(&content));
+        let mut refused = 0;
+        for start in (0..100_000).step_by(2_500) {
+            let reader = Reader::open_range(store, keys, id, start..start + 1).await;
+            let mut reader = reader.unwrap().expect("its top is there");
+            match reader.next(store).await {
+                Ok(found) => {
+                    let place = usize::try_from(start).unwrap();
+                    assert_eq!(found.as_deref(), Some(&content[place..=place]));
+                }
+                Err(error) => {
+                    assert_names(&error, row.name);
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused <= 3, "{refused}");
+        replace(&world, row, Some(row.value.clone())).await;
     }
 }
 

@@ -154,15 +154,16 @@ async fn a_fork_keeps_what_its_base_has_removed() {
         .await;
     let revision = forked.expect("a fork").revision;
     world.note("b", revision, GARBAGE);
+    world.put("b", THERE + 1).await;
     let tenant = caller().tenant;
     let removed = world.states.remove(&tenant, &id("a")).await;
     assert_eq!(removed.expect("a removal"), Removal::KeptForForks);
     collect(&world, NOW).await;
-    let found = world
-        .states
-        .blob(&caller(), &id("b"), BlobId::of(&content(GARBAGE)))
-        .await;
-    assert_eq!(found.expect("a readable blob"), Some(content(GARBAGE)));
+    for number in [GARBAGE, THERE + 1] {
+        let blob = BlobId::of(&content(number));
+        let found = world.states.blob(&caller(), &id("b"), blob).await;
+        assert_eq!(found.expect("a readable blob"), Some(content(number)));
+    }
 }
 
 #[tokio::test]
