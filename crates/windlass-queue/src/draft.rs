@@ -14,7 +14,7 @@ use crate::id::{Place, WorkId};
 use crate::keys::QueueKeys;
 use crate::limits::{KEPT_MS, ROW_BYTES_MAX, ROW_ITEMS_MAX};
 use crate::record::{
-    Class, DeadRow, Format, Head, Held, Item, Items, Note, Ready, Source, SourceRow, encode,
+    DeadRow, Format, Head, Held, Item, Items, Note, Ready, Source, SourceRow, encode,
 };
 use crate::rows::{Rows, Short};
 
@@ -27,6 +27,16 @@ pub(crate) struct Loaded {
     pub(crate) rows: Rows,
     /// Whether the claim was seen unchanged for as long as it lasts.
     pub(crate) stalled: bool,
+}
+
+impl Loaded {
+    /// What of it is worth to be remembered.
+    pub(crate) fn remembered(self) -> Self {
+        Self {
+            rows: self.rows.remembered(),
+            ..self
+        }
+    }
 }
 
 /// Why a change could not be decided.
@@ -80,7 +90,7 @@ pub(crate) struct Draft {
 #[derive(Clone, Copy, Debug)]
 struct Before {
     version: Option<Version>,
-    ready: Option<Ready>,
+    ready: Ready,
     due: Millis,
 }
 
@@ -293,27 +303,30 @@ impl Draft {
         self.assumed.first().cloned()
     }
 
-    /// Where the index of sessions with work should list the session.
-    fn ready(&self) -> Result<Option<Ready>, Short> {
+    /// Where the index of sessions with work should list the session: nothing
+    /// that can be claimed without another change is claimable earlier.
+    fn ready(&self) -> Result<Ready, Short> {
         if let Some(held) = &self.head.claim {
-            return Ok(Some(self.ready_after(held)));
+            return Ok(self.ready_after(held));
         }
-        let fronts = self.rows.fronts(self.now)?;
-        let of_front = |(place, item): &(Place, Arc<Item>)| Ready {
-            class: item.delivery().into(),
-            at: place.time.max(item.rest),
-        };
-        Ok(fronts.iter().map(of_front).min_by_key(|ready| ready.at))
+        let mut ready = Ready::default();
+        for (place, item) in self.rows.fronts(self.now)? {
+            ready.add(item.delivery().into(), place.time.max(item.rest));
+        }
+        Ok(ready)
     }
 
-    /// Where it is listed while it is held: when others may take it. Renewals
-    /// leave the entry where it is as long as it lies ahead.
+    /// Where it is listed while it is held: when others may take it, whatever
+    /// it then has. Renewals leave the entry where it is as long as it lies
+    /// ahead.
     fn ready_after(&self, held: &Held) -> Ready {
         let at = held.until.plus_ms(self.skew_ms);
-        let class = self.head.ready.map_or(Class::Turn, |ready| ready.class);
         match self.head.ready {
-            Some(ready) if ready.at > self.now && ready.at <= at => ready,
-            _ => Ready { class, at },
+            Ready {
+                early: Some(early),
+                turn: None,
+            } if early > self.now && early <= at => self.head.ready,
+            _ => Ready::early(at),
         }
     }
 
@@ -377,12 +390,16 @@ impl Draft {
     fn index_rows(&self, keys: &QueueKeys) -> Batch {
         let mut batch = Batch::new();
         if self.head.ready != self.before.ready {
-            let key = |ready: Ready| keys.ready(ready.class, ready.at);
-            if let Some(ready) = self.before.ready {
-                batch = batch.delete(key(ready));
+            let (before, after) = (self.before.ready, self.head.ready);
+            for (class, at) in before.entries() {
+                if !after.entries().any(|entry| entry == (class, at)) {
+                    batch = batch.delete(keys.ready(class, at));
+                }
             }
-            if let Some(ready) = self.head.ready {
-                batch = batch.put(key(ready), Bytes::new());
+            for (class, at) in after.entries() {
+                if !before.entries().any(|entry| entry == (class, at)) {
+                    batch = batch.put(keys.ready(class, at), Bytes::new());
+                }
             }
         }
         match self.before.version {

@@ -505,7 +505,7 @@ impl Queue {
     fn remember_all(&self, ground: Ground) {
         for (keys, loaded) in ground {
             if let Some(cell) = self.inner.cells.get(&keys) {
-                cell.drive().remember(Some(Arc::new(loaded)));
+                cell.drive().remember(Some(Arc::new(loaded.remembered())));
             }
         }
     }

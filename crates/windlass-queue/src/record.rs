@@ -45,8 +45,8 @@ pub(crate) struct Head {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) gone: Vec<HeldRow>,
     /// Where the tenant's index of sessions with work lists it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) ready: Option<Ready>,
+    #[serde(default, skip_serializing_if = "Ready::is_empty")]
+    pub(crate) ready: Ready,
     /// Where the index of due work lists it.
     pub(crate) due: Millis,
     /// Notes that upkeep has not yet seen to.
@@ -72,7 +72,7 @@ impl Head {
             dead: 0,
             claim: None,
             gone: Vec::new(),
-            ready: None,
+            ready: Ready::default(),
             due: now.plus_ms(KEPT_MS),
             notes: Notes::default(),
             removing: false,
@@ -230,13 +230,43 @@ impl From<Delivery> for Class {
     }
 }
 
-/// What the index of sessions with work says of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the index of sessions with work lists one: by when something may be
+/// handed out, at any boundary and between turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ready {
-    pub(crate) class: Class,
-    /// Nothing can be claimed before.
-    pub(crate) at: Millis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) early: Option<Millis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) turn: Option<Millis>,
+}
+
+impl Ready {
+    /// Listed once, for any boundary.
+    pub(crate) const fn early(at: Millis) -> Self {
+        let (early, turn) = (Some(at), None);
+        Self { early, turn }
+    }
+
+    /// Lists it for a class too, unless it is listed earlier.
+    pub(crate) fn add(&mut self, class: Class, at: Millis) {
+        let entry = match class {
+            Class::Early => &mut self.early,
+            Class::Turn => &mut self.turn,
+        };
+        *entry = Some(entry.map_or(at, |before| before.min(at)));
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.early.is_none() && self.turn.is_none()
+    }
+
+    /// Its entries.
+    pub(crate) fn entries(self) -> impl Iterator<Item = (Class, Millis)> {
+        let early = self.early.map(|at| (Class::Early, at));
+        let turn = self.turn.map(|at| (Class::Turn, at));
+        early.into_iter().chain(turn)
+    }
 }
 
 /// Numbers of the notes that exist: after `gone`, up to `last`.

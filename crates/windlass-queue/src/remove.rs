@@ -101,8 +101,8 @@ impl Engine {
         next.removing = true;
         next.claim = None;
         let mut batch = Batch::new();
-        if let Some(ready) = next.ready.take() {
-            batch = batch.delete(keys.ready(ready.class, ready.at));
+        for (class, at) in std::mem::take(&mut next.ready).entries() {
+            batch = batch.delete(keys.ready(class, at));
         }
         Ok(batch.put(keys.head(), encode(&next)))
     }

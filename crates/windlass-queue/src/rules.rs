@@ -21,7 +21,7 @@ use crate::draft::{Draft, Stop};
 use crate::error::{Problem, QueueError};
 use crate::id::{NUMBER_MAX, Place, WorkId};
 use crate::limits::{CLAIM_BYTES_MAX, PRIORITY_MAX, SCHEDULE_MS_MAX};
-use crate::model::{Ask, Boundary, Delivery, Enqueued, Failure, Settle, Settled};
+use crate::model::{Ask, Boundary, Enqueued, Failure, Settle, Settled};
 use crate::record::{Answer, Held, Item, Taken};
 
 /// A change of one session's queue.
@@ -192,10 +192,9 @@ impl Draft {
             other => other?,
         }
         let work = self.head_of_line(ask)?;
-        let Some((_, first)) = work.first() else {
+        if work.is_empty() {
             return Ok(None);
-        };
-        self.class_of_claim(first.delivery());
+        }
         self.head.token += 1;
         let mut held = Held {
             token: self.head.token,
@@ -418,14 +417,4 @@ fn wait_ms(item: &Item, seed: u64) -> u64 {
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     whole - half + (mixed ^ (mixed >> 31)) % (half + 1)
-}
-
-impl Draft {
-    /// What is handed out decides how the session is listed when its claim has
-    /// run out.
-    fn class_of_claim(&mut self, delivery: Delivery) {
-        if let Some(ready) = &mut self.head.ready {
-            ready.class = delivery.into();
-        }
-    }
 }

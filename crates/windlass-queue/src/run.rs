@@ -73,7 +73,6 @@ impl<'a> Run<'a> {
             if let Err(error) = self.round().await {
                 // While a commit is in doubt, "nothing happened" would be a lie.
                 let error = self.doubt.take().map_or(error, |doubt| doubt.error);
-                self.ground.clear();
                 self.fail(&error);
             }
         }

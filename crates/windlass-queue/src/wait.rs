@@ -27,7 +27,7 @@ use crate::engine::Engine;
 use crate::error::QueueError;
 use crate::keys::{QueueKeys, all_ready, ready_of, ready_row};
 use crate::model::Boundary;
-use crate::record::{Class, Head, decode};
+use crate::record::{Class, Head, Ready, decode};
 
 /// Most sessions with work that one look counts.
 const COUNTED_MAX: usize = 64;
@@ -308,12 +308,16 @@ async fn look_at(
 ) -> Result<Look, QueueError> {
     let entry = engine.store.get(keys.head()).await?;
     let head = entry.map(|entry| decode::<Head>("queue head", &entry.value));
-    let ready = head.transpose()?.and_then(|head| head.ready);
-    let ready = ready.filter(|it| boundary == Boundary::Idle || it.class == Class::Early);
+    let ready = head
+        .transpose()?
+        .map_or(Ready::default(), |head| head.ready);
+    let wanted = |class: Class| boundary == Boundary::Idle || class == Class::Early;
+    let entries = ready.entries().filter(|(class, _)| wanted(*class));
+    let next = entries.map(|(_, at)| at).min();
     let now = engine.env.now();
     Ok(Look {
-        ready: usize::from(ready.is_some_and(|it| it.at.has_passed(now))),
-        next: ready.map(|it| it.at),
+        ready: usize::from(next.is_some_and(|at| at.has_passed(now))),
+        next,
     })
 }
 

@@ -4,5 +4,6 @@
 mod claiming;
 mod dead;
 mod fencing;
+mod model;
 mod support;
 mod twice;
