@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::checkpoint;
-use crate::connection::{self, assert_wal, set, switch_to_wal};
+use crate::connection::{
+    self, assert_can_shrink, assert_wal, prepare_to_shrink, set, switch_to_wal,
+};
 use crate::error::Failure;
 use crate::files::Files;
 use crate::limits::{STALE_BIRTH_SECONDS, STALE_BIRTHS_REMOVED_MAX};
@@ -89,6 +91,7 @@ fn build(path: &Path, options: &Options) -> Result<(), Failure> {
 }
 
 fn fill(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
+    prepare_to_shrink(connection)?;
     set(connection, &format!("application_id = {APPLICATION_ID}"))?;
     switch_to_wal(connection)?;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
@@ -102,6 +105,7 @@ fn read_back(path: &Path, options: &Options) -> Result<(), Failure> {
     let connection = connection::open(path, options)?;
     schema::recognize(&connection)?;
     assert_wal(&connection)?;
+    assert_can_shrink(&connection)?;
     connection.close().map_err(|(_, cause)| cause.into())
 }
 

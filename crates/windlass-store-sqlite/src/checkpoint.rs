@@ -93,6 +93,16 @@ impl Checkpoints {
         }
     }
 
+    /// Takes note of a commit that changed so many pages.
+    pub(crate) const fn count_pages(&mut self, pages: u64) {
+        self.own = self.own.saturating_add(pages);
+    }
+
+    /// Whether the log may grow by what nobody waits for.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.longest < self.empty_frames
+    }
+
     /// Copies or empties the log if it is time to. An error means that the
     /// connection must not be used any further.
     pub(crate) fn keep_up(

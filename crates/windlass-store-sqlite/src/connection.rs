@@ -7,7 +7,7 @@ use windlass_store::Incarnation;
 
 use crate::error::Failure;
 use crate::files::Files;
-use crate::limits::{PAGE_CACHE_KIB, SQLITE_VERSION_MIN};
+use crate::limits::{PAGE_CACHE_KIB, SQLITE_VERSION_MIN, WHOLE_LOOKS_MAX};
 use crate::options::Options;
 use crate::schema::{self, Header};
 
@@ -142,6 +142,39 @@ pub(crate) fn page_bytes(connection: &Connection) -> Result<u64, Failure> {
     Ok(query::<u32>(connection, "page_size")?.into())
 }
 
+/// Makes a database that is still empty note where each page belongs, so that
+/// free ones can be cut off later. Once it has a page it is too late.
+pub(crate) fn prepare_to_shrink(connection: &Connection) -> rusqlite::Result<()> {
+    set(connection, "auto_vacuum = INCREMENTAL")
+}
+
+/// Whether free pages of the database can be cut off.
+pub(crate) fn can_shrink(connection: &Connection) -> Result<bool, Failure> {
+    const INCREMENTAL: i64 = 2;
+    Ok(query::<i64>(connection, "auto_vacuum")? == INCREMENTAL)
+}
+
+/// Refuses a new database that does not note where each page belongs.
+pub(crate) fn assert_can_shrink(connection: &Connection) -> Result<(), Failure> {
+    if can_shrink(connection)? {
+        return Ok(());
+    }
+    let context = "SQLite does not keep `auto_vacuum` of a new file";
+    Err(Failure::environment(context))
+}
+
+/// Pages that are free, and all.
+pub(crate) fn free_pages(connection: &Connection) -> Result<(u64, u64), Failure> {
+    let free = query::<u32>(connection, "freelist_count")?;
+    let all = query::<u32>(connection, "page_count")?;
+    Ok((free.into(), all.into()))
+}
+
+/// Cuts off at most `pages` free pages, within the caller's transaction.
+pub(crate) fn cut_off(connection: &Connection, pages: u64) -> rusqlite::Result<()> {
+    set(connection, &format!("incremental_vacuum({pages})"))
+}
+
 /// How long `connection` waits for a lock.
 pub(crate) fn patience(connection: &Connection) -> rusqlite::Result<Duration> {
     let milliseconds: u32 = connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
@@ -150,22 +183,29 @@ pub(crate) fn patience(connection: &Connection) -> rusqlite::Result<Duration> {
 
 /// Refuses a file that is shorter than its database.
 ///
-/// The order matters while another process writes: with an empty log after
-/// the count, every page counted is in the file.
+/// Another process may grow and shrink it meanwhile: with an empty log before
+/// and after, and the same count, every page counted is in the file.
 fn assert_whole(connection: &Connection, files: &Files) -> Result<(), Failure> {
-    let pages: u32 = query(connection, "page_count")?;
     let page_bytes = page_bytes(connection)?;
-    if files.wal_bytes() > 0 {
-        return Ok(());
+    let count = || query::<u32>(connection, "page_count");
+    for _ in 0..WHOLE_LOOKS_MAX {
+        let pages = count()?;
+        if files.wal_bytes() > 0 {
+            return Ok(());
+        }
+        let found = std::fs::metadata(files.database()).map_or(0, |metadata| metadata.len());
+        let expected = u64::from(pages).saturating_mul(page_bytes);
+        if found >= expected {
+            return Ok(());
+        }
+        if count()? == pages && files.wal_bytes() == 0 {
+            return Err(Failure::corrupt(format!(
+                "the file was truncated: {found} of {expected} bytes are left"
+            )));
+        }
     }
-    let found = std::fs::metadata(files.database()).map_or(0, |metadata| metadata.len());
-    let expected = u64::from(pages).saturating_mul(page_bytes);
-    if found >= expected {
-        return Ok(());
-    }
-    Err(Failure::corrupt(format!(
-        "the file was truncated: {found} of {expected} bytes are left"
-    )))
+    // It changes all the time, so somebody works with it.
+    Ok(())
 }
 
 /// Runs a pragma to its end, whatever rows it gives: one that is stepped only

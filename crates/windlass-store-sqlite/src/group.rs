@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use windlass_store::{Batch, Commit, StoreError, Version};
 
 use crate::apply::{Decision, Fused, Statements};
+use crate::connection::cut_off;
 use crate::error::{Failure, refused_a_write};
 use crate::schema::Header;
 
@@ -49,15 +50,7 @@ pub(crate) fn commit(
             return Err(GroupError::Apply(cause.into()));
         }
     };
-    transaction.commit().map_err(|cause| {
-        let certain = refused_a_write(&cause);
-        let failure = cause.into();
-        if certain {
-            GroupError::Full(failure)
-        } else {
-            GroupError::Commit(failure)
-        }
-    })?;
+    finish(transaction)?;
     Ok(answers)
 }
 
@@ -96,6 +89,29 @@ fn decide(
         statements.set_sequence(&header.with_sequence(last))?;
     }
     Ok(answers)
+}
+
+/// Cuts off at most `pages` free pages in a transaction of its own.
+pub(crate) fn vacuum(connection: &Connection, pages: u64) -> Result<(), GroupError> {
+    let transaction = begin(connection).map_err(GroupError::Begin)?;
+    if let Err(cause) = cut_off(connection, pages) {
+        let _ = transaction.finish();
+        return Err(GroupError::Apply(cause.into()));
+    }
+    finish(transaction)
+}
+
+/// Commits; an error says whether it may have happened all the same.
+fn finish(transaction: Transaction<'_>) -> Result<(), GroupError> {
+    transaction.commit().map_err(|cause| {
+        let certain = refused_a_write(&cause);
+        let failure = cause.into();
+        if certain {
+            GroupError::Full(failure)
+        } else {
+            GroupError::Commit(failure)
+        }
+    })
 }
 
 /// Commits nothing but a new number. That overwrites whatever a failed commit

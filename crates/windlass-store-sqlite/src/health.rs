@@ -12,6 +12,10 @@ pub struct Health {
     pub sharing: Sharing,
     /// Bytes of write-ahead log on the disk.
     pub wal_bytes: u64,
+    /// Bytes of the file that were free when this store last looked, which it
+    /// does once no commit has come for a moment: room for what is written
+    /// next, and given back where it is much.
+    pub free_bytes: u64,
     /// For how long the oldest read transaction of this process has been
     /// running, exports included. While one runs, the log cannot shrink.
     pub oldest_reader: Option<Duration>,

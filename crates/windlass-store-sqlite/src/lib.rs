@@ -51,6 +51,7 @@ mod reader;
 mod scan;
 mod schema;
 mod shared;
+mod space;
 mod store;
 mod turns;
 mod writer;

@@ -36,6 +36,20 @@ pub(crate) const TRUNCATE_RETRY_BYTES: u64 = 16 * 1_024 * 1_024;
 /// in milliseconds.
 pub(crate) const REOPEN_MS: u64 = 250;
 
+/// Most free pages that one transaction gives back: what a commit that arrives
+/// meanwhile has to wait for.
+pub(crate) const VACUUM_PAGES_MAX: u64 = 256;
+/// The share of the file, as one in so many pages, that has to be free before
+/// any of it is given back.
+pub(crate) const FREE_SHARE_MIN: u64 = 8;
+/// How long no commit must have come before free pages are looked for, in
+/// milliseconds.
+pub(crate) const IDLE_MS: u64 = 10;
+/// Most transactions that give pages back while a store is closed.
+pub(crate) const CLOSING_BITES_MAX: usize = 32;
+/// Free pages that a file keeps where nothing else is set, in bytes.
+pub(crate) const FREE_BYTES_KEPT: u64 = 256 * 1_024;
+
 /// Exports that may run at a time.
 pub(crate) const EXPORTS_MAX: usize = 8;
 /// Bytes of keys and values after which a step of an export ends.
@@ -45,6 +59,10 @@ pub(crate) const EXPORT_STEP_BYTES: usize = 1_024 * 1_024;
 pub(crate) const READERS_MAX: usize = 64;
 /// Memory that each connection may use for pages, in KiB.
 pub(crate) const PAGE_CACHE_KIB: i64 = 16 * 1_024;
+
+/// How often a file that others grow and shrink is looked at when it is
+/// opened.
+pub(crate) const WHOLE_LOOKS_MAX: usize = 16;
 
 /// Files of a birth that never finished which one birth removes.
 pub(crate) const STALE_BIRTHS_REMOVED_MAX: usize = 64;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use windlass_store::{StoreError, StoreErrorKind};
 
-use crate::limits::READERS_MAX;
+use crate::limits::{FREE_BYTES_KEPT, READERS_MAX};
 
 /// Who else may have the file open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +58,11 @@ pub struct Options {
     /// this while other processes read, and without bound while an export
     /// runs.
     pub wal_empty_bytes: u64,
+    /// Bytes of free pages that the file keeps for what is written next. What
+    /// is free beyond them is given back to the file system while no commit
+    /// waits, if it is an eighth of the file or more. [`u64::MAX`] gives back
+    /// nothing; nor do files that were made before this was.
+    pub free_bytes_kept: u64,
     /// How long a commit waits for another process before it fails with
     /// `Unavailable`. Waiting is fair and short; only a process that was
     /// stopped in the middle of a commit keeps others waiting for so long.
@@ -83,6 +88,7 @@ impl Default for Options {
             reader_threads: 2,
             wal_copy_bytes: 24 * 1_024 * 1_024,
             wal_empty_bytes: 64 * 1_024 * 1_024,
+            free_bytes_kept: FREE_BYTES_KEPT,
             busy_time_max: Duration::from_secs(10),
             export_time_max: Duration::from_secs(60),
             database_bytes_max: None,

@@ -1,6 +1,6 @@
 //! What the store's handle and its threads share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     /// Whether it is known what the last commit did. While it is not, reads
     /// are refused: what they showed could change with a crash.
     pub(crate) settled: AtomicBool,
+    /// Bytes of free pages when they were last looked for.
+    pub(crate) free_bytes: AtomicU64,
     closed: AtomicBool,
     threads: Mutex<Threads>,
     ended: watch::Sender<bool>,
@@ -80,6 +82,7 @@ impl Shared {
             hub: ChangeHub::new(),
             exports: Exports::default(),
             settled: AtomicBool::new(true),
+            free_bytes: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             threads: Mutex::new(Threads {
                 running: 0,

@@ -86,6 +86,7 @@ impl SqliteStore {
         Health {
             sharing: self.shared.options.sharing,
             wal_bytes: self.shared.files.wal_bytes(),
+            free_bytes: self.shared.free_bytes.load(Ordering::Relaxed),
             oldest_reader: self.shared.gate.oldest(),
             settled: self.shared.settled.load(Ordering::Acquire),
             sqlite_version: rusqlite::version(),

@@ -26,6 +26,7 @@ use crate::group::{self, GroupError, Request};
 use crate::limits::{GROUP_BATCHES_MAX, GROUP_KIB_MAX, REOPEN_MS};
 use crate::queue::{Queue, Woken};
 use crate::shared::Shared;
+use crate::space::Space;
 use crate::turns::{Turn, Turns};
 
 /// A connection that writes, and its watch over the log.
@@ -33,6 +34,7 @@ use crate::turns::{Turn, Turns};
 pub(crate) struct Line {
     connection: Connection,
     checkpoints: Checkpoints,
+    space: Space,
 }
 
 impl Line {
@@ -45,9 +47,11 @@ impl Line {
         }
         let wal_bytes = shared.files.wal_bytes();
         let checkpoints = Checkpoints::watch(&mut connection, wal_bytes, &shared.options)?;
+        let space = Space::watch(&connection, &shared.options)?;
         Ok(Self {
             connection,
             checkpoints,
+            space,
         })
     }
 }
@@ -69,6 +73,7 @@ pub(crate) fn run(shared: &Arc<Shared>, turns: Turns, first: Line) {
         shared,
         turns,
         backlog: Backlog::default(),
+        has_tidied: false,
     };
     let mut line = Some(first);
     loop {
@@ -87,6 +92,9 @@ struct Writer<'a> {
     shared: &'a Shared,
     turns: Turns,
     backlog: Backlog,
+    /// Whether free pages were given back before the end; that is not tried
+    /// twice.
+    has_tidied: bool,
 }
 
 impl Writer<'_> {
@@ -94,23 +102,64 @@ impl Writer<'_> {
         let Line {
             connection,
             mut checkpoints,
+            mut space,
         } = line;
         let mut statements = match Statements::prepare(&connection) {
             Ok(statements) => statements,
             Err(cause) => return self.refuse_for_now(&cause.into()),
         };
-        while self.backlog.wait(&self.shared.writes, None) != Woken::Closed {
-            if self.commit_next(&connection, &mut statements, &mut checkpoints) == Next::Reopen {
-                return Next::Reopen;
-            }
-            if checkpoints
-                .keep_up(&connection, &self.shared.gate, &self.turns)
-                .is_err()
-            {
+        loop {
+            let next = match self.backlog.wait(&self.shared.writes, space.patience()) {
+                Woken::Arrived => {
+                    space.stir();
+                    self.commit_next(&connection, &mut statements, &mut checkpoints)
+                }
+                Woken::Idle => self.tidy(&connection, &mut space, &mut checkpoints),
+                Woken::Closed if self.has_tidied => return Next::End,
+                Woken::Closed => {
+                    self.has_tidied = true;
+                    match space.last_steps(&connection, &self.turns, self.shared) {
+                        Ok(()) => return Next::End,
+                        Err(error) => self.throw_away(error),
+                    }
+                }
+            };
+            let kept_up = checkpoints.keep_up(&connection, &self.shared.gate, &self.turns);
+            if next == Next::Reopen || kept_up.is_err() {
                 return Next::Reopen;
             }
         }
-        Next::End
+    }
+
+    /// Gives back some of what is free while nothing waits.
+    fn tidy(
+        &mut self,
+        connection: &Connection,
+        space: &mut Space,
+        checkpoints: &mut Checkpoints,
+    ) -> Next {
+        if !checkpoints.has_room() {
+            space.rest();
+            return Next::Continue;
+        }
+        match space.step(connection, &self.turns, self.shared) {
+            Ok(Some(pages)) => checkpoints.count_pages(pages),
+            Ok(None) if space.has_given() => {
+                // The file is as long as it was until its log is copied.
+                if checkpoint::copy(connection).is_err() {
+                    return Next::Reopen;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => return self.throw_away(error),
+        }
+        Next::Continue
+    }
+
+    /// Deals with pages that were not given back, as with a group.
+    fn throw_away(&mut self, error: GroupError) -> Next {
+        self.recover(Vec::new(), error);
+        Next::Reopen
     }
 
     fn commit_next(

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use crate::{deaths, disk_full, processes};
+use crate::{deaths, disk_full, processes, space};
 
 const ROLE: &str = "WINDLASS_TEST_ROLE";
 const PATH: &str = "WINDLASS_TEST_PATH";
@@ -32,9 +32,11 @@ pub(crate) enum Role {
     Opening,
     /// Reads what it is told to.
     Watching,
+    /// Empties a store and gives back its space until it is killed.
+    Shrinking,
 }
 
-const ROLES: [Role; 8] = [
+const ROLES: [Role; 9] = [
     Role::Mortal,
     Role::Counter,
     Role::Saturating,
@@ -43,6 +45,7 @@ const ROLES: [Role; 8] = [
     Role::Growing,
     Role::Opening,
     Role::Watching,
+    Role::Shrinking,
 ];
 
 impl Role {
@@ -70,6 +73,7 @@ impl Role {
                 Self::Growing => disk_full::play_growing(path).await,
                 Self::Opening => processes::play_opening(path).await,
                 Self::Watching => processes::play_watching(path).await,
+                Self::Shrinking => space::play_shrinking(path).await,
             }
         });
     }

@@ -13,4 +13,5 @@ mod groups;
 mod lifetime;
 mod processes;
 mod settings;
+mod space;
 mod wal;

@@ -133,6 +133,7 @@ fn options(random: &mut Random, vfs: &Vfs, manner: Manner) -> Options {
         reader_threads: 1,
         wal_copy_bytes: copy,
         wal_empty_bytes: empty,
+        free_bytes_kept: *random.pick(&[0, 8 * 1_024, 256 * 1_024]),
         vfs: Some(vfs.name()),
         synchronous: manner.synchronous,
         ..Options::default()

@@ -1,5 +1,6 @@
 //! Power cuts at any moment, and proof that they would be noticed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -113,10 +114,12 @@ fn a_birth_cut_short_leaves_a_whole_store_or_none() {
 fn recorded_histories_hold_everything_that_a_log_goes_through() {
     let vfs = vfs();
     let (mut acknowledged, mut commits, mut starts, mut truncates, mut copies) = (0, 0, 0, 0, 0);
+    let mut shrinks = 0;
     for seed in 0..PLANTED_HISTORIES {
         let events = record(vfs, seed, Start::default(), Manner::default()).events;
         let logs = files_ending(&events, "-wal");
         let database = files_ending(&events, DATABASE);
+        let mut lengths = HashMap::new();
         for event in &events {
             match event {
                 Event::Mark(Mark::Acknowledged { .. }) => acknowledged += 1,
@@ -126,18 +129,22 @@ fn recorded_histories_hold_everything_that_a_log_goes_through() {
                     file, offset: 0, ..
                 } if logs.contains(file) => starts += 1,
                 Event::Truncate { file, size: 0 } if logs.contains(file) => truncates += 1,
+                Event::Truncate { file, size } if database.contains(file) => {
+                    shrinks += usize::from(lengths.insert(*file, *size) > Some(*size));
+                }
                 _ => {}
             }
         }
     }
     let found = format!(
         "{acknowledged} batches, {commits} syncs of logs, {starts} logs started, \
-         {truncates} emptied, {copies} syncs of databases"
+         {truncates} emptied, {copies} syncs of databases, {shrinks} cut shorter"
     );
     assert!(commits < acknowledged, "no commits were grouped: {found}");
     let each = usize::try_from(PLANTED_HISTORIES).expect("a small number");
     let enough = starts > 6 * each && copies > 6 * each && truncates >= each;
     assert!(enough, "too little of something: {found}");
+    assert!(shrinks > 0, "no file was ever cut shorter: {found}");
 }
 
 /// Cuts the power in histories that `plant` has spoilt until it is noticed.

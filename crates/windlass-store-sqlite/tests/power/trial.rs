@@ -187,6 +187,7 @@ impl<'a> Trial<'a> {
             reader_threads: 1,
             wal_copy_bytes: 24 * 1_024,
             wal_empty_bytes: 48 * 1_024,
+            free_bytes_kept: 0,
             vfs: Some(self.vfs.name()),
             ..Options::default()
         }

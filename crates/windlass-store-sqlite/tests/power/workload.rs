@@ -11,6 +11,8 @@ use windlass_store_testing::Random;
 
 /// Keys of a writer beside its counter.
 const SLOTS: usize = 16;
+/// The same, of large batches.
+const SLOTS_MAX: usize = 80;
 
 /// The writes of one batch, the counter first.
 pub(crate) type Writes = Vec<Write>;
@@ -23,6 +25,10 @@ pub(crate) fn prefix(writer: usize) -> String {
 /// The key whose value says which batch was the last.
 pub(crate) fn counter(writer: usize) -> Bytes {
     format!("writer/{writer}/counter").into()
+}
+
+fn slot_key(writer: usize, slot: usize) -> Bytes {
+    format!("writer/{writer}/slot/{slot}").into()
 }
 
 /// All batches that a writer is going to commit.
@@ -40,15 +46,23 @@ fn batch(random: &mut Random, seed: u64, writer: usize, number: usize) -> Writes
         key: counter(writer),
         value: name.clone().into(),
     }];
+    if random.one_in(10) {
+        // Leaves pages behind that the store may give back.
+        let slots = 0..SLOTS_MAX;
+        writes.extend(slots.map(|slot| Write::Delete {
+            key: slot_key(writer, slot),
+        }));
+        return writes;
+    }
     let large = random.one_in(25);
     let (count, slots) = if large {
-        (40, 80)
+        (40, SLOTS_MAX)
     } else {
         (1 + random.below(4), SLOTS)
     };
     let first = random.below(slots);
     for slot in (0..count).map(|step| (first + step) % slots) {
-        let key = Bytes::from(format!("writer/{writer}/slot/{slot}"));
+        let key = slot_key(writer, slot);
         if random.one_in(8) {
             writes.push(Write::Delete { key });
         } else {

@@ -1,0 +1,241 @@
+//! A store that was filled and emptied gives its space back, and nothing of
+//! what is left in it changes by that.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use windlass_store::{Batch, Entry, KeyRange, Store, StoreExt};
+use windlass_store_sqlite::{Options, SqliteStore};
+use windlass_store_testing::Random;
+
+use crate::children::{Player, Role, tell};
+use crate::common::{Place, apply, value};
+
+const MIB: u64 = 1 << 20;
+/// Rows that go, of which 20 take a MiB.
+const ROWS: u64 = 200;
+const ROW_BYTES: usize = 52_000;
+/// Rows that stay, put between the others.
+const LEFT: u64 = 40;
+
+/// Long enough for any machine; only a store that does not shrink needs it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn fill(store: &SqliteStore) {
+    for number in 0..ROWS {
+        let mut batch = Batch::new().put(format!("acme/row/{number:04}"), vec![7; ROW_BYTES]);
+        if number % (ROWS / LEFT) == 0 {
+            batch = batch.put(format!("acme/left/{number:04}"), format!("{number}"));
+        }
+        apply(store, batch).await;
+    }
+}
+
+async fn empty(store: &SqliteStore) {
+    let delete = |batch: Batch, number| batch.delete(format!("acme/row/{number:04}"));
+    apply(store, (0..ROWS).fold(Batch::new(), delete)).await;
+}
+
+async fn all(store: &SqliteStore) -> Vec<Entry> {
+    let all = store.scan_all(KeyRange::all()).await;
+    all.expect("all can be read")
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).expect("the file is there").len()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long to wait, not what to find"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Waits until the file has at most `bytes`, which takes no call of ours.
+async fn shrunk(path: &Path, bytes: u64) {
+    let end = now() + PATIENCE;
+    while length(path) > bytes {
+        assert!(now() < end, "the file still has {} bytes", length(path));
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Asserts that SQLite finds nothing wrong in a store that is closed.
+fn assert_sound(path: &Path) {
+    let connection = Connection::open(path).expect("the file opens");
+    let found: String = connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .expect("it can be checked");
+    assert_eq!(found, "ok");
+}
+
+#[tokio::test]
+async fn a_store_that_was_emptied_gives_its_space_back_while_nobody_waits() {
+    let place = Place::new();
+    let store = place.open().await;
+    fill(&store).await;
+    empty(&store).await;
+    let left = all(&store).await;
+    shrunk(&place.store(), MIB).await;
+    assert!(store.health().free_bytes < MIB, "{:?}", store.health());
+    assert_eq!(all(&store).await, left);
+    assert_eq!(left.len(), usize::try_from(LEFT).expect("small"));
+    // It goes on as before: filled again, it is what it was.
+    fill(&store).await;
+    assert_eq!(all(&store).await.len(), left.len() + 200);
+    store.close().await.expect("the store closes");
+    assert_sound(&place.store());
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_at_once_gives_back_what_it_has_time_for() {
+    let place = Place::new();
+    let store = place.open().await;
+    fill(&store).await;
+    empty(&store).await;
+    store.close().await.expect("the store closes");
+    assert!(length(&place.store()) < MIB, "{}", length(&place.store()));
+    let store = place.open().await;
+    assert_eq!(value(&store, "acme/left/0195").await, Some("195".into()));
+    store.close().await.expect("the store closes");
+    assert_sound(&place.store());
+}
+
+#[tokio::test]
+async fn what_is_little_stays_for_what_is_written_next() {
+    let place = Place::new();
+    let store = place.open().await;
+    fill(&store).await;
+    // A tenth of the file, which is more than is kept in any case.
+    let delete = |batch: Batch, number| batch.delete(format!("acme/row/{number:04}"));
+    apply(&store, (0..ROWS / 10).fold(Batch::new(), delete)).await;
+    store.close().await.expect("the store closes");
+    assert!(
+        length(&place.store()) > 9 * MIB,
+        "{}",
+        length(&place.store())
+    );
+    let keeping = Options {
+        free_bytes_kept: u64::MAX,
+        ..Options::default()
+    };
+    let store = place.open_with(keeping).await;
+    empty(&store).await;
+    store.close().await.expect("the store closes");
+    assert!(
+        length(&place.store()) > 9 * MIB,
+        "{}",
+        length(&place.store())
+    );
+    // The next who opens it finds it so, and shrinks it without a commit.
+    let store = place.open().await;
+    shrunk(&place.store(), MIB).await;
+    store.close().await.expect("the store closes");
+}
+
+#[tokio::test]
+async fn an_export_shows_what_was_there_though_its_pages_are_given_back() {
+    let place = Place::new();
+    let store = place.open().await;
+    fill(&store).await;
+    let before = all(&store).await;
+    let mut export = store.export(KeyRange::all()).await.expect("it starts");
+    empty(&store).await;
+    let end = now() + PATIENCE;
+    while store.health().free_bytes == 0 || store.health().free_bytes > MIB {
+        assert!(now() < end, "nothing is given back: {:?}", store.health());
+        tokio::task::yield_now().await;
+    }
+    let mut exported = Vec::new();
+    while let Some(page) = export.next().await.expect("it goes on") {
+        exported.extend(page);
+    }
+    assert_eq!(exported, before);
+    drop(export);
+    store.close().await.expect("the store closes");
+    assert!(length(&place.store()) < MIB, "{}", length(&place.store()));
+    assert_sound(&place.store());
+}
+
+#[tokio::test]
+async fn a_file_that_was_made_before_stays_as_long_as_it_was_and_works() {
+    let place = Place::new();
+    let store = place.open().await;
+    store.close().await.expect("the store closes");
+    let connection = Connection::open(place.store()).expect("the file opens");
+    // The file is made as it was before.
+    for statement in [
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA auto_vacuum = NONE",
+        "VACUUM",
+        "PRAGMA journal_mode = WAL",
+    ] {
+        let mut statement = connection.prepare(statement).expect("SQL");
+        let mut rows = statement.query([]).expect("it can be run");
+        while rows.next().expect("it goes to its end").is_some() {}
+    }
+    connection.close().expect("the file closes");
+    let store = place.open().await;
+    fill(&store).await;
+    empty(&store).await;
+    assert_eq!(all(&store).await.len(), 40);
+    store.close().await.expect("the store closes");
+    assert!(
+        length(&place.store()) > 9 * MIB,
+        "{}",
+        length(&place.store())
+    );
+    let store = place.open().await;
+    assert_eq!(all(&store).await.len(), 40);
+    store.close().await.expect("the store closes");
+}
+
+/// Kills, each of a process that has given back less or more.
+const KILLS: usize = 5;
+
+#[tokio::test]
+async fn a_process_that_is_killed_while_it_gives_space_back_loses_nothing() {
+    let mut random = Random::new(0x5bace);
+    let place = Place::new();
+    for kill in 0..KILLS {
+        let mut child = Player::start(Role::Shrinking, &place.store());
+        let left: usize = child.expect("emptied").parse().expect("a number");
+        let heard = std::iter::from_fn(|| child.hear()).take(random.below(12));
+        let heard = heard.take_while(|told| told != "done").count();
+        assert!(heard < 12, "kill {kill}");
+        child.kill();
+        let store = place.open().await;
+        let entries = all(&store).await;
+        assert_eq!(entries.len(), left, "kill {kill}");
+        for entry in entries {
+            let name = std::str::from_utf8(&entry.key).expect("text");
+            let number: u64 = name[name.len() - 4..].parse().expect("a number");
+            assert_eq!(entry.value, number.to_string(), "kill {kill}");
+        }
+        shrunk(&place.store(), MIB).await;
+        store.close().await.expect("the store closes");
+        assert_sound(&place.store());
+    }
+}
+
+/// Fills and empties a store, and tells whenever some of it was given back.
+pub(crate) async fn play_shrinking(path: &Path) {
+    let store = SqliteStore::open(path, Options::default()).await;
+    let store = store.expect("the store opens");
+    fill(&store).await;
+    empty(&store).await;
+    tell(&format!("emptied {}", all(&store).await.len()));
+    let mut free = 0;
+    loop {
+        let now = store.health().free_bytes;
+        if now != free {
+            free = now;
+            let is_done = now < MIB;
+            tell(if is_done { "done" } else { "some" });
+        }
+        tokio::task::yield_now().await;
+    }
+}
