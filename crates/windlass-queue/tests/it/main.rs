@@ -4,6 +4,7 @@
 mod claiming;
 mod dead;
 mod fencing;
+mod history;
 mod model;
 mod support;
 mod twice;
