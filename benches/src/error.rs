@@ -2,6 +2,8 @@
 
 use std::io;
 
+use windlass::checkpoint::CheckpointError;
+use windlass::queue::QueueError;
 use windlass::session::SessionError;
 use windlass::store::StoreError;
 use windlass_stash::StashError;
@@ -30,6 +32,12 @@ pub enum BenchError {
     /// A stash refused what the bench asked.
     #[error("a stash refused")]
     Stash(#[from] StashError),
+    /// A state refused what the bench asked.
+    #[error("a state refused")]
+    Checkpoint(#[from] CheckpointError),
+    /// The queue refused what the bench asked.
+    #[error("the queue refused")]
+    Queue(#[from] QueueError),
     /// Something that must hold for a fair comparison does not.
     #[error("{0}")]
     Unfair(String),

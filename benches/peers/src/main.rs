@@ -1,0 +1,79 @@
+//! Jobs a second of other queues on SQLite, for the table of the queue.
+//!
+//! `windlass-peers apalis PATH WORKERS SECONDS` works on a fresh database at
+//! PATH with apalis-sqlite as its `setup` configures it (write-ahead log,
+//! `synchronous` OFF: what was acknowledged does not survive the loss of
+//! power) over a pool of one connection, and prints one JSON object:
+//! `{"jobs": …, "seconds": …}`. A job is pushed, fetched, run (it does
+//! nothing) and acknowledged.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use apalis::prelude::*;
+use apalis_sqlite::SqliteStorage;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+
+/// What a job carries: as much as in our own row.
+const PAYLOAD: &str = "{\"step\":12,\"tool\":\"search_documents\",\"query\":\"bearings, three suppliers\"}";
+/// Jobs that lie ahead of the workers at most.
+const AHEAD: u64 = 2_000;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [name, path, workers, seconds] = arguments.as_slice() else {
+        return Err("usage: windlass-peers apalis PATH WORKERS SECONDS".into());
+    };
+    if name != "apalis" {
+        return Err(format!("no peer is called `{name}`").into());
+    }
+    let span = Duration::from_secs_f64(seconds.parse()?);
+    let (jobs, seconds) = apalis(path, workers.parse()?, span).await?;
+    println!("{}", serde_json::json!({ "jobs": jobs, "seconds": seconds }));
+    Ok(())
+}
+
+async fn apalis(path: &str, workers: usize, span: Duration) -> Result<(u64, f64), Box<dyn Error>> {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let pool: SqlitePool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    SqliteStorage::setup(&pool).await?;
+    let (pushed, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..workers {
+        let (backend, done) = (SqliteStorage::<String>::new(&pool), Arc::clone(&done));
+        tasks.spawn(async move {
+            let worker = WorkerBuilder::new(format!("worker-{number}"))
+                .backend(backend)
+                .data(done)
+                .build(work);
+            let _ = worker.run().await;
+        });
+    }
+    let mut producer = SqliteStorage::<String>::new(&pool);
+    let (ahead, finished) = (Arc::clone(&pushed), Arc::clone(&done));
+    tasks.spawn(async move {
+        loop {
+            if ahead.load(Ordering::Relaxed) > finished.load(Ordering::Relaxed) + AHEAD {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            } else if producer.push(PAYLOAD.to_owned()).await.is_ok() {
+                ahead.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    // The first second is for starting.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (start, before) = (Instant::now(), done.load(Ordering::Relaxed));
+    tokio::time::sleep(span).await;
+    let jobs = done.load(Ordering::Relaxed) - before;
+    let seconds = start.elapsed().as_secs_f64();
+    tasks.shutdown().await;
+    Ok((jobs, seconds))
+}
+
+async fn work(_: String, done: Data<Arc<AtomicU64>>) -> Result<(), BoxDynError> {
+    done.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
