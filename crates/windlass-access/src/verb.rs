@@ -61,6 +61,12 @@ verbs! {
     StashWrite = Stash "stash.write",
     /// Clear whole stashes.
     StashManage = Stash "stash.manage",
+    /// Read the states of sessions, and their histories.
+    StateRead = State "state.read",
+    /// Commit to states, fork them, tag them, take them back.
+    StateWrite = State "state.write",
+    /// Remove states for good.
+    StateManage = State "state.manage",
     /// Make, list, revoke and rotate keys.
     KeyManage = Key "key.manage",
     /// Read tenants, their quotas and what they use.
@@ -81,6 +87,8 @@ pub enum Noun {
     Session,
     /// Stashes.
     Stash,
+    /// The states of sessions.
+    State,
     /// API keys.
     Key,
     /// Tenants.
@@ -96,6 +104,7 @@ impl Noun {
         match self {
             Self::Session => "session",
             Self::Stash => "stash",
+            Self::State => "state",
             Self::Key => "key",
             Self::Tenant => "tenant",
             Self::Store => "store",

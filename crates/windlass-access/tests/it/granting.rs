@@ -6,7 +6,7 @@ use windlass_store_testing::Random;
 
 use crate::support::{grant_of, operators, scope_of, verbs};
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 15] = [
     "session.create",
     "session.read",
     "session.use",
@@ -14,6 +14,9 @@ const NAMES: [&str; 12] = [
     "stash.read",
     "stash.write",
     "stash.manage",
+    "state.read",
+    "state.write",
+    "state.manage",
     "key.manage",
     "tenant.read",
     "tenant.manage",
@@ -52,7 +55,8 @@ fn a_pattern_stands_for_its_verbs_and_no_others() {
             .collect()
     };
     assert_eq!(allowed(&["*"]), NAMES);
-    assert_eq!(allowed(&["stash.*", "key.manage"]), NAMES[4..8]);
+    assert_eq!(allowed(&["stash.*", "state.*", "key.manage"]), NAMES[4..11]);
+    assert_eq!(allowed(&["state.*"]), NAMES[7..10]);
     assert_eq!(allowed(&["session.use"]), NAMES[2..3]);
     assert_eq!(allowed(&[]), [""; 0]);
     for text in ["", "**", "s*", "session*", "nothing.*", "session.r*", ".*"] {
@@ -82,11 +86,11 @@ fn a_scope_holds_only_what_is_its_own_whatever_the_verbs_say() {
             .map(|verb| verb.as_str())
             .collect()
     };
-    assert_eq!(held(&operators(&["*"])), NAMES[7..]);
-    assert_eq!(held(&grant_of("acme", &["*"])), NAMES[..9]);
+    assert_eq!(held(&operators(&["*"])), NAMES[10..]);
+    assert_eq!(held(&grant_of("acme", &["*"])), NAMES[..12]);
     assert_eq!(
         held(&grant_of("acme", &["tenant.*", "store.*"])),
-        NAMES[8..9]
+        NAMES[11..12]
     );
 }
 
