@@ -159,7 +159,7 @@ impl Engine {
 
 impl CollectReport {
     /// Adds up two collections.
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.roots += other.roots;
         self.scanned += other.scanned;
         self.kept += other.kept;

@@ -71,9 +71,11 @@ mod pack;
 mod ranges;
 mod reads;
 mod record;
+mod relatives;
 mod remove;
 mod row;
 mod stream;
+mod tenant;
 mod turn;
 mod upkeep;
 mod view;
@@ -91,6 +93,7 @@ pub use model::{
     Part, PartChange, PartName, Payload, TagName, Usage,
 };
 pub use nodes::{GraphPage, Path};
+pub use relatives::{ForkPage, ForkView};
 pub use remove::Removal;
 pub use stream::BlobReader;
 pub use turn::Beside;

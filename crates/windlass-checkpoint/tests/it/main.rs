@@ -5,4 +5,5 @@ mod collecting;
 mod commits;
 mod model;
 mod names;
+mod relatives;
 mod support;
