@@ -41,14 +41,15 @@ pub mod problem;
 pub mod schema;
 pub mod session;
 pub mod stash;
+pub mod state;
 pub mod store;
 
 #[cfg(feature = "client")]
 pub use client::{
     ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT,
     BrokenAnswer, CONNECT_DEFAULT, Client, ClientError, DEADLINE_DEFAULT, Events, Export,
-    QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT, Settings, SettingsError, StashClient,
-    Token,
+    PartContent, QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT, Settings, SettingsError,
+    StashClient, StateClient, Token,
 };
 
 /// Compiles and runs the example that README.md shows.

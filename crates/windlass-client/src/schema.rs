@@ -90,6 +90,28 @@ described!(
         .description(Some("Any JSON value, nested at most 128 levels."))
 );
 described!(
+    /// Any bytes, as text.
+    Bytes,
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .content_encoding("base64")
+        .description(Some("Any bytes, in base64 with padding."))
+);
+described!(
+    /// The name of a content.
+    Blob,
+    text(64, 64)
+        .pattern(Some("^[0-9a-f]{64}$"))
+        .description(Some("The SHA-256 of a content, as 64 lower-case hex digits."))
+);
+described!(
+    /// Names a state of a session.
+    At,
+    text(1, 132)
+        .pattern(Some(r"^(head|[0-9]{1,20}|tag:[A-Za-z0-9._~:-]{1,128})$"))
+        .description(Some("`head`, a revision, or `tag:` and the name of a tag."))
+);
+described!(
     /// A verb that a credential may hold.
     Verb,
     text(1, 64)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::session::Unreadable;
+use crate::state::{GarbageReport, PackReport};
 
 #[cfg(feature = "schema")]
 use crate::schema::Identifier;
@@ -72,6 +73,12 @@ pub struct Maintained {
     pub sessions: SweepReport,
     /// Stash entries that expired, and what interrupted puts left behind.
     pub stashes: ReapReport,
+    /// States that were packed, and commits that are no longer kept.
+    #[serde(default)]
+    pub checkpoints: PackReport,
+    /// Contents that no state needs any more.
+    #[serde(default)]
+    pub garbage: GarbageReport,
 }
 
 /// What a round of upkeep did for sessions.

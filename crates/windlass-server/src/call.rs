@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::RawPathParams;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use serde::Serialize;
@@ -32,7 +33,7 @@ pub(crate) enum Precondition {
 pub(crate) struct Call {
     pub(crate) app: Arc<App>,
     pub(crate) identity: Arc<Identity>,
-    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) parameters: RawPathParams,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -62,7 +63,7 @@ impl Call {
 
     /// A parameter of the path, as it was sent.
     pub(crate) fn text(&self, name: &str) -> &str {
-        let found = self.parameters.iter().find(|(known, _)| known == name);
+        let found = self.parameters.iter().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value)
     }
 

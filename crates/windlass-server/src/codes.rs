@@ -18,6 +18,7 @@ pub(crate) const STATUSES: &[(&str, u16)] = &[
     ("precondition_not_supported", 400),
     ("ttl_too_long", 400),
     ("ttl_zero", 400),
+    ("usage_overflow", 400),
     ("verb_out_of_scope", 400),
     ("unauthenticated", 401),
     ("agent_mismatch", 403),
@@ -34,18 +35,25 @@ pub(crate) const STATUSES: &[(&str, u16)] = &[
     ("tenant_not_active", 403),
     ("tool_not_allowed", 403),
     ("verb_missing", 403),
+    ("attachment_not_found", 404),
+    ("blob_not_found", 404),
+    ("node_not_found", 404),
     ("not_found", 404),
     ("reservation_not_found", 404),
+    ("revision_not_found", 404),
     ("tenant_not_erased", 404),
     ("method_not_allowed", 405),
     ("request_timeout", 408),
     ("already_closed", 409),
     ("already_exists", 409),
     ("confirmation_required", 409),
+    ("head_revision_conflict", 409),
     ("key_ended", 409),
     ("not_a_number", 409),
     ("overflow", 409),
     ("session_not_active", 409),
+    ("state_exists", 409),
+    ("state_removed", 409),
     ("tenant_in_use", 409),
     ("expired", 410),
     ("version_mismatch", 412),
@@ -56,10 +64,12 @@ pub(crate) const STATUSES: &[(&str, u16)] = &[
     ("key_already_rotated", 422),
     ("operation_answer_lost", 422),
     ("operation_conflict", 422),
+    ("turn_conflict", 422),
     ("group_quota_exceeded", 429),
     ("key_limit_exceeded", 429),
     ("operation_limit", 429),
     ("rate_limited", 429),
+    ("state_full", 429),
     ("tenant_quota_exceeded", 429),
     ("too_many_keys", 429),
     ("too_many_operations", 429),
@@ -129,6 +139,12 @@ pub(crate) const OF_ROUTES_WITH_BODY: &[&str] = &[
 
 /// What any route may answer that takes an `Idempotency-Key`.
 pub(crate) const OF_CHANGES: &[&str] = &["operation_conflict", "invalid_id"];
+
+/// The code of a commit for another revision than the head's.
+pub(crate) const HEAD_CONFLICT: &str = "head_revision_conflict";
+
+/// Its status where the revision came as a precondition.
+pub(crate) const PRECONDITION_FAILED: u16 = 412;
 
 /// The status of a code; `None` for one that has none here.
 pub(crate) fn status(code: &str) -> Option<u16> {

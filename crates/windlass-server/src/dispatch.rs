@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::RawPathParams;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
@@ -26,7 +27,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) async fn answer(
     app: Arc<App>,
     route: Arc<Route>,
-    parameters: Result<Vec<(String, String)>, Refused>,
+    parameters: Result<RawPathParams, Refused>,
     request: Request<Body>,
 ) -> Response<Body> {
     let began = app.env.monotonic();
@@ -76,7 +77,7 @@ fn finish(headers: &mut HeaderMap, id: &RequestId, draining: bool) {
 async fn guarded(
     app: Arc<App>,
     route: &Route,
-    parameters: Result<Vec<(String, String)>, Refused>,
+    parameters: Result<RawPathParams, Refused>,
     request: Request<Body>,
 ) -> Response<Body> {
     let work = AssertUnwindSafe(respond(app, route, parameters, request)).catch_unwind();
@@ -108,7 +109,7 @@ fn declares(route: &Route, code: &str) -> bool {
 async fn respond(
     app: Arc<App>,
     route: &Route,
-    parameters: Result<Vec<(String, String)>, Refused>,
+    parameters: Result<RawPathParams, Refused>,
     request: Request<Body>,
 ) -> Result<Reply, Refused> {
     let (head, body) = request.into_parts();

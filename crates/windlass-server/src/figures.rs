@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use windlass::AdmitError;
 use windlass::access::AccessError;
+use windlass::checkpoint::{CheckpointError, Problem as StateProblem};
 use windlass::session::{Excess, Problem as SessionProblem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError, StepError};
 
@@ -96,6 +97,35 @@ fn of_stash(error: &StashError) -> Value {
     }
 }
 
+fn of_state(error: &CheckpointError) -> Value {
+    match error {
+        CheckpointError::Invalid { field, problem } => of_state_problem(field, problem),
+        CheckpointError::HeadRevisionConflict { expected, actual } => {
+            json!({ "expected": expected, "actual": actual })
+        }
+        CheckpointError::NodeNotFound { node } => json!({ "node": node }),
+        CheckpointError::BlobNotFound { blob } => json!({ "blob": blob }),
+        CheckpointError::RevisionNotFound { revision } => json!({ "revision": revision }),
+        CheckpointError::Full { what, max } => json!({ "of": what, "max": max }),
+        _ => Value::Null,
+    }
+}
+
+fn of_state_problem(field: &str, problem: &StateProblem) -> Value {
+    match problem {
+        StateProblem::TooLong { length, max } => {
+            json!({ "field": field, "length": length, "max": max })
+        }
+        StateProblem::TooMany { count, max } => {
+            json!({ "field": field, "count": count, "max": max })
+        }
+        StateProblem::Range { value, min, max } => {
+            json!({ "field": field, "value": value, "min": min, "max": max })
+        }
+        _ => json!({ "field": field }),
+    }
+}
+
 fn of_access(error: &AccessError) -> Value {
     match error {
         AccessError::Invalid { field, .. } => json!({ "field": field }),
@@ -113,6 +143,12 @@ fn of_access(error: &AccessError) -> Value {
 impl From<SessionError> for Refused {
     fn from(error: SessionError) -> Self {
         Self::new(Problem::of(&error, members(of_session(&error))))
+    }
+}
+
+impl From<CheckpointError> for Refused {
+    fn from(error: CheckpointError) -> Self {
+        Self::new(Problem::of(&error, members(of_state(&error))))
     }
 }
 

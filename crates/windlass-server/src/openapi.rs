@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 use windlass_client::page::Order;
 use windlass_client::problem::Problem;
+use windlass_client::schema::At;
 use windlass_client::session::Status;
 
 use crate::codes;
@@ -77,6 +78,7 @@ fn schemas(routes: &[&Route]) -> Value {
     // What queries name is not listed with them.
     below.push((Order::name().into_owned(), Order::schema()));
     below.push((Status::name().into_owned(), Status::schema()));
+    below.push((At::name().into_owned(), At::schema()));
     for (name, schema) in below {
         schemas.insert(name, json!(schema));
     }
@@ -127,6 +129,12 @@ fn parameters(route: &Route) -> Vec<Value> {
     let in_path = route.parameters().map(|name| {
         let schema = match (name, route.tag) {
             ("call", _) => json!({ "type": "integer", "format": "int64", "minimum": 1 }),
+            ("number", _) => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
+            ("blob" | "manifest", _) => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
+            ("revision", _) => json!({
+                "type": "string", "minLength": 1, "maxLength": 132,
+                "pattern": "^(head|[0-9]{1,20}|tag:[A-Za-z0-9._~:-]{1,128})$",
+            }),
             ("key", "keys") => json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }),
             ("key", _) => json!({
                 "type": "string", "minLength": 1, "maxLength": 256,
@@ -138,7 +146,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     });
     let in_query = route.query.iter().map(|parameter| json!(parameter));
     let mut parameters: Vec<Value> = in_path.chain(in_query).collect();
-    let tag = json!({ "type": "string", "pattern": "^\"[0-9]+(-[0-9]+)?\"$" });
+    let tag = json!({ "type": "string", "pattern": "^\"([0-9]+(-[0-9]+)?|[0-9a-f]{64})\"$" });
     if route.operation {
         let about = "An id for this change, which then takes effect once however often it is \
             asked for; kept for 24 hours";
@@ -166,6 +174,10 @@ fn responses(route: &Route) -> Value {
     for code in codes_of(route) {
         let status = codes::status(code).unwrap_or(500);
         refusals.entry(status).or_default().insert(code);
+        if code == codes::HEAD_CONFLICT && route.preconditions.if_match {
+            let status = codes::PRECONDITION_FAILED;
+            refusals.entry(status).or_default().insert(code);
+        }
     }
     for (status, codes) in refusals {
         responses.insert(status.to_string(), refusal(status, &codes));

@@ -87,6 +87,13 @@ impl Problem {
         self
     }
 
+    /// The same under another status than its code has by itself.
+    #[must_use]
+    pub(crate) const fn under(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     pub(crate) const fn status(&self) -> u16 {
         self.status
     }

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
-use tower::ServiceExt;
+use tower::Service;
 use windlass::core::{Coded, Env, ErrorKind};
 use windlass::{SystemEnv, Windlass};
 
@@ -296,9 +296,10 @@ async fn maintain(app: Arc<App>) {
 fn handle(app: &Arc<App>) -> Handle {
     let router = router(app);
     Arc::new(move |request, flight: Flight| {
-        let router = router.clone();
+        let mut router = router.clone();
         Box::pin(async move {
-            let answered = router.oneshot(request.map(Body::new)).await;
+            // A router is always ready.
+            let answered = router.call(request.map(Body::new)).await;
             let response = answered.unwrap_or_else(|never| match never {});
             response.map(|body| Body::new(Held::new(body, flight)))
         })
@@ -333,22 +334,17 @@ fn router(app: &Arc<App>) -> Router {
             let response: Response<Body> = no_route(&lost, Problem::not_found());
             async move { response }
         })
+        // Makes of each handler a service, which would be done anew for each
+        // request.
+        .with_state(())
 }
 
 /// The parameters of a path; what is no text names nothing.
 fn named(
     parameters: Result<RawPathParams, RawPathParamsRejection>,
-) -> Result<Vec<(String, String)>, Refused> {
-    match parameters {
-        Ok(parameters) => {
-            let pairs = parameters.iter();
-            Ok(pairs
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect())
-        }
-        Err(_) => {
-            let detail = "the path is not text in UTF-8";
-            Err(Box::new(Problem::new(400, "invalid_id", detail)))
-        }
-    }
+) -> Result<RawPathParams, Refused> {
+    parameters.map_err(|_| {
+        let detail = "the path is not text in UTF-8";
+        Box::new(Problem::new(400, "invalid_id", detail))
+    })
 }

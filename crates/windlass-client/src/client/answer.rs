@@ -43,6 +43,11 @@ impl Answer {
         self.read().map(Some)
     }
 
+    /// Whether it is JSON, and its bytes, whatever they are.
+    pub(super) fn into_content(self) -> (bool, Bytes) {
+        (self.is_json, self.body)
+    }
+
     const fn broken(&self, why: BrokenAnswer) -> ClientError {
         let outcome = self.outcome;
         ClientError::Protocol { outcome, why }

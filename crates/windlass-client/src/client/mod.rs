@@ -14,6 +14,7 @@ mod sessions;
 mod settings;
 mod sse;
 mod stash;
+mod state;
 mod store;
 mod token;
 
@@ -30,6 +31,7 @@ pub use limits::{
 };
 pub use settings::Settings;
 pub use stash::StashClient;
+pub use state::{PartContent, StateClient};
 pub use token::Token;
 
 use call::Call;
@@ -114,5 +116,12 @@ impl Client {
     ) -> Result<Option<T>, ClientError> {
         let answer = self.inner.send(call, None).await?;
         answer.read_if_changed()
+    }
+
+    /// The same for one that answers a content: whether it is JSON, and what
+    /// it is.
+    async fn ask_content(&self, call: Call) -> Result<(bool, bytes::Bytes), ClientError> {
+        let answer = self.inner.send(call, None).await?;
+        Ok(answer.into_content())
     }
 }

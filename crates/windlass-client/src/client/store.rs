@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::export::Export;
 use super::{Client, ClientError};
+use crate::state::{Collect, GarbageReport};
 use crate::store::{Due, DueQuery, Health, Maintain, Maintained};
 
 impl Client {
@@ -33,6 +34,17 @@ impl Client {
     pub async fn maintain(&self, request: &Maintain) -> Result<Maintained, ClientError> {
         self.ask(Call::post(&["v1", "store", "maintain"], request).unkeyed())
             .await
+    }
+
+    /// Collects contents that no state needs any more. It takes as long as
+    /// there is something to do.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; what was deleted by then stays deleted.
+    pub async fn collect(&self, request: &Collect) -> Result<GarbageReport, ClientError> {
+        let call = Call::post(&["v1", "store", "collect"], request);
+        self.ask(call.unkeyed().patiently()).await
     }
 
     /// Everything stored, as the file that `windlass import` reads. It is not

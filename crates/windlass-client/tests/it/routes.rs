@@ -9,6 +9,10 @@ use windlass_client::session::{
 use windlass_client::stash::{
     ClearAll, Condition, Increment, KeysQuery, PutEntry, Reap, Steps, Touch,
 };
+use windlass_client::state::{
+    Collect, CommitState, ForkState, ForksQuery, GraphQuery, LogQuery, NewNode, PartChange,
+    PathQuery, RollBack,
+};
 use windlass_client::store::{DueQuery, Maintain};
 use windlass_client::{Client, ClientError};
 
@@ -62,6 +66,40 @@ async fn ask_about_stashes(client: &Client) {
     told(stash.reap(&Reap::default()).await);
 }
 
+async fn ask_about_states(client: &Client) {
+    let state = client.state("s");
+    let value = RawValue::from_string("1".to_owned()).expect("JSON");
+    let mut commit = CommitState::default();
+    let part = PartChange::json(value.clone());
+    commit.parts.insert("p".to_owned(), Some(part));
+    commit.nodes.push(NewNode::json("message", value));
+    let expected = None;
+    let fork = ForkState {
+        to: "t".to_owned(),
+        revision: None,
+    };
+    told(state.head().await);
+    told(state.head_if_changed(3).await);
+    told(state.commit(&commit).await);
+    told(state.log(&LogQuery::default()).await);
+    told(state.show("tag:good").await);
+    told(state.part("p", None).await);
+    told(state.part_meta("p", Some("3")).await);
+    told(state.nodes_to(&PathQuery::default()).await);
+    told(state.nodes(&GraphQuery::default()).await);
+    told(state.node(7).await);
+    told(state.diff("3", "head").await);
+    told(state.blob("b").await);
+    told(state.manifest("m").await);
+    told(state.roll_back(&RollBack { to: 1, expected }).await);
+    told(state.fork(&fork).await);
+    told(state.forks(&ForksQuery::default()).await);
+    told(state.tags().await);
+    told(state.tag("good", 3).await);
+    told(state.untag("good").await);
+    told(state.remove().await);
+}
+
 async fn ask_as_an_operator(client: &Client) {
     let key = CreateKey {
         label: "l".to_owned(),
@@ -87,6 +125,7 @@ async fn ask_as_an_operator(client: &Client) {
     told(client.health().await);
     told(client.due(&DueQuery::default()).await);
     told(client.maintain(&Maintain::default()).await);
+    told(client.collect(&Collect::default()).await);
     told(client.export().await);
 }
 
@@ -97,6 +136,7 @@ async fn each_call_has_its_route_and_a_key_if_it_could_happen_twice() {
     let client = server.client_with(quick().retries(0));
     ask_about_sessions(&client).await;
     ask_about_stashes(&client).await;
+    ask_about_states(&client).await;
     ask_as_an_operator(&client).await;
     let lines = server.requests().into_iter().map(|request| {
         let line = request.line.trim_end_matches(" HTTP/1.1").to_owned();

@@ -9,6 +9,7 @@ use windlass_client::session::{
     CreateSession, Delegate, Event, Receipt, Session, Settle, TopUp, TreePage, UseTools,
 };
 use windlass_client::stash::{Answers, Entry, Increment, KeyPage, PutEntry, Steps, Usage};
+use windlass_client::state::{CommitState, Committed, Head, LogPage, Manifest, Node};
 use windlass_client::store::{Health, Maintained};
 
 /// `text` is exactly how what it says is written.
@@ -60,8 +61,34 @@ fn answers_are_written_as_the_engine_writes_them() {
     exactly::<Maintained>(concat!(
         r#"{"sessions":{"scanned":1,"expired":1,"closed":0,"removed":0,"operations_removed":0,"truncated":false,"unreadable":[]},"#,
         r#""stashes":{"scanned":1,"removed":1,"bytes":2,"pieces_removed":0,"operations_removed":0,"truncated":false,"#,
-        r#""unreadable":[{"tenant":"t","session":"s","why":"torn"}]}}"#,
+        r#""unreadable":[{"tenant":"t","session":"s","why":"torn"}]},"#,
+        r#""checkpoints":{"scanned":1,"packed":2,"dropped":3,"turns_removed":4,"truncated":true,"#,
+        r#""unreadable":[{"session":"s","why":"torn"}]},"#,
+        r#""garbage":{"lineages":1,"collected":{"roots":1,"scanned":2,"kept":3,"deleted":4,"bytes":5,"elapsed_ms":6,"#,
+        r#""truncated":true,"reasons":[{"reason":"unreadable","what":"blob","why":"torn"},{"reason":"another_run"},"#,
+        r#"{"reason":"too_much"},{"reason":"limit"}]}}}"#,
     ));
+    exactly::<Head>(concat!(
+        r#"{"revision":2,"commit":"c","at":1,"manifest":"m","leaf":null,"nodes":0,"usage":{"tokens":3},"#,
+        r#""lineage":"l","base":{"session":"s","revision":1}}"#,
+    ));
+    exactly::<Committed>(r#"{"revision":1,"commit":"c","manifest":"m","leaf":4,"nodes":4}"#);
+    exactly::<LogPage>(concat!(
+        r#"{"commits":[{"revision":2,"commit":"c","at":1,"principal":"p","turn":null,"manifest":"m","leaf":1,"nodes":1,"#,
+        r#""usage":{},"note":"n","origin":{"fork":{"session":"s","revision":2}},"put":["a"],"removed":["b"],"#,
+        r#""attachments":[]}],"before":2}"#,
+    ));
+    exactly::<Manifest>(
+        r#"{"v":1,"parts":{"p":{"blob":"b","size":3,"form":"bytes","kind":"k","number":-1,"compressible":false}}}"#,
+    );
+    for node in [
+        r#"{"number":1,"parent":null,"revision":1,"kind":"m","json":null}"#,
+        r#"{"number":2,"parent":1,"revision":1,"kind":"m","json":{ "b":1.50,  "a":[] }}"#,
+        r#"{"number":3,"parent":1,"revision":1,"kind":"m","bytes":"AP8Q"}"#,
+        r#"{"number":4,"parent":1,"revision":1,"kind":"m"}"#,
+    ] {
+        exactly::<Node>(node);
+    }
     exactly::<ApiKey>(concat!(
         r#"{"id":"0123456789abcdef","label":"ci","scope":"tenant","tenant":"acme","principal":"runtime","reach":"own","#,
         r#""groups":{"only":["g"]},"verbs":["session.*"],"created_at":1,"expires_at":null,"revoked_at":null,"#,
@@ -135,4 +162,27 @@ fn a_request_with_a_field_that_is_not_known_is_refused() {
     refused::<Steps>(r#"{"operations":[{"put":{"key":"k","value":1,"if":"absent"}}]}"#);
     refused::<SetQuota>(r#"{"session":1}"#);
     refused::<CreateKey>(r#"{"label":"l","principal":"p","verbs":[],"admin":true}"#);
+}
+
+#[test]
+fn a_commit_is_written_as_it_was_read_and_refuses_what_it_does_not_know() {
+    exactly::<CommitState>(concat!(
+        r#"{"expected":0,"parts":{"gone":null,"null":{"json":null},"p":{"json":{ "b":1.50 },"kind":"k"},"#,
+        r#""q":{"bytes":"aGk=","large":true},"r":{"blob":"b","form":"bytes","number":7}},"replace_nodes":true,"#,
+        r#""tombstones":[1],"nodes":[{"kind":"m","json":null},{"kind":"m","parent":"root","bytes":""},"#,
+        r#"{"kind":"m","parent":{"node":3},"json":1},{"kind":"m","parent":{"new":0},"json":1}],"leaf":4,"#,
+        r#""usage":{"calls":1},"attachments":["a"],"note":"n"}"#,
+    ));
+    exactly::<CommitState>("{}");
+    for text in [
+        r#"{"part":{}}"#,
+        r#"{"parts":{"p":{"text":"x"}}}"#,
+        r#"{"parts":{"p":{"bytes":"aGk"}}}"#,
+        r#"{"nodes":[{"json":1}]}"#,
+        r#"{"usage":{"call":1}}"#,
+    ] {
+        let refused = serde_json::from_str::<CommitState>(text);
+        let refused = refused.expect_err("no commit").to_string();
+        assert!(!refused.contains("aGk"), "{refused}");
+    }
 }

@@ -6,6 +6,7 @@
 //! byte stream differently can be made to see different requests, so whatever
 //! is ambiguous is refused here, with the connection.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Limits of a request's head.
@@ -175,70 +176,60 @@ impl Guard {
         Ok(())
     }
 
-    /// Adds to the line up to its end; whether it is whole, and how much was
-    /// taken.
-    fn take_line(&mut self, bytes: &[u8]) -> (bool, usize) {
-        match bytes.iter().position(|byte| *byte == b'\n') {
-            Some(end) => {
-                self.line
-                    .extend_from_slice(bytes.get(..=end).unwrap_or_default());
-                (true, end + 1)
+    /// The next line with its end, and how much of it was taken; `None` until
+    /// all of it is there. Most lines come whole, and need no copy.
+    fn next_line<'b>(&mut self, bytes: &'b [u8]) -> (Option<Cow<'b, [u8]>>, usize) {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let part = bytes.get(..end.map_or(bytes.len(), |end| end + 1));
+        let part = part.unwrap_or_default();
+        let line = match (end, self.line.is_empty()) {
+            (Some(_), true) => Some(Cow::Borrowed(part)),
+            (None, _) => {
+                self.line.extend_from_slice(part);
+                None
             }
-            None => {
-                self.line.extend_from_slice(bytes);
-                (false, bytes.len())
+            (Some(_), false) => {
+                self.line.extend_from_slice(part);
+                Some(Cow::Owned(std::mem::take(&mut self.line)))
             }
-        }
-    }
-
-    /// The whole line without its end, which is left for the next one.
-    fn whole_line(&mut self) -> Result<Vec<u8>, Violation> {
-        let mut line = std::mem::take(&mut self.line);
-        line.pop();
-        if line.pop() != Some(b'\r') {
-            return Err(Violation::BareLineFeed);
-        }
-        if line.iter().any(|byte| matches!(byte, b'\r' | 0)) {
-            return Err(Violation::BadByte);
-        }
-        Ok(line)
+        };
+        (line, part.len())
     }
 
     fn take_head(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
-        let (whole, taken) = self.take_line(bytes);
+        let (line, taken) = self.next_line(bytes);
         self.head.bytes += taken;
         if self.head.bytes > self.limits.bytes_max {
             return Err(Violation::HeadTooLarge);
         }
-        if whole {
-            let mut line = self.whole_line()?;
+        if let Some(line) = line {
+            let line = without_end(&line)?;
             if self.head.lines == 0 {
-                self.head.is_old = request_line(&line)?;
+                self.head.is_old = request_line(line)?;
             } else if line.is_empty() {
                 self.phase = self.head.body()?;
                 self.heads = self.heads.wrapping_add(1);
             } else {
-                self.head.header(&line)?;
+                self.head.header(line)?;
             }
             self.head.lines += 1;
             if self.head.lines > self.limits.headers_max + 2 {
                 return Err(Violation::TooManyHeaders);
             }
-            line.clear();
-            self.line = line;
         }
         Ok(taken)
     }
 
     fn take_framing(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
-        let (whole, taken) = self.take_line(bytes);
-        if self.line.len() > SIZE_LINE_MAX {
+        let (line, taken) = self.next_line(bytes);
+        let length = line.as_ref().map_or(self.line.len(), |line| line.len());
+        if length > SIZE_LINE_MAX {
             return Err(Violation::Chunk);
         }
-        if whole {
-            let line = self.whole_line()?;
+        if let Some(line) = line {
+            let line = without_end(&line)?;
             self.phase = match self.phase {
-                Phase::ChunkSize => match chunk_size(&line)? {
+                Phase::ChunkSize => match chunk_size(line)? {
                     0 => Phase::LastLine,
                     size => Phase::ChunkData(size),
                 },
@@ -250,6 +241,15 @@ impl Guard {
         }
         Ok(taken)
     }
+}
+
+/// A whole line without its end.
+fn without_end(line: &[u8]) -> Result<&[u8], Violation> {
+    let line = line.strip_suffix(b"\r\n").ok_or(Violation::BareLineFeed)?;
+    if line.iter().any(|byte| matches!(byte, b'\r' | 0)) {
+        return Err(Violation::BadByte);
+    }
+    Ok(line)
 }
 
 impl Head {

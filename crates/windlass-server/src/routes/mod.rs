@@ -7,6 +7,7 @@ mod keys;
 mod open;
 mod sessions;
 mod stash;
+mod state;
 mod steps;
 mod store;
 mod tenants;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Route> {
         agents::routes(),
         stash::routes(),
         steps::routes(),
+        state::routes(),
         keys::routes(),
         tenants::routes(),
         store::routes(),

@@ -305,7 +305,7 @@ pub(super) async fn admitted(
 pub(super) const NUMBER_BYTES_MAX: u64 = 20;
 
 /// Why a session that has ended is not changed.
-fn ended(status: Status, expires_at: Millis) -> Option<Refused> {
+pub(super) fn ended(status: Status, expires_at: Millis) -> Option<Refused> {
     match status {
         Status::Active => None,
         Status::Closed => {

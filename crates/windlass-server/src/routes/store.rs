@@ -8,9 +8,12 @@ use bytes::Bytes;
 use serde_json::json;
 use windlass::Windlass;
 use windlass::access::Verb;
+use windlass::checkpoint::Sweep;
+use windlass::core::TenantId;
+use windlass_client::state::{Collect, GarbageReport};
 use windlass_client::store as wire;
 
-use crate::call::{Call, Reply};
+use crate::call::{Call, Reply, parse_id};
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Route};
 
@@ -43,11 +46,20 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/v1/store/maintain", "maintain", |call| Box::pin(maintain(call)))
             .about(TAG, "Does a bounded amount of upkeep; can be repeated")
             .access(Access::Operator(Verb::StoreManage))
-            .serves(&["Windlass::maintain", "Sessions::sweep", "Stashes::reap_due", "Keys::sweep"])
+            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Keys::sweep"])
             .takes::<wire::Maintain>()
             .optionally()
             .answers::<wire::Maintained>(200, "What was done")
             .without_operation(),
+        Route::post("/v1/store/collect", "collect", |call| Box::pin(collect(call)))
+            .about(TAG, "Collects contents that no state needs any more; can be repeated")
+            .access(Access::Operator(Verb::StoreManage))
+            .serves(&["Checkpoints::collect_due", "Checkpoints::collect_tenant", "Checkpoints::collect", "Checkpoints::lineages"])
+            .takes::<Collect>()
+            .optionally()
+            .answers::<GarbageReport>(200, "What was done, or would be")
+            .without_operation()
+            .endless(),
         Route::get("/v1/store/export", "export", |call| Box::pin(export(call)))
             .about(TAG, "Sends everything stored as one file, as it was at one point in time")
             .access(Access::Operator(Verb::StoreManage))
@@ -102,8 +114,42 @@ async fn maintain(call: Call) -> Result<Reply, Refused> {
     Ok(Reply::json(&json!({
         "sessions": done.sessions,
         "stashes": done.stashes,
+        "checkpoints": done.checkpoints,
+        "garbage": done.garbage,
         "access": done.access,
     })))
+}
+
+/// Rows of a lineage that may be asked for at a time.
+const ROWS_MAX: u64 = 1_000_000_000;
+
+async fn collect(call: Call) -> Result<Reply, Refused> {
+    let asked: Collect = call.json_or_default()?;
+    let limit = asked.limit.unwrap_or(u64::MAX);
+    if asked.limit.is_some() && !(1..=ROWS_MAX).contains(&limit) {
+        let detail = format!("`limit` is {limit}; 1 to {ROWS_MAX} are allowed");
+        let problem = Problem::new(400, "invalid_request", &detail);
+        return Err(Box::new(problem.with("field", "limit")));
+    }
+    let options = windlass::checkpoint::Collect {
+        grace_ms: asked.grace_ms,
+        dry_run: asked.dry_run,
+    };
+    let checkpoints = call.app.engine.checkpoints();
+    let done = match &asked.tenant {
+        Some(tenant) => {
+            let tenant: TenantId = parse_id("tenant", tenant)?;
+            checkpoints.collect_tenant(&tenant, options, limit).await?
+        }
+        None => {
+            let sweep = match asked.grace_ms {
+                Some(_) => Sweep::All,
+                None => Sweep::Due,
+            };
+            checkpoints.collect_due(sweep, options, limit).await?
+        }
+    };
+    Ok(Reply::json(&done))
 }
 
 /// Passes on what is written, piece by piece, to whoever sends it.

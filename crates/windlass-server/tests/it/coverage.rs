@@ -21,6 +21,7 @@ const SURFACE: &[(&str, &[&str])] = &[
         "windlass-stash/src/durable",
         &["Stashes", "Stash", "Execution"],
     ),
+    ("windlass-checkpoint/src", &["Checkpoints"]),
     ("windlass-access/src", &["Keys", "Tenants"]),
 ];
 
@@ -36,6 +37,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Sessions::new",
             "Stashes::new",
             "Stashes::with_audit",
+            "Checkpoints::new",
             "Keys::new",
             "Tenants::new",
         ],
@@ -45,6 +47,8 @@ const EXEMPT: &[(&str, &[&str])] = &[
         &[
             "Windlass::sessions",
             "Windlass::stashes",
+            "Windlass::checkpoints",
+            "Windlass::queue",
             "Windlass::keys",
             "Windlass::tenants",
             "Windlass::store",
@@ -76,6 +80,36 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Tenants::status",
             "Tenants::changes",
         ],
+    ),
+    (
+        "for whoever joins commits of several parts within one process",
+        &[
+            "Checkpoints::plan",
+            "Checkpoints::forget",
+            "Checkpoints::repeated",
+            "Windlass::turn",
+            "Sessions::plan",
+            "Sessions::forget",
+            "Sessions::happened",
+            "Sessions::store",
+        ],
+    ),
+    (
+        "attachments are uploaded where the store is",
+        &[
+            "Checkpoints::begin_attachment",
+            "Checkpoints::append_attachment",
+            "Checkpoints::finish_attachment",
+            "Checkpoints::attachment",
+            "Checkpoints::attachments",
+            "Checkpoints::open_attachment",
+            "Checkpoints::drop_attachment",
+            "Checkpoints::sweep_attachments",
+        ],
+    ),
+    (
+        "the steps of a collection are of the process that takes them",
+        &["Checkpoints::collection"],
     ),
     (
         "an option of a change, which the header `Idempotency-Key` sets",

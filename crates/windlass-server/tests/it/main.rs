@@ -7,6 +7,7 @@ mod hostile;
 mod matrix;
 mod revoking;
 mod serving;
+mod states;
 mod support;
 mod tokens;
 mod turns;

@@ -44,6 +44,29 @@ const BODIES: &[(&str, Option<&str>)] = &[
     ("clear_group", None),
     ("clear_stash", Some("{}")),
     ("reap_stash", Some("{}")),
+    ("get_state", None),
+    (
+        "commit_state",
+        Some(
+            r#"{"expected":1,"parts":{"plan":{"json":[1]},"gone":null},"nodes":[{"kind":"message","bytes":"aGk="}]}"#,
+        ),
+    ),
+    ("list_commits", None),
+    ("get_commit", None),
+    ("diff_state", None),
+    ("get_part", None),
+    ("get_path", None),
+    ("list_nodes", None),
+    ("get_node", None),
+    ("get_blob", None),
+    ("get_manifest", None),
+    ("roll_back_state", Some(r#"{"to":1}"#)),
+    ("fork_state", Some(r#"{"to":"c-acme"}"#)),
+    ("list_forks", None),
+    ("list_tags", None),
+    ("put_tag", Some(r#"{"revision":1}"#)),
+    ("delete_tag", None),
+    ("remove_state", None),
     (
         "create_key",
         Some(r#"{"label":"more","tenant":"acme","principal":"alice","verbs":["session.read"]}"#),
@@ -61,6 +84,7 @@ const BODIES: &[(&str, Option<&str>)] = &[
     ("get_store", None),
     ("get_due", None),
     ("maintain", Some("{}")),
+    ("collect", Some(r#"{"tenant":"acme","grace_ms":0}"#)),
     ("export", None),
     ("whoami", None),
     ("livez", None),
@@ -69,6 +93,12 @@ const BODIES: &[(&str, Option<&str>)] = &[
     ("openapi", None),
     ("docs", None),
 ];
+
+/// What has to be in the query of an operation.
+const QUERIES: &[(&str, &str)] = &[("diff_state", "?from=1")];
+
+/// The name of no content.
+const NO_BLOB: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The body an operation is asked with.
 pub(crate) fn body(operation: &str) -> Option<&'static str> {
@@ -95,13 +125,19 @@ pub(crate) fn path(world: &World, operation: &str, path: &str, names: Names) -> 
         Names::Known => known.to_owned(),
         Names::Unknown => unknown.to_owned(),
     };
+    let query = QUERIES.iter().find(|(name, _)| *name == operation);
+    let query = query.map_or("", |(_, query)| query);
     let pieces = path.split('/').map(|piece| match piece {
         "{session}" => of("s-acme", "s-none"),
         "{agent}" => of("researcher", "nobodyxxx"),
         // The only one of which there is a certificate.
         "{tenant}" if operation == "get_erasure" => of("gone", "none"),
         "{tenant}" => of("acme", "none"),
-        "{call}" => "1".to_owned(),
+        "{call}" | "{revision}" | "{number}" => "1".to_owned(),
+        "{part}" => "plan".to_owned(),
+        "{tag}" => "first".to_owned(),
+        "{blob}" => of(&world.blob, NO_BLOB),
+        "{manifest}" => of(&world.manifest, NO_BLOB),
         "{key}" if path.starts_with("/v1/keys") => of(&world.key, "0123456789abcdef"),
         "{key}" if operation == "increment_entry" => "n".to_owned(),
         "{key}" => "plain".to_owned(),
@@ -110,5 +146,5 @@ pub(crate) fn path(world: &World, operation: &str, path: &str, names: Names) -> 
             piece.to_owned()
         }
     });
-    pieces.collect::<Vec<_>>().join("/")
+    pieces.collect::<Vec<_>>().join("/") + query
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use windlass::SystemEnv;
 use windlass::access::{Grant, Groups, Keys, NewKey, Reach, Scope, Verb, Verbs};
 use windlass::core::{Env, Millis, RandomError};
 use windlass::store::{Entry, KeyRange};
 
-use crate::support::{Request, Running, post};
+use crate::support::{Request, Running, get, post};
 
 /// Words that only the first tenant's data has.
 pub(crate) const CANARY: &str = "canary_acme";
@@ -88,12 +89,15 @@ pub(crate) struct Tokens {
 }
 
 /// A server with the first tenant's session `s-acme` in it, its child, its
-/// stash, and the others'.
+/// stash, its state, and the others'.
 pub(crate) struct World {
     pub(crate) server: Running,
     pub(crate) tokens: Tokens,
     /// The id of a key of the first tenant.
     pub(crate) key: String,
+    /// The names of a part's content and of a manifest of its session.
+    pub(crate) blob: String,
+    pub(crate) manifest: String,
 }
 
 impl World {
@@ -111,8 +115,13 @@ impl World {
             ["globex", "analyst", CANARY_OF_OTHERS],
         )
         .await;
+        let shown = get("/v1/sessions/s-acme/state/commits/head").by(&tokens.owner);
+        let shown = server.ask(shown).await.expect(200).json();
+        let name = |value: &Value| value.as_str().expect("a name").to_owned();
         Self {
             key: key.id.to_string(),
+            blob: name(&shown["parts"]["plan"]["blob"]),
+            manifest: name(&shown["commit"]["manifest"]),
             server,
             tokens,
         }
@@ -154,8 +163,8 @@ async fn tokens(server: &Running) -> Tokens {
     }
 }
 
-/// A session of a tenant's agent with a reserved call, a child, and entries
-/// of a group and of none, with a word in it that nobody else is to see.
+/// A session of a tenant's agent with a reserved call, a child, entries of a
+/// group and of none, and a state with a part, a node and a tag, with a word in it that nobody else is to see.
 async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3]) {
     let session = format!(
         r#"{{"id":"s-{tenant}","agent":"{agent}","intent":"{canary}","tools":{{"only":["search","{canary}"]}}}}"#
@@ -180,4 +189,10 @@ async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3])
     ask("PUT", &format!("{entries}/plain"), &value, 200).await;
     ask("PUT", &format!("{entries}/n"), r#"{"value":1}"#, 200).await;
     ask("PUT", &format!("{entries}/secret?group=blue"), &value, 200).await;
+    let commit = format!(
+        r#"{{"parts":{{"plan":{{"json":"{canary}","kind":"{canary}"}}}},"nodes":[{{"kind":"message","json":"{canary}"}}],"note":"{canary}"}}"#
+    );
+    ask("POST", &format!("{path}/state/commits"), &commit, 201).await;
+    let tag = r#"{"revision":1}"#;
+    ask("PUT", &format!("{path}/state/tags/first"), tag, 200).await;
 }
