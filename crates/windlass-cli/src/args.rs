@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::checkpoint::CheckpointCommand;
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
+use crate::gc::GcArgs;
 use crate::key::KeyCommand;
 use crate::man::ManArgs;
 use crate::migrate::MigrateArgs;
@@ -126,6 +128,9 @@ pub(crate) enum Command {
     /// Scratch data that the calls of one session share
     #[command(subcommand)]
     Stash(StashCommand),
+    /// The states of sessions, and their history
+    #[command(subcommand)]
+    Checkpoint(CheckpointCommand),
     /// API keys of a service that many share
     #[command(subcommand)]
     Key(KeyCommand),
@@ -135,6 +140,8 @@ pub(crate) enum Command {
     /// The store itself
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Collect contents that no state needs any more
+    Gc(GcArgs),
     /// Serve the store over HTTP
     Serve(ServeArgs),
     /// The settings in force

@@ -6,7 +6,7 @@ use windlass::{Options, StoreLocation, Windlass};
 use crate::access::Access;
 use crate::args::Global;
 use crate::config::{Environment, Settings};
-use crate::engine::{Engine, Here, Keeper, Remote};
+use crate::engine::{Engine, Here, Keeper, Remote, States};
 use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 use crate::serve::ServeArgs;
@@ -111,7 +111,27 @@ impl Context {
         self.with_options(self.options(), opened).await
     }
 
-    /// The same for commands about keys and tenants, which name whom they are
+    /// The same for commands about states.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Context::with_engine`].
+    pub(crate) async fn with_states<T>(
+        &self,
+        work: impl AsyncFnOnce(&dyn States) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if let Some(access) = &self.access {
+            access.check_caller()?;
+            return work(&Remote::new(access.connect()?)).await;
+        }
+        let opened = async |windlass: &Windlass| {
+            let here = Here::new(windlass.clone(), self.caller.clone());
+            work(&here).await
+        };
+        self.with_options(self.options(), opened).await
+    }
+
+    /// The same for commands about keys, tenants and garbage, which name whom they are
     /// about and not who calls.
     ///
     /// # Errors

@@ -140,6 +140,15 @@ pub(crate) enum CommandError {
     /// There is no such entry, as far as the caller may know.
     #[error("no such entry")]
     NoEntry,
+    /// There is no such state or part of one, as far as the caller may know.
+    #[error("the session has no such state, or it has no such part")]
+    NoState,
+    /// What was given for a node, or the name of a state, is not one.
+    #[error("`{word}` is {meant}")]
+    Word {
+        word: &'static str,
+        meant: &'static str,
+    },
     /// Something irrevocable was asked for without saying so.
     #[error("{what}; repeat with `--yes` to do it, or with `--dry-run` to see how much it is")]
     Unconfirmed { what: &'static str },
@@ -156,7 +165,7 @@ pub(crate) enum CommandError {
     #[error("cannot use `{}`", path.display())]
     File { path: PathBuf, source: io::Error },
     /// Standard output is a terminal, which cannot take what was asked for.
-    #[error("an export is not for a terminal; name a file, or pass it on with `|`")]
+    #[error("this is not for a terminal; name a file, or pass it on with `|`")]
     Terminal,
     /// Something was asked of a server that only a store in this process does.
     #[error("{what} works on a store, not on a server; name the store with `--store`")]
@@ -181,7 +190,8 @@ impl Coded for CommandError {
             Self::Usage(_) => "usage",
             Self::Id(_) => "invalid_id",
             Self::CloseAgent(error) => error.cause.code(),
-            Self::NoEntry => "not_found",
+            Self::NoEntry | Self::NoState => "not_found",
+            Self::Word { .. } => "invalid_request",
             Self::Unconfirmed { .. } => "confirmation_required",
             Self::Output(_) => "output_failed",
             Self::Page { .. } => "page_failed",
@@ -201,12 +211,13 @@ impl Coded for CommandError {
             Self::Client(SettingsError::Tls(_) | SettingsError::Setup(_)) => ErrorKind::Environment,
             Self::Usage(_)
             | Self::Id(_)
+            | Self::Word { .. }
             | Self::Unconfirmed { .. }
             | Self::Terminal
             | Self::NeedsStore { .. }
             | Self::Client(_) => ErrorKind::Invalid,
             Self::Exists { .. } => ErrorKind::Conflict,
-            Self::NoEntry => ErrorKind::NotFound,
+            Self::NoEntry | Self::NoState => ErrorKind::NotFound,
             Self::CloseAgent(error) => error.cause.kind(),
             Self::Output(_) => ErrorKind::Indeterminate,
             Self::Page { .. }

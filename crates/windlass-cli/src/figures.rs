@@ -4,6 +4,7 @@ use std::error::Error;
 
 use serde_json::{Value, json};
 use windlass::access::{AccessError, Problem as AccessProblem};
+use windlass::checkpoint::{CheckpointError, Problem as StateProblem};
 use windlass::core::{Coded, ErrorKind};
 use windlass::session::{Problem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError};
@@ -50,6 +51,9 @@ pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
         }
         if let Some(error) = error.downcast_ref::<AccessError>() {
             return access(error);
+        }
+        if let Some(error) = error.downcast_ref::<CheckpointError>() {
+            return state(error);
         }
         next = error.source();
     }
@@ -124,6 +128,36 @@ fn stash(error: &StashError) -> Value {
 fn invalid_setting(field: &str, problem: &StashProblem) -> Value {
     match problem {
         StashProblem::Range { value, min, max } => {
+            json!({ "field": field, "value": value, "min": min, "max": max })
+        }
+        _ => json!({ "field": field }),
+    }
+}
+
+fn state(error: &CheckpointError) -> Value {
+    match error {
+        CheckpointError::Invalid { field, problem } => invalid_state(field, problem),
+        CheckpointError::HeadRevisionConflict { expected, actual } => {
+            json!({ "expected": expected, "actual": actual })
+        }
+        CheckpointError::NodeNotFound { node } => json!({ "node": node }),
+        CheckpointError::BlobNotFound { blob } => json!({ "blob": blob }),
+        CheckpointError::RevisionNotFound { revision } => json!({ "revision": revision }),
+        CheckpointError::Full { what, max } => json!({ "of": what, "max": max }),
+        CheckpointError::Corrupt { what, .. } => json!({ "record": what }),
+        _ => Value::Null,
+    }
+}
+
+fn invalid_state(field: &str, problem: &StateProblem) -> Value {
+    match problem {
+        StateProblem::TooLong { length, max } => {
+            json!({ "field": field, "length": length, "max": max })
+        }
+        StateProblem::TooMany { count, max } => {
+            json!({ "field": field, "count": count, "max": max })
+        }
+        StateProblem::Range { value, min, max } => {
             json!({ "field": field, "value": value, "min": min, "max": max })
         }
         _ => json!({ "field": field }),

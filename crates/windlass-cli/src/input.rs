@@ -97,7 +97,12 @@ pub(crate) async fn text(source: PathBuf, max: u64) -> Result<String, Failure> {
     Ok(text?)
 }
 
-async fn bytes(source: PathBuf, max: u64) -> Result<Vec<u8>, Failure> {
+/// Reads a file, or standard input for `-`, of at most `max` bytes.
+///
+/// # Errors
+///
+/// As [`json`], but never that it is no JSON.
+pub(crate) async fn bytes(source: PathBuf, max: u64) -> Result<Vec<u8>, Failure> {
     let read = tokio::task::spawn_blocking(move || read_bounded(&source, max)).await;
     let bytes = read.map_err(|cause| CommandError::Runtime(io::Error::other(cause)))?;
     let bytes = bytes.map_err(InputError::Unreadable)?;

@@ -11,6 +11,7 @@
 
 mod access;
 mod args;
+mod checkpoint;
 mod completions;
 mod config;
 mod consent;
@@ -18,6 +19,7 @@ mod context;
 mod engine;
 mod failure;
 mod figures;
+mod gc;
 mod input;
 mod key;
 mod man;
@@ -118,6 +120,8 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
     match command {
         Command::Session(command) => session::run(command, &context()?).await,
         Command::Stash(command) => stash::run(command, &context()?).await,
+        Command::Checkpoint(command) => checkpoint::run(command, &context()?).await,
+        Command::Gc(args) => gc::run(&args, global.tenant.as_deref(), &context()?).await,
         Command::Key(command) => key::run(command, &context()?).await,
         Command::Tenant(command) => tenant::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,

@@ -108,6 +108,11 @@ impl Output {
         write_data(format!("{}\n", text.trim_end_matches('\n')).as_bytes())
     }
 
+    /// Writes bytes to standard output as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        write_data(bytes)
+    }
+
     /// Writes one object as one line to standard output.
     pub(crate) fn object(&self, object: &impl Serialize) -> Result<(), Failure> {
         let mut line =

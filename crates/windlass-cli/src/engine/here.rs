@@ -38,6 +38,10 @@ impl Here {
         &self.windlass
     }
 
+    pub(super) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     fn stash(&self, of: &StashOf) -> Stash {
         let stashes = self.windlass.stashes();
         stashes.stash(&self.caller.tenant, &of.session)

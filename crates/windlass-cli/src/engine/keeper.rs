@@ -6,11 +6,13 @@ use windlass::access::{
     AccessError, ApiKey, Certificate, Groups, KeyId, KeyQuery, KeysOf, NewKey, Progress, Quota,
     Rotate, Scope, Tenant, TenantQuery, Verification,
 };
+use windlass::checkpoint::{self, Sweep};
 use windlass::core::{GroupId, TenantId};
 use windlass_client::access::{
     self as wire, ApiKeysQuery, CreateKey, SetQuota, TenantUsage, UnreadableKey, UnreadableTenant,
 };
 use windlass_client::page::PageQuery;
+use windlass_client::state::{Collect, GarbageReport};
 
 use super::error::ask;
 use super::{Here, Remote, alike, count};
@@ -63,6 +65,8 @@ pub(crate) trait Keeper: Send + Sync {
     ) -> Result<Certificate, Failure>;
     /// Counts what is there of a tenant.
     async fn verify(&self, id: &TenantId) -> Result<Verification, Failure>;
+    /// Collects contents that no state needs any more.
+    async fn collect(&self, request: &Collect) -> Result<GarbageReport, Failure>;
 }
 
 #[async_trait]
@@ -147,6 +151,29 @@ impl Keeper for Here {
 
     async fn verify(&self, id: &TenantId) -> Result<Verification, Failure> {
         Ok(self.windlass().tenants().verify_erased(id).await?)
+    }
+
+    async fn collect(&self, request: &Collect) -> Result<GarbageReport, Failure> {
+        let options = checkpoint::Collect {
+            grace_ms: request.grace_ms,
+            dry_run: request.dry_run,
+        };
+        let limit = request.limit.unwrap_or(u64::MAX);
+        let checkpoints = self.windlass().checkpoints();
+        let report = match &request.tenant {
+            Some(tenant) => {
+                let tenant = id(tenant)?;
+                checkpoints.collect_tenant(&tenant, options, limit).await?
+            }
+            None => {
+                let sweep = match request.grace_ms {
+                    Some(_) => Sweep::All,
+                    None => Sweep::Due,
+                };
+                checkpoints.collect_due(sweep, options, limit).await?
+            }
+        };
+        Ok(alike(&report))
     }
 }
 
@@ -267,5 +294,9 @@ impl Keeper for Remote {
 
     async fn verify(&self, id: &TenantId) -> Result<Verification, Failure> {
         Ok(alike(&ask(self.client().erasure(id.as_str())).await?))
+    }
+
+    async fn collect(&self, request: &Collect) -> Result<GarbageReport, Failure> {
+        ask(self.client().collect(request)).await
     }
 }

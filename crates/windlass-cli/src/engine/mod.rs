@@ -9,6 +9,7 @@ mod error;
 mod here;
 mod keeper;
 mod server;
+mod states;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -29,6 +30,7 @@ pub(crate) use error::ServerError;
 pub(crate) use here::Here;
 pub(crate) use keeper::{Keeper, Listed};
 pub(crate) use server::Remote;
+pub(crate) use states::States;
 
 /// How many active sessions an agent may have for one more to be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
