@@ -66,6 +66,8 @@ pub const ATTACHMENT_PIECE_BYTES_MAX: usize = 1_024 * 1_024;
 /// Such rows that are written, or read, at once.
 pub const ATTACHMENT_PIECES_AT_ONCE: usize = 8;
 /// Most attachments that one commit takes.
-pub const TAKEN_ATTACHMENTS_MAX: usize = 32;
+pub const TAKEN_ATTACHMENTS_MAX: usize = 16;
+/// Most parts of one commit that refer to a blob instead of bringing one.
+pub const REFERRED_PARTS_MAX: usize = 32;
 /// Longest answer of others that is kept with a turn, in bytes.
 pub const BESIDE_BYTES_MAX: usize = 4 * 1_024;

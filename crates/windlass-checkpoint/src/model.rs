@@ -13,7 +13,7 @@ use crate::blob::BlobId;
 use crate::error::{CheckpointError, Problem};
 use crate::limits::{
     KIND_BYTES_MAX, NAME_BYTES_MAX, NODES_MAX, NOTE_BYTES_MAX, PARTS_MAX, PIECES_BYTES_MAX,
-    TAKEN_ATTACHMENTS_MAX, TOMBSTONES_MAX,
+    REFERRED_PARTS_MAX, TAKEN_ATTACHMENTS_MAX, TOMBSTONES_MAX,
 };
 
 /// Who calls: the tenant whose data it is, and the principal within it, whose
@@ -365,6 +365,9 @@ impl Changes {
         check_count("nodes", self.nodes.len(), NODES_MAX)?;
         check_count("tombstones", self.tombstones.len(), TOMBSTONES_MAX)?;
         check_count("attachments", self.attachments.len(), TAKEN_ATTACHMENTS_MAX)?;
+        let refers = |it: &&PartChange| matches!(it, PartChange::Refer(..));
+        let referred = self.parts.values().filter(refers).count();
+        check_count("parts", referred, REFERRED_PARTS_MAX)?;
         if let Some(note) = &self.note {
             check_length("note", note, NOTE_BYTES_MAX)?;
         }

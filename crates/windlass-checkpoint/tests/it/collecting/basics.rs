@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use windlass_checkpoint::{BlobId, Changes, Collect, Form, Label, PartChange, Reason, Removal};
+use windlass_checkpoint::{
+    BlobId, Changes, CheckpointError, Collect, Form, Label, PartChange, Reason, Removal,
+};
 use windlass_store::{KeyRange, StoreExt};
 use windlass_store_testing::Slow;
 
@@ -281,4 +283,28 @@ async fn commits_that_refer_to_the_same_blob_at_once_are_all_made() {
         .blob(&who, &session, BlobId::of(&content(GARBAGE)))
         .await;
     assert_eq!(found.expect("a readable blob"), Some(content(GARBAGE)));
+}
+
+#[tokio::test]
+async fn a_commit_refers_to_as_many_blobs_as_a_batch_can_check() {
+    let mut world = World::new().await;
+    world.put("a", GARBAGE).await;
+    let referring = |count: usize| {
+        let mut changes = Changes::default();
+        for number in 0..count {
+            let blob = BlobId::of(&content(GARBAGE));
+            let refer = PartChange::Refer(blob, Form::Json, Label::default());
+            changes.parts.insert(name(&format!("part-{number}")), refer);
+        }
+        changes
+    };
+    let (who, session) = (caller(), id("a"));
+    let refused = world.states.commit(&who, &session, referring(33)).await;
+    let refused = refused.expect_err("too many");
+    assert!(
+        matches!(refused, CheckpointError::Invalid { .. }),
+        "{refused:?}"
+    );
+    let done = world.states.commit(&who, &session, referring(32)).await;
+    assert_eq!(done.expect("a commit").revision, 4);
 }
