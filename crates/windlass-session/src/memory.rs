@@ -390,3 +390,71 @@ impl Store for Memory {
         self.inner.close().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use windlass_store::Incarnation;
+
+    use super::*;
+
+    fn version(number: u64) -> Version {
+        Version::new(Incarnation::from_number(7), number)
+    }
+
+    #[test]
+    fn a_batch_touches_the_sessions_whose_head_or_spec_it_writes() {
+        let head = "acme/session/s1/head";
+        let batch = Batch::new()
+            .check(head, Expect::Version(version(1)))
+            .check("acme/session/s4/head", Expect::Present)
+            .put("acme/agent/s1/head", "")
+            .put("acme/session/s1/event/1", "")
+            .put("acme/session/s1/spec", "spec")
+            .put(head, "head")
+            .delete("acme/session/s2/head")
+            .put("acme/session/s3/alive", "")
+            .put("acme/stash/s5/head", "")
+            .put("acme/session/head", "")
+            .put("acme/session/s6/head/more", "");
+        let touched = Touch::all_of(&batch);
+        let told = touched.iter().map(|touch| {
+            let head = touch.head.clone();
+            (head, touch.expect, touch.next.clone(), touch.of_spec)
+        });
+        let expected = [
+            (
+                head.into(),
+                Some(Expect::Version(version(1))),
+                Some("head".into()),
+                true,
+            ),
+            ("acme/session/s2/head".into(), None, None, false),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn too_many_doubts_are_one_for_ever() {
+        let mut busy = Busy::default();
+        busy.doubt(Some(Expect::Absent));
+        assert_eq!(busy.doubts, []);
+        let most = u64::try_from(DOUBTS_MAX).expect("small");
+        for number in 0..most {
+            busy.doubt(Some(Expect::Version(version(number))));
+        }
+        assert_eq!(busy.doubts.len(), DOUBTS_MAX);
+        busy.doubt(Some(Expect::Version(version(most))));
+        assert_eq!(busy.doubts, [Doubt::Ever]);
+        busy.doubt(Some(Expect::Version(version(0))));
+        assert_eq!(busy.doubts, [Doubt::Ever]);
+    }
+
+    #[test]
+    fn a_write_without_a_version_may_always_arrive() {
+        for expect in [None, Some(Expect::Present)] {
+            let mut busy = Busy::default();
+            busy.doubt(expect);
+            assert_eq!(busy.doubts, [Doubt::Ever], "{expect:?}");
+        }
+    }
+}
