@@ -35,6 +35,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 3_000,
     },
     Loop {
+        variable: "WINDLASS_REPLAY_KILLS",
+        unit: "SIGKILLs of a replay by workers",
+        quick: 4,
+        ci: 24,
+        nightly: 1_000,
+    },
+    Loop {
         variable: "WINDLASS_SLED_KILL_CYCLES",
         unit: "SIGKILL cycles, sled",
         quick: 5,

@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde_json::json;
 use windlass::core::AgentId;
 use windlass_replay::{
-    Commits, Format, Observer, Percent, ReadOptions, Recording, Replay, ReplayError, ReplayOptions,
-    Report, Restrictions, RunReport, StepDone, Verified, Withhold, limits,
+    Arrivals, Commits, Crew, Format, Observer, Percent, ReadOptions, Recording, Replay,
+    ReplayError, ReplayOptions, Report, Restrictions, RunReport, StepDone, Verified, Withhold,
+    limits,
 };
 
 use crate::context::Context;
@@ -48,6 +49,8 @@ pub(crate) struct ReplayArgs {
     /// How much of a run one commit of its state holds
     #[arg(long, value_name = "WHAT", default_value = "step", value_parser = commits())]
     commits: Commits,
+    #[command(flatten)]
+    crew: CrewArgs,
     /// Runs played at a time
     #[arg(long, value_name = "N", default_value_t = default_jobs(), value_parser = jobs())]
     jobs: u64,
@@ -61,6 +64,51 @@ pub(crate) struct ReplayArgs {
     /// if they differ
     #[arg(long)]
     verify: bool,
+}
+
+/// Steps as queued work.
+#[derive(Args, Debug)]
+struct CrewArgs {
+    /// Let the steps travel as queued work, done by so many workers, in real
+    /// time
+    #[arg(long, value_name = "N", value_parser = jobs(), conflicts_with = "jobs")]
+    workers: Option<u64>,
+    /// Only work, beside a replay of the same in another process, until that
+    /// has nothing left to do
+    #[arg(long, requires = "workers", conflicts_with = "verify")]
+    worker: bool,
+    /// How long a step may take before it is handed out again
+    #[arg(long, value_name = "MS", default_value_t = limits::CLAIM_MS_DEFAULT, value_parser = milliseconds())]
+    claim_ms: u64,
+    /// Let runs begin as the requests of this trace arrived, a table whose
+    /// first column is the time
+    #[arg(long, value_name = "FILE", requires = "workers")]
+    arrivals: Option<PathBuf>,
+    /// How many times faster they arrive
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    compress: u64,
+}
+
+impl CrewArgs {
+    fn crew(&self) -> Result<Option<Crew>, Failure> {
+        let Some(workers) = self.workers else {
+            return Ok(None);
+        };
+        let arrivals = self.arrivals.as_deref();
+        let arrivals = arrivals.map(|path| Arrivals::read(path, self.compress));
+        Ok(Some(Crew {
+            workers: usize::try_from(workers).unwrap_or(limits::JOBS_MAX),
+            claim_ms: self.claim_ms,
+            arrivals: arrivals.transpose()?,
+        }))
+    }
+}
+
+/// As long as a claim may last.
+fn milliseconds() -> ValueParser {
+    clap::value_parser!(u64)
+        .range(1..=limits::CLAIM_MS_MAX)
+        .into()
 }
 
 /// Understands the formats, and lists them in the help.
@@ -99,25 +147,29 @@ impl ReplayArgs {
         }
     }
 
-    fn options(&self) -> ReplayOptions {
+    fn options(&self) -> Result<ReplayOptions, Failure> {
         let restrictions = Restrictions {
             withhold: self.withhold_tool.clone(),
             calls_percent: self.calls_percent,
         };
         let jobs = usize::try_from(self.jobs).unwrap_or(limits::JOBS_MAX);
-        ReplayOptions {
+        Ok(ReplayOptions {
             restrictions,
             jobs,
             commits: self.commits,
+            crew: self.crew.crew()?,
             ..ReplayOptions::default()
-        }
+        })
     }
 }
 
 /// Replays a recording and reports what came of it.
 pub(crate) async fn run(args: ReplayArgs, context: &Context) -> Result<(), Failure> {
     let recording = Recording::read(&args.path, &args.reading())?;
-    let options = args.options();
+    let options = args.options()?;
+    if args.crew.worker {
+        return work(&args, context, &recording, &options).await;
+    }
     let (report, verified) = context
         .with_store("`replay`", async |windlass| {
             let caller = context.caller();
@@ -143,6 +195,36 @@ pub(crate) async fn run(args: ReplayArgs, context: &Context) -> Result<(), Failu
     };
     tell(context.output(), &args, &report, verified)?;
     differs.map_or(Ok(()), |error| Err(disproved(error)))
+}
+
+/// Works beside a replay in another process, and tells how much.
+async fn work(
+    args: &ReplayArgs,
+    context: &Context,
+    recording: &Recording,
+    options: &ReplayOptions,
+) -> Result<(), Failure> {
+    let steps = context
+        .with_store("`replay`", async |windlass| {
+            let caller = context.caller();
+            let replay = Replay {
+                windlass,
+                caller,
+                recording,
+                options,
+            };
+            let watch = Watch::new(context.output(), args, recording.steps());
+            let joined = replay.join(&watch).await;
+            let steps = watch.bar.position();
+            watch.ended(joined)?;
+            Ok(steps)
+        })
+        .await?;
+    context
+        .output()
+        .answer(&json!({ "steps_done": steps }), || {
+            table::fields([("steps_done", steps.to_string())])
+        })
 }
 
 /// A store that is not as it should be fails the check; all else that can
@@ -184,6 +266,11 @@ impl<'a> Watch<'a> {
 
     async fn over(self, replay: &Replay<'_>) -> Result<Report, Failure> {
         let played = replay.run(&self).await;
+        self.ended(played)
+    }
+
+    /// What a replay came to that was watched.
+    fn ended<T>(self, played: Result<T, ReplayError>) -> Result<T, Failure> {
         self.bar.finish_and_clear();
         let unprinted = self
             .failure

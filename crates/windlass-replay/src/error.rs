@@ -133,6 +133,14 @@ pub enum ReadError {
         /// What is wrong with it.
         source: RunError,
     },
+    /// A line of a trace of arrivals cannot be read.
+    #[error("line {line} of `{}` has no time, or one before the last", path.display())]
+    Arrival {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
     /// Two runs of a file with one key.
     #[error("`{}` has two runs `{key}`", path.display())]
     DuplicateRun {

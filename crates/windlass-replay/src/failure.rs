@@ -1,8 +1,10 @@
 //! Every way in which playing recorded runs can fail.
 
 use windlass::OpenError;
+use windlass::TurnError;
 use windlass::checkpoint::CheckpointError;
-use windlass::core::{Coded, ErrorKind};
+use windlass::core::{Coded, ErrorKind, SessionId};
+use windlass::queue::QueueError;
 use windlass::session::SessionError;
 use windlass::stash::StashError;
 
@@ -43,6 +45,23 @@ pub enum ReplayError {
         /// What the engine says.
         source: CheckpointError,
     },
+    /// A worker could not make the turn of a step.
+    #[error("cannot make a turn of run `{run}`")]
+    Turn {
+        /// The run's id.
+        run: String,
+        /// What the engine says.
+        source: TurnError,
+    },
+    /// The queue of steps failed.
+    #[error("cannot queue the steps")]
+    Queue(#[source] QueueError),
+    /// There is work in the tenant's queues that is no step of the recording.
+    #[error("the queue of session `{session}` holds other work than the replay's")]
+    Foreign {
+        /// Whose queue.
+        session: SessionId,
+    },
     /// The store has the run already, from a replay under other restrictions
     /// or for another agent.
     #[error("run `{run}` is in this store already, from a replay with other options")]
@@ -75,6 +94,9 @@ impl Coded for ReplayError {
             Self::Session { source, .. } | Self::Export(source) => source.code(),
             Self::Stash { source, .. } => source.code(),
             Self::State { source, .. } => source.code(),
+            Self::Turn { source, .. } => source.code(),
+            Self::Queue(source) => source.code(),
+            Self::Foreign { .. } => "foreign_work",
             Self::Otherwise { .. } => "replayed_otherwise",
             Self::Stopped => "stopped",
             Self::Differs(_) => "replay_differs",
@@ -87,7 +109,9 @@ impl Coded for ReplayError {
             Self::Session { source, .. } | Self::Export(source) => source.kind(),
             Self::Stash { source, .. } => source.kind(),
             Self::State { source, .. } => source.kind(),
-            Self::Otherwise { .. } => ErrorKind::Conflict,
+            Self::Turn { source, .. } => source.kind(),
+            Self::Queue(source) => source.kind(),
+            Self::Foreign { .. } | Self::Otherwise { .. } => ErrorKind::Conflict,
             Self::Stopped => ErrorKind::Unavailable,
             Self::Differs(_) => ErrorKind::Corrupt,
         }

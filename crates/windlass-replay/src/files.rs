@@ -117,6 +117,23 @@ impl Intake<'_> {
     }
 }
 
+/// The text of a file that is no recording, through the decompressor if it
+/// needs one.
+pub(crate) fn text(path: &Path) -> Result<String, ReadError> {
+    let failed = |source| ReadError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let reader = open(path).map_err(failed)?;
+    let taken = reader.take(INPUT_BYTES_MAX).read_to_end(&mut bytes);
+    taken.map_err(failed)?;
+    String::from_utf8(bytes).map_err(|error| ReadError::NotText {
+        path: path.to_owned(),
+        source: error.utf8_error(),
+    })
+}
+
 /// A reader of a file's content, through the decompressor if it needs one.
 fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     let mut file = fs::File::open(path)?;

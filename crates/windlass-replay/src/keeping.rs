@@ -71,7 +71,7 @@ impl Keeper<'_> {
     }
 
     /// The revision of a state; 0 before its first commit.
-    async fn revision(&self, session: &SessionId) -> Result<u64, CheckpointError> {
+    pub(crate) async fn revision(&self, session: &SessionId) -> Result<u64, CheckpointError> {
         let head = self.checkpoints.head(&self.caller, session).await?;
         Ok(head.map_or(0, |head| head.revision))
     }

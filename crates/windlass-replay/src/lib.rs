@@ -36,7 +36,9 @@
 //! # }
 //! ```
 
+mod arrivals;
 mod conversation;
+mod crew;
 mod document;
 mod entries;
 mod error;
@@ -59,10 +61,13 @@ mod script;
 mod stage;
 mod standing;
 mod stashing;
+mod task;
 mod times;
 mod verify;
 mod volume;
 
+pub use arrivals::Arrivals;
+pub use crew::Crew;
 pub use error::{ReadError, RunError};
 pub use failure::ReplayError;
 pub use format::{Format, UnknownFormatName};

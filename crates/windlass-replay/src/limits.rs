@@ -26,3 +26,9 @@ pub const JOBS_DEFAULT: usize = 8;
 
 /// Most runs played at a time.
 pub const JOBS_MAX: usize = 256;
+
+/// How long a worker may take for a step where nothing else is said: 10 s.
+pub const CLAIM_MS_DEFAULT: u64 = 10_000;
+
+/// The longest: a day.
+pub const CLAIM_MS_MAX: u64 = 24 * 60 * 60 * 1_000;

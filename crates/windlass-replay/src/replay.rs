@@ -20,6 +20,7 @@ use windlass::Windlass;
 use windlass::checkpoint::Compression;
 use windlass::session::Caller;
 
+use crate::crew::Crew;
 use crate::entries::Stored;
 use crate::failure::ReplayError;
 use crate::grant::Grant;
@@ -44,6 +45,10 @@ pub struct ReplayOptions {
     /// What of the states is compressed. Changes how they are stored, not
     /// what they hold.
     pub compression: Compression,
+    /// Lets steps travel as queued work, in real time, done by workers. Their
+    /// outputs are not stashed then, since no turn carries them, and a search
+    /// that goes back branches its graph instead of being forked.
+    pub crew: Option<Crew>,
 }
 
 impl Default for ReplayOptions {
@@ -53,6 +58,7 @@ impl Default for ReplayOptions {
             jobs: JOBS_DEFAULT,
             commits: Commits::default(),
             compression: Compression::default(),
+            crew: None,
         }
     }
 }
@@ -81,24 +87,37 @@ impl Replay<'_> {
     ///
     /// [`ReplayError`]. A refusal that the record demands is none.
     pub async fn run(&self, observer: &dyn Observer) -> Result<Report, ReplayError> {
-        let grants = &self.options.restrictions.grants(self.recording);
-        let places = 0..grants.len();
-        for place in places.clone() {
-            let parent = grants[place]
-                .parent
-                .map(|parent| &self.recording.runs[parent]);
-            self.stage(grants, place)?.create(parent).await?;
+        if let Some(crew) = &self.options.crew {
+            return self.run_crew(crew, observer).await;
         }
-        let played = stream::iter(places.clone())
+        let grants = &self.options.restrictions.grants(self.recording);
+        self.create(grants).await?;
+        let played = stream::iter(0..grants.len())
             .map(|place| async move { self.stage(grants, place)?.play(observer).await })
             .buffered(self.options.jobs.max(1));
         let played: Vec<_> = played.try_collect().await?;
-        // Closing a session closes all below it, so that a tree is over at
-        // once: no run can come to use what another one left.
-        for place in places.filter(|place| grants[*place].parent.is_none()) {
-            self.stage(grants, place)?.close().await?;
-        }
+        self.close(grants).await?;
         self.report(played).await
+    }
+
+    /// Makes the sessions of all runs.
+    pub(crate) async fn create(&self, grants: &[Grant<'_>]) -> Result<(), ReplayError> {
+        for (place, grant) in grants.iter().enumerate() {
+            let parent = grant.parent.map(|parent| &self.recording.runs[parent]);
+            self.stage(grants, place)?.create(parent).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes them. Closing a session closes all below it, so that a tree is
+    /// over at once: no run can come to use what another one left.
+    pub(crate) async fn close(&self, grants: &[Grant<'_>]) -> Result<(), ReplayError> {
+        for (place, grant) in grants.iter().enumerate() {
+            if grant.parent.is_none() {
+                self.stage(grants, place)?.close().await?;
+            }
+        }
+        Ok(())
     }
 
     /// Compares the states of all runs with the recording.
@@ -111,7 +130,7 @@ impl Replay<'_> {
         Ok(count)
     }
 
-    fn stage<'s>(
+    pub(crate) fn stage<'s>(
         &'s self,
         grants: &'s [Grant<'s>],
         place: usize,
@@ -121,7 +140,10 @@ impl Replay<'_> {
         Stage::new(self.windlass, self.caller, run, grant, self.options)
     }
 
-    async fn report(&self, played: Vec<(RunReport, Vec<Duration>)>) -> Result<Report, ReplayError> {
+    pub(crate) async fn report(
+        &self,
+        played: Vec<(RunReport, Vec<Duration>)>,
+    ) -> Result<Report, ReplayError> {
         let (by_run, times): (Vec<_>, Vec<_>) = played.into_iter().unzip();
         let mut times = times.concat();
         times.sort_unstable();

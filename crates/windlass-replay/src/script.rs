@@ -110,6 +110,8 @@ pub(crate) struct Script<'a> {
     run: &'a Run,
     names: &'a Names,
     commits: Commits,
+    /// Whether a step that goes back is a branch of the graph instead.
+    unforked: bool,
     tracks: Vec<Track>,
     /// The place of the state that the last step changed.
     current: usize,
@@ -128,9 +130,18 @@ impl<'a> Script<'a> {
             run,
             names,
             commits,
+            unforked: false,
             tracks: vec![own],
             current: 0,
             placed: vec![None; run.messages.len()],
+        }
+    }
+
+    /// The same in one state, whose graph branches.
+    pub(crate) fn unforked(self) -> Self {
+        Self {
+            unforked: true,
+            ..self
         }
     }
 
@@ -177,40 +188,47 @@ impl<'a> Script<'a> {
     }
 
     /// What was said besides, once all steps were played: it hangs where the
-    /// record has it.
+    /// record has it. In one state there is always a last commit, by which it
+    /// shows that nothing comes behind it.
     pub(crate) fn rest(&mut self) -> Vec<Act> {
         let mut acts = Vec::new();
-        if self.run.whole.is_some() {
-            return acts;
+        if self.run.whole.is_none() {
+            let mut next = 0;
+            while let Some(few) = self.unsaid(next) {
+                next = few[few.len() - 1] + 1;
+                acts.push(self.add(&few));
+            }
         }
-        let unplaced = |script: &Self, place: &usize| script.placed[*place].is_none();
-        let mut next = 0;
-        while let Some(first) = (next..self.placed.len()).find(|place| unplaced(self, place)) {
-            let track = self.track_of(first);
-            let mut few = vec![first];
-            next = first + 1;
-            // Messages that follow one upon the other go together.
-            while few.len() < self.commits.nodes_max()
-                && next < self.placed.len()
-                && unplaced(self, &next)
-                && self.run.messages[next].after == Some(next - 1)
-            {
-                few.push(next);
-                next += 1;
-            }
-            let before = self.tracks[track].leaf;
-            let changes = self.append(track, &few);
-            if self.run.messages[first].after != before {
-                // A branch that came to nothing is not where it went on.
-                let leaf = before.and_then(|place| self.placed[place]);
-                self.tracks[track].leaf = before;
-                let leaf = leaf.map(|placed| placed.node);
-                acts.push(self.commit(track, Changes { leaf, ..changes }));
-            } else {
-                acts.push(self.commit(track, changes));
-            }
+        if self.unforked && acts.is_empty() {
+            let nothing = self.append(0, &[]);
+            acts.push(self.commit(0, nothing));
         }
         acts
+    }
+
+    /// The next messages from `place` on that no step led to; those that
+    /// follow one upon the other go together.
+    fn unsaid(&self, place: usize) -> Option<Vec<usize>> {
+        let unplaced = |place: &usize| self.placed[*place].is_none();
+        let first = (place..self.placed.len()).find(unplaced)?;
+        let follows = |place: &usize| self.run.messages[*place].after == Some(place - 1);
+        let more = (first + 1..self.placed.len()).take_while(|it| unplaced(it) && follows(it));
+        let all = std::iter::once(first).chain(more);
+        Some(all.take(self.commits.nodes_max()).collect())
+    }
+
+    /// Commits messages that no step led to. A branch that came to nothing is
+    /// not where the state goes on.
+    fn add(&mut self, few: &[usize]) -> Act {
+        let track = self.track_of(few[0]);
+        let before = self.tracks[track].leaf;
+        let mut changes = self.append(track, few);
+        if self.run.messages[few[0]].after != before {
+            self.tracks[track].leaf = before;
+            let leaf = before.and_then(|place| self.placed[place]);
+            changes.leaf = leaf.map(|placed| placed.node);
+        }
+        self.commit(track, changes)
     }
 
     /// The parts that a step puts.
@@ -231,7 +249,7 @@ impl<'a> Script<'a> {
     /// follow upon the last one.
     fn turn_back(&mut self, number: usize, first: usize) -> Option<Act> {
         let after = self.run.messages[first].after?;
-        if self.current().leaf == Some(after) {
+        if self.unforked || self.current().leaf == Some(after) {
             return None;
         }
         let placed = self.placed[after]?;
@@ -460,6 +478,16 @@ pub(crate) mod tests {
             vec![],
         ];
         assert_eq!(all(&run, Commits::Step), expected);
+    }
+
+    #[test]
+    fn a_search_in_one_state_branches_its_graph() {
+        let run = run(&[None, Some(0), Some(0), Some(1)], &[1, 2, 3]);
+        let names = Names::new(&run);
+        let mut script = Script::new(&run, &names, Commits::Step).unforked();
+        let acts: Vec<_> = (1..=3).flat_map(|it| told(&script.step(it))).collect();
+        assert_eq!(acts, ["@1 Root Leaf", "@2 Node(1)", "@3 Node(2)"]);
+        assert_eq!(told(&script.rest()), ["@4 "]);
     }
 
     #[test]

@@ -25,13 +25,15 @@ use crate::verify::Difference;
 
 /// A run while it is played.
 pub(crate) struct Stage<'a> {
-    caller: &'a Caller,
-    run: &'a Run,
+    pub(crate) caller: &'a Caller,
+    pub(crate) run: &'a Run,
     grant: &'a Grant<'a>,
     commits: Commits,
-    names: Names,
+    /// Whether its steps are done by workers.
+    queued: bool,
+    pub(crate) names: Names,
     env: Arc<RunEnv>,
-    engine: Windlass,
+    pub(crate) engine: Windlass,
 }
 
 /// States of one run whose heads are remembered: a search goes back and forth
@@ -66,7 +68,12 @@ impl<'a> Stage<'a> {
         grant: &'a Grant<'a>,
         options: &ReplayOptions,
     ) -> Result<Self, ReplayError> {
-        let env = Arc::new(RunEnv::new(run, grant.begins, grant.ends));
+        let queued = options.crew.is_some();
+        let env = Arc::new(if queued {
+            RunEnv::real(run)
+        } else {
+            RunEnv::new(run, grant.begins, grant.ends)
+        });
         let (store, shared) = (Arc::clone(windlass.store()), Arc::clone(&env));
         let engine = Windlass::over(store, &one_session(options), shared);
         let engine = engine.map_err(ReplayError::Engine)?;
@@ -75,6 +82,7 @@ impl<'a> Stage<'a> {
             run,
             grant,
             commits: options.commits,
+            queued,
             names: Names::new(run),
             env,
             engine,
@@ -121,7 +129,8 @@ impl<'a> Stage<'a> {
             Commits::Step => "",
             Commits::Message => ", a commit per message",
         };
-        let intent = format!("replay of {}{how}", run.id());
+        let who = if self.queued { ", by workers" } else { "" };
+        let intent = format!("replay of {}{how}{who}", run.id());
         let mut request = Create::new(run.agent.clone(), intent);
         request.id = Some(self.names.session.clone());
         request.tools = self.grant.tools.clone();
@@ -151,7 +160,7 @@ impl<'a> Stage<'a> {
         let mut report = self.blank_report();
         let mut times = Vec::with_capacity(self.run.steps.len() - found.len());
         let shelf = Shelf::new(&self.engine, self.caller, &self.names, self.run);
-        let mut script = Script::new(self.run, &self.names, self.commits);
+        let mut script = self.script();
         let last = found
             .iter()
             .rposition(|outcome| *outcome == Outcome::Allowed);
@@ -187,12 +196,32 @@ impl<'a> Stage<'a> {
         Ok((report, times))
     }
 
+    /// The states of the run before its first step.
+    pub(crate) fn script(&self) -> Script<'_> {
+        let script = Script::new(self.run, &self.names, self.commits);
+        // A turn is of one session, so its state cannot be a fork's.
+        if self.queued {
+            script.unforked()
+        } else {
+            script
+        }
+    }
+
     /// The outcomes of the steps that an earlier replay had done.
-    async fn found(&self) -> Result<Vec<Outcome>, ReplayError> {
+    pub(crate) async fn found(&self) -> Result<Vec<Outcome>, ReplayError> {
+        Ok(self.standing().await?.outcomes(self.run.steps.len()))
+    }
+
+    /// Whether the run has a session.
+    pub(crate) async fn exists(&self) -> Result<bool, ReplayError> {
+        let found = self.sessions().get(self.caller, &self.names.session).await;
+        Ok(found.map_err(self.failed("read"))?.is_some())
+    }
+
+    pub(crate) async fn standing(&self) -> Result<Standing, ReplayError> {
         let budget = usize::try_from(self.grant.calls).unwrap_or(usize::MAX);
         let standing = Standing::read(self.sessions(), self.caller, &self.names, budget).await;
-        let standing = standing.map_err(self.failed("read"))?;
-        Ok(standing.outcomes(self.run.steps.len()))
+        standing.map_err(self.failed("read"))
     }
 
     async fn step(&self, number: usize, times: &mut Vec<Duration>) -> Result<Outcome, ReplayError> {
@@ -233,7 +262,7 @@ impl<'a> Stage<'a> {
         })
     }
 
-    fn keeper(&self) -> Keeper<'_> {
+    pub(crate) fn keeper(&self) -> Keeper<'_> {
         let (tenant, principal) = (&self.caller.tenant, &self.caller.principal);
         Keeper {
             checkpoints: self.engine.checkpoints(),
@@ -265,7 +294,7 @@ impl<'a> Stage<'a> {
     /// and at the end. Answers how many revisions were compared.
     pub(crate) async fn verify(&self) -> Result<u64, ReplayError> {
         let keeper = self.keeper();
-        let mut script = Script::new(self.run, &self.names, self.commits);
+        let mut script = self.script();
         let mut count = 0;
         for (number, outcome) in (1..).zip(self.found().await?) {
             if outcome == Outcome::Allowed {
@@ -293,7 +322,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn blank_report(&self) -> RunReport {
+    pub(crate) fn blank_report(&self) -> RunReport {
         RunReport {
             source: self.run.source.name.clone(),
             run: self.run.key.clone(),

@@ -20,6 +20,8 @@ pub(crate) struct Standing {
     ended: bool,
     /// The calls the run may make.
     budget: usize,
+    /// Uses in the history, whatever they are of.
+    uses: usize,
 }
 
 impl Standing {
@@ -39,6 +41,7 @@ impl Standing {
             allowed: BTreeSet::new(),
             ended: session.ended_through.is_some(),
             budget,
+            uses: 0,
         };
         let mut after = 0;
         let mut more = session.calls_made > 0 || session.ended_at.is_some();
@@ -56,7 +59,13 @@ impl Standing {
         Ok(standing)
     }
 
+    /// Whether every use is of a step, and of a step of its own.
+    pub(crate) fn is_once(&self) -> bool {
+        self.uses == self.allowed.len()
+    }
+
     fn note(&mut self, event: &Event, caller: &Caller, names: &Names) {
+        self.uses += usize::from(matches!(event.what, What::Use { .. }));
         let operation = event
             .operation
             .as_deref()
@@ -120,6 +129,7 @@ mod tests {
             allowed: allowed.iter().copied().collect(),
             ended,
             budget,
+            uses: allowed.len(),
         }
         .outcomes(6)
     }

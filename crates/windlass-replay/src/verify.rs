@@ -10,12 +10,13 @@ use windlass::{Options, StoreLocation, Windlass};
 
 use crate::entries::Entries;
 use crate::failure::ReplayError;
-use crate::replay::Replay;
+use crate::replay::{Replay, ReplayOptions};
 
 /// What was compared and is as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Entries that an uninterrupted replay leaves too.
+    /// Entries that an uninterrupted replay leaves too; none are compared
+    /// where workers did the steps.
     pub entries: u64,
     /// Revisions of states that hold what the recording says.
     pub states: u64,
@@ -34,6 +35,9 @@ impl Replay<'_> {
     /// [`ReplayError::Differs`] with the first difference in key order;
     /// otherwise as [`Replay::run`].
     pub async fn verify(&self) -> Result<Verified, ReplayError> {
+        if self.options.crew.is_some() {
+            return self.verify_crew().await;
+        }
         let memory = Windlass::open(&StoreLocation::Memory, Options::default()).await;
         let memory = memory.map_err(ReplayError::Engine)?;
         Replay {
@@ -47,6 +51,40 @@ impl Replay<'_> {
         let entries = compare(ours, Entries::of(&memory, tenant).await?).await?;
         let states = self.verify_states().await?;
         Ok(Verified { entries, states })
+    }
+}
+
+impl Replay<'_> {
+    /// What workers did has real times in it, so no two replays leave the
+    /// same entries. Compares what the runs came to, that every use is of a
+    /// step of its own, that no work is left, and the states.
+    async fn verify_crew(&self) -> Result<Verified, ReplayError> {
+        let memory = Windlass::open(&StoreLocation::Memory, Options::default()).await;
+        let memory = memory.map_err(ReplayError::Engine)?;
+        let options = ReplayOptions {
+            crew: None,
+            ..self.options.clone()
+        };
+        let alone = Replay {
+            windlass: &memory,
+            options: &options,
+            ..*self
+        };
+        let wanted = alone.run(&()).await?;
+        let grants = &self.options.restrictions.grants(self.recording);
+        for (place, wanted) in wanted.by_run.iter().enumerate() {
+            let stage = self.stage(grants, place)?;
+            let found = stage.summary().await?;
+            let same = (found.allowed, &found.refused) == (wanted.allowed, &wanted.refused);
+            if !same || !stage.standing().await?.is_once() {
+                return Err(ReplayError::Differs(Difference::Uses(found.session)));
+            }
+            if !stage.is_over().await? {
+                return Err(ReplayError::Differs(Difference::Work(found.session)));
+            }
+        }
+        let states = self.verify_states().await?;
+        Ok(Verified { entries: 0, states })
     }
 }
 
@@ -88,6 +126,10 @@ pub enum Difference {
     Unexpected(String),
     /// The key is there with another value.
     Value(String),
+    /// The session's uses are not those that its run makes, each once.
+    Uses(SessionId),
+    /// The session's queue still has work, or has work that is dead.
+    Work(SessionId),
     /// The state has had more commits, or fewer.
     Revision {
         /// Whose state.
@@ -109,6 +151,8 @@ impl fmt::Display for Difference {
             Self::Missing(key) => write!(f, "`{key}` is missing"),
             Self::Unexpected(key) => write!(f, "`{key}` should not be there"),
             Self::Value(key) => write!(f, "`{key}` has another value"),
+            Self::Uses(session) => write!(f, "the uses of `{session}` are not those of its run"),
+            Self::Work(session) => write!(f, "there is work left in the queue of `{session}`"),
             Self::Revision {
                 session,
                 expected,

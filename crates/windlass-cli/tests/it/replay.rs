@@ -1,6 +1,8 @@
 //! `windlass replay` as a process: what it prints, how it ends, and what is
 //! left of it when it is killed.
 
+mod crew;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -96,7 +98,7 @@ fn a_replay_with_json_ends_with_one_object_of_its_figures() {
         "stash_bytes": 1_284,
         "commits": 17,
         "forks": 0,
-        "nodes": 0,
+        "nodes": 40,
         "blobs": 0,
         "state_bytes": state,
         "stored_bytes": bytes,

@@ -5,6 +5,7 @@
 
 mod common;
 mod count;
+mod crew;
 mod cut;
 mod interrupted;
 mod invented;
