@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::session::Unreadable;
-use crate::state::{GarbageReport, PackReport};
+use crate::state::{AttachmentReport, GarbageReport, PackReport};
 
 #[cfg(feature = "schema")]
 use crate::schema::Identifier;
@@ -76,6 +76,9 @@ pub struct Maintained {
     /// States that were packed, and commits that are no longer kept.
     #[serde(default)]
     pub checkpoints: PackReport,
+    /// Attachments that no commit has taken.
+    #[serde(default)]
+    pub attachments: AttachmentReport,
     /// Contents that no state needs any more.
     #[serde(default)]
     pub garbage: GarbageReport,

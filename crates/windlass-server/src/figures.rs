@@ -105,8 +105,12 @@ fn of_state(error: &CheckpointError) -> Value {
         }
         CheckpointError::NodeNotFound { node } => json!({ "node": node }),
         CheckpointError::BlobNotFound { blob } => json!({ "blob": blob }),
+        CheckpointError::AttachmentOffset { size } => json!({ "size": size }),
+        CheckpointError::DigestMismatch { expected, actual } => {
+            json!({ "expected": expected, "actual": actual })
+        }
         CheckpointError::RevisionNotFound { revision } => json!({ "revision": revision }),
-        CheckpointError::Full { what, max } => json!({ "of": what, "max": max }),
+        CheckpointError::Full { what, max } => json!({ "what": what, "max": max }),
         _ => Value::Null,
     }
 }

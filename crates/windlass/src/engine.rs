@@ -245,6 +245,8 @@ impl Windlass {
         let stashes = stashes.map_err(MaintainError::Stashes)?;
         let checkpoints = self.checkpoints.sweep(Sweep::Due, limit).await;
         let checkpoints = checkpoints.map_err(MaintainError::Checkpoints)?;
+        let attachments = self.checkpoints.sweep_attachments(Sweep::Due, limit).await;
+        let attachments = attachments.map_err(MaintainError::Checkpoints)?;
         let rows = u64::try_from(limit.saturating_mul(COLLECTED_ROWS)).unwrap_or(u64::MAX);
         let garbage = self
             .checkpoints
@@ -261,6 +263,7 @@ impl Windlass {
             sessions,
             stashes,
             checkpoints,
+            attachments,
             garbage,
             queue,
             access,
@@ -375,6 +378,8 @@ pub struct Maintained {
     pub stashes: ReapReport,
     /// States that were packed, and commits that are no longer kept.
     pub checkpoints: windlass_checkpoint::SweepReport,
+    /// Attachments that no commit has taken.
+    pub attachments: windlass_checkpoint::AttachmentReport,
     /// Contents that no state needs any more.
     pub garbage: GarbageReport,
     /// What the queue remembered long enough.

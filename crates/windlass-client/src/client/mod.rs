@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod attachment;
 mod call;
 mod error;
 mod events;

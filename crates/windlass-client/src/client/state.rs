@@ -39,7 +39,11 @@ impl Client {
 }
 
 impl StateClient {
-    fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
         let state = ["v1", "sessions", &self.session, "state"];
         state.into_iter().chain(rest.iter().copied()).collect()
     }

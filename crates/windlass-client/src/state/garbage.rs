@@ -101,6 +101,20 @@ pub struct PackReport {
     pub unreadable: Vec<UnreadableState>,
 }
 
+/// What became of attachments that no commit has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AttachmentReport {
+    /// Attachments looked at.
+    pub scanned: u64,
+    /// Attachments taken away.
+    pub removed: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Whether work that is due is left, or may be.
+    pub truncated: bool,
+}
+
 /// A state that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

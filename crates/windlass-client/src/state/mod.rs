@@ -3,6 +3,7 @@
 //! they are written; others are base64.
 
 mod answer;
+mod attachment;
 mod bytes;
 mod garbage;
 mod request;
@@ -14,8 +15,14 @@ pub use answer::{
     Origin, Part, PartDifference, Path, Removal, Removed, Snapshot, StateBase, Tag, Tagged, Tags,
     Untagged,
 };
+pub use attachment::{
+    AppendBytes, Attachment, AttachmentPage, AttachmentsQuery, Dropped, FinishAttachment,
+    NewAttachment, RangeQuery,
+};
 pub use bytes::Base64;
-pub use garbage::{Collect, CollectReport, GarbageReport, PackReport, Reason, UnreadableState};
+pub use garbage::{
+    AttachmentReport, Collect, CollectReport, GarbageReport, PackReport, Reason, UnreadableState,
+};
 pub use request::{
     CommitState, DiffQuery, ForkState, ForksQuery, GraphQuery, LogQuery, NewNode, Parent,
     PartChange, PartQuery, PathQuery, RollBack, SetTag,

@@ -44,9 +44,9 @@ pub struct CommitState {
     /// What is added to the session's count.
     #[serde(default, skip_serializing_if = "Counted::is_zero")]
     pub usage: Counted,
-    /// Attachments that become part of the state.
+    /// Attachments that become part of the state: at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "schema", schema(max_items = 1024))]
+    #[cfg_attr(feature = "schema", schema(max_items = 16))]
     pub attachments: Vec<String>,
     /// A word for whoever reads the log: at most 512 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

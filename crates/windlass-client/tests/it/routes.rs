@@ -10,8 +10,8 @@ use windlass_client::stash::{
     ClearAll, Condition, Increment, KeysQuery, PutEntry, Reap, Steps, Touch,
 };
 use windlass_client::state::{
-    Collect, CommitState, ForkState, ForksQuery, GraphQuery, LogQuery, NewNode, PartChange,
-    PathQuery, RollBack,
+    AppendBytes, AttachmentsQuery, Collect, CommitState, FinishAttachment, ForkState, ForksQuery,
+    GraphQuery, LogQuery, NewAttachment, NewNode, PartChange, PathQuery, RangeQuery, RollBack,
 };
 use windlass_client::store::{DueQuery, Maintain};
 use windlass_client::{Client, ClientError};
@@ -98,6 +98,19 @@ async fn ask_about_states(client: &Client) {
     told(state.tag("good", 3).await);
     told(state.untag("good").await);
     told(state.remove().await);
+    let bytes = AppendBytes::default();
+    told(state.begin_attachment(&NewAttachment::default()).await);
+    told(state.append_bytes("a", &bytes).await);
+    let finish = FinishAttachment::default();
+    told(state.finish_attachment("a", &finish).await);
+    told(state.attachment("a").await);
+    told(state.attachments(&AttachmentsQuery::default()).await);
+    let range = RangeQuery {
+        start: Some(1),
+        end: None,
+    };
+    told(state.attached_bytes("a", &range).await);
+    told(state.drop_attachment("a").await);
 }
 
 async fn ask_as_an_operator(client: &Client) {

@@ -9,7 +9,9 @@ use windlass_client::session::{
     CreateSession, Delegate, Event, Receipt, Session, Settle, TopUp, TreePage, UseTools,
 };
 use windlass_client::stash::{Answers, Entry, Increment, KeyPage, PutEntry, Steps, Usage};
-use windlass_client::state::{CommitState, Committed, Head, LogPage, Manifest, Node};
+use windlass_client::state::{
+    AttachmentPage, CommitState, Committed, Head, LogPage, Manifest, Node,
+};
 use windlass_client::store::{Health, Maintained};
 
 /// `text` is exactly how what it says is written.
@@ -64,6 +66,7 @@ fn answers_are_written_as_the_engine_writes_them() {
         r#""unreadable":[{"tenant":"t","session":"s","why":"torn"}]},"#,
         r#""checkpoints":{"scanned":1,"packed":2,"dropped":3,"turns_removed":4,"truncated":true,"#,
         r#""unreadable":[{"session":"s","why":"torn"}]},"#,
+        r#""attachments":{"scanned":1,"removed":2,"bytes":3,"truncated":false},"#,
         r#""garbage":{"lineages":1,"collected":{"roots":1,"scanned":2,"kept":3,"deleted":4,"bytes":5,"elapsed_ms":6,"#,
         r#""truncated":true,"reasons":[{"reason":"unreadable","what":"blob","why":"torn"},{"reason":"another_run"},"#,
         r#"{"reason":"too_much"},{"reason":"limit"}]}}}"#,
@@ -77,6 +80,10 @@ fn answers_are_written_as_the_engine_writes_them() {
         r#"{"commits":[{"revision":2,"commit":"c","at":1,"principal":"p","turn":null,"manifest":"m","leaf":1,"nodes":1,"#,
         r#""usage":{},"note":"n","origin":{"fork":{"session":"s","revision":2}},"put":["a"],"removed":["b"],"#,
         r#""attachments":[]}],"before":2}"#,
+    ));
+    exactly::<AttachmentPage>(concat!(
+        r#"{"attachments":[{"id":"a","kind":null,"name":"n","created":1,"touched":2,"size":3,"whole":null,"#,
+        r#""revision":4}],"after":"a"}"#,
     ));
     exactly::<Manifest>(
         r#"{"v":1,"parts":{"p":{"blob":"b","size":3,"form":"bytes","kind":"k","number":-1,"compressible":false}}}"#,

@@ -46,7 +46,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/v1/store/maintain", "maintain", |call| Box::pin(maintain(call)))
             .about(TAG, "Does a bounded amount of upkeep; can be repeated")
             .access(Access::Operator(Verb::StoreManage))
-            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Keys::sweep"])
+            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Checkpoints::sweep_attachments", "Keys::sweep"])
             .takes::<wire::Maintain>()
             .optionally()
             .answers::<wire::Maintained>(200, "What was done")
@@ -115,6 +115,7 @@ async fn maintain(call: Call) -> Result<Reply, Refused> {
         "sessions": done.sessions,
         "stashes": done.stashes,
         "checkpoints": done.checkpoints,
+        "attachments": done.attachments,
         "garbage": done.garbage,
         "access": done.access,
     })))

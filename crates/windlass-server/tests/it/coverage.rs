@@ -95,19 +95,6 @@ const EXEMPT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "attachments are uploaded where the store is",
-        &[
-            "Checkpoints::begin_attachment",
-            "Checkpoints::append_attachment",
-            "Checkpoints::finish_attachment",
-            "Checkpoints::attachment",
-            "Checkpoints::attachments",
-            "Checkpoints::open_attachment",
-            "Checkpoints::drop_attachment",
-            "Checkpoints::sweep_attachments",
-        ],
-    ),
-    (
         "the steps of a collection are of the process that takes them",
         &["Checkpoints::collection"],
     ),

@@ -515,3 +515,77 @@ async fn a_state_that_is_removed_is_gone_and_what_it_held_is_collected() {
     assert!(maintained["checkpoints"]["packed"].is_u64(), "{maintained}");
     assert!(maintained["garbage"]["lineages"].is_u64(), "{maintained}");
 }
+
+#[tokio::test]
+async fn an_attachment_is_sent_in_pieces_and_taken_by_a_commit() {
+    let server = server(&["s", "t"]).await;
+    let ask = async |path: &str, body: &str| server.ask(post(&state("s", path), body)).await;
+    let begun = ask("/attachments", r#"{"kind":"text/plain","name":"notes"}"#).await;
+    let begun = begun.expect(201);
+    let id = begun.json()["id"].as_str().expect("an id").to_owned();
+    let path = format!("/attachments/{id}");
+    assert_eq!(begun.header("location"), Some(state("s", &path).as_str()));
+    let bytes = format!("{path}/bytes");
+    let take = format!(r#"{{"attachments":["{id}"]}}"#);
+    let early = commit(&server, "s", &take, &[]).await.expect(404);
+    assert_eq!(early.code(), "attachment_not_found");
+    ask(&bytes, r#"{"start":0,"bytes":"aGVs"}"#)
+        .await
+        .expect(200);
+    let gap = ask(&bytes, r#"{"start":4,"bytes":"bG8="}"#)
+        .await
+        .expect(409);
+    assert_eq!(
+        (gap.code().as_str(), &gap.json()["size"]),
+        ("attachment_offset", &json!(3))
+    );
+    let added = ask(&bytes, r#"{"start":3,"bytes":"bG8="}"#)
+        .await
+        .expect(200);
+    assert_eq!(added.json()["size"], 5);
+    let finish = format!("{path}/finish");
+    let wrong = format!(r#"{{"expected":"{}"}}"#, "0".repeat(64));
+    let refused = ask(&finish, &wrong).await.expect(409);
+    assert_eq!(refused.code(), "digest_mismatch");
+    let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    assert_eq!(refused.json()["actual"], hash);
+    let right = format!(r#"{{"expected":"{hash}"}}"#);
+    for _ in 0..2 {
+        let finished = ask(&finish, &right).await.expect(200);
+        assert_eq!(finished.json()["whole"], hash);
+    }
+    let late = ask(&bytes, r#"{"start":5,"bytes":"IQ=="}"#)
+        .await
+        .expect(409);
+    assert_eq!(late.code(), "attachment_finished");
+
+    commit(&server, "s", &take, &[]).await.expect(201);
+    ask("/fork", r#"{"to":"t"}"#).await.expect(201);
+    for session in ["s", "t"] {
+        let content = server.ask(get(&state(session, &bytes))).await.expect(200);
+        assert_eq!(content.body, b"hello", "{session}");
+        let some = format!("{bytes}?start=1&end=3");
+        let content = server.ask(get(&state(session, &some))).await.expect(200);
+        assert_eq!(content.body, b"el", "{session}");
+    }
+    let turned = server
+        .ask(get(&state("s", &format!("{bytes}?start=3&end=1"))))
+        .await;
+    assert_eq!(turned.expect(400).code(), "invalid_request");
+    assert_eq!(read(&server, "s", &path).await["revision"], 1);
+    let listed = read(&server, "s", "/attachments").await;
+    assert_eq!(
+        (&listed["attachments"][0]["name"], &listed["after"]),
+        (&json!("notes"), &Value::Null)
+    );
+    let place = state("s", &path);
+    let remove = Request {
+        method: "DELETE",
+        ..get(&place)
+    };
+    for dropped in [true, false] {
+        let gone = server.ask(remove).await.expect(200).json();
+        assert_eq!(gone, json!({"dropped": dropped}));
+    }
+    server.ask(get(&place)).await.expect(404);
+}

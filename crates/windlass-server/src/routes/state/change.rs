@@ -138,7 +138,7 @@ fn marks() -> Vec<Route> {
 impl Of {
     /// Refuses a change of a session that has ended, unless it was made before
     /// under its operation id and is answered as it was.
-    async fn check_open(&self, call: &Call) -> Result<(), Refused> {
+    pub(super) async fn check_open(&self, call: &Call) -> Result<(), Refused> {
         match ended(self.status, self.expires_at) {
             Some(refused) if !self.was_done(call).await? => Err(refused),
             _ => Ok(()),
@@ -159,7 +159,7 @@ impl Of {
         Ok(matches!(probed, Err(CheckpointError::TurnConflict)))
     }
 
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("/v1/sessions/{}/state", self.session)
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use windlass::access::Verb;
-use windlass::checkpoint::{BlobId, BlobReader, CheckpointError, Form, PartName};
+use windlass::checkpoint::{AttachmentReader, BlobId, BlobReader, CheckpointError, Form, PartName};
 use windlass_client::state as wire;
 
 use super::{TAG, absent, at, invalid, of, states};
@@ -18,7 +18,7 @@ use crate::call::{Call, Reply, tag_text};
 use crate::problem::Refused;
 use crate::route::{Access, Preconditions, Route};
 
-const BYTES: &str = "application/octet-stream";
+pub(super) const BYTES: &str = "application/octet-stream";
 
 const JSON: &str = "application/json";
 
@@ -111,7 +111,7 @@ async fn part(call: Call) -> Result<Reply, Refused> {
         let body = Body::from(payload.bytes().clone());
         return Ok(Reply::of(media, body).tag(part.blob));
     };
-    Ok(Reply::of(media, body(reader).await?).tag(part.blob))
+    Ok(Reply::of(media, whole(reader).await?).tag(part.blob))
 }
 
 async fn blob(call: Call) -> Result<Reply, Refused> {
@@ -122,7 +122,7 @@ async fn blob(call: Call) -> Result<Reply, Refused> {
     if is_known(&call, blob) {
         return Ok(Reply::not_modified(blob));
     }
-    Ok(Reply::of(BYTES, body(reader).await?).tag(blob))
+    Ok(Reply::of(BYTES, whole(reader).await?).tag(blob))
 }
 
 async fn manifest(call: Call) -> Result<Reply, Refused> {
@@ -141,10 +141,29 @@ fn is_known(call: &Call, blob: BlobId) -> bool {
     call.known.as_deref() == Some(tag_text(blob).as_str())
 }
 
-/// What a reader gives. What is wrong with its beginning is a refusal; after
-/// that the answer ends early.
-async fn body(mut reader: BlobReader) -> Result<Body, Refused> {
+/// Whoever gives a content piece by piece.
+pub(super) enum Reader {
+    Blob(Box<BlobReader>),
+    Attachment(Box<AttachmentReader>),
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<Bytes>, CheckpointError> {
+        match self {
+            Self::Blob(reader) => reader.next().await,
+            Self::Attachment(reader) => reader.next().await,
+        }
+    }
+}
+
+async fn whole(reader: BlobReader) -> Result<Body, Refused> {
     let size = reader.size();
+    body(Reader::Blob(Box::new(reader)), size).await
+}
+
+/// The `size` bytes that a reader gives. What is wrong with their beginning is
+/// a refusal; after that the answer ends early.
+pub(super) async fn body(mut reader: Reader, size: u64) -> Result<Body, Refused> {
     let first = reader.next().await?.unwrap_or_default();
     if u64::try_from(first.len()).unwrap_or(u64::MAX) >= size {
         // Asked once more, the reader checks the whole.

@@ -1,6 +1,7 @@
 //! The state of a session: what it is, how it came to be, and its next
 //! commit.
 
+mod attach;
 mod change;
 mod content;
 mod read;
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = read::routes();
     routes.extend(content::routes());
     routes.extend(change::routes());
+    routes.extend(attach::routes());
     routes
 }
 

@@ -98,6 +98,8 @@ pub(crate) struct World {
     /// The names of a part's content and of a manifest of its session.
     pub(crate) blob: String,
     pub(crate) manifest: String,
+    /// The id of an attachment of the same session.
+    pub(crate) attachment: String,
 }
 
 impl World {
@@ -117,11 +119,14 @@ impl World {
         .await;
         let shown = get("/v1/sessions/s-acme/state/commits/head").by(&tokens.owner);
         let shown = server.ask(shown).await.expect(200).json();
+        let attached = get("/v1/sessions/s-acme/state/attachments").by(&tokens.owner);
+        let attached = server.ask(attached).await.expect(200).json();
         let name = |value: &Value| value.as_str().expect("a name").to_owned();
         Self {
             key: key.id.to_string(),
             blob: name(&shown["parts"]["plan"]["blob"]),
             manifest: name(&shown["commit"]["manifest"]),
+            attachment: name(&attached["attachments"][0]["id"]),
             server,
             tokens,
         }
@@ -164,7 +169,8 @@ async fn tokens(server: &Running) -> Tokens {
 }
 
 /// A session of a tenant's agent with a reserved call, a child, entries of a
-/// group and of none, and a state with a part, a node and a tag, with a word in it that nobody else is to see.
+/// group and of none, and a state with a part, a node, a tag and an
+/// attachment, with a word in it that nobody else is to see.
 async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3]) {
     let session = format!(
         r#"{{"id":"s-{tenant}","agent":"{agent}","intent":"{canary}","tools":{{"only":["search","{canary}"]}}}}"#
@@ -195,4 +201,7 @@ async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3])
     ask("POST", &format!("{path}/state/commits"), &commit, 201).await;
     let tag = r#"{"revision":1}"#;
     ask("PUT", &format!("{path}/state/tags/first"), tag, 200).await;
+    let attachment = format!(r#"{{"name":"{canary}"}}"#);
+    let attachments = format!("{path}/state/attachments");
+    ask("POST", &attachments, &attachment, 201).await;
 }
