@@ -142,9 +142,13 @@ fn state(error: &CheckpointError) -> Value {
         }
         CheckpointError::NodeNotFound { node } => json!({ "node": node }),
         CheckpointError::BlobNotFound { blob } => json!({ "blob": blob }),
+        CheckpointError::AttachmentOffset { size } => json!({ "size": size }),
+        CheckpointError::DigestMismatch { expected, actual } => {
+            json!({ "expected": expected, "actual": actual })
+        }
         CheckpointError::RevisionNotFound { revision } => json!({ "revision": revision }),
-        CheckpointError::Full { what, max } => json!({ "of": what, "max": max }),
-        CheckpointError::Corrupt { what, .. } => json!({ "record": what }),
+        CheckpointError::Full { what, max } => json!({ "what": what, "max": max }),
+        CheckpointError::Corrupt { what, .. } => json!({ "what": what }),
         _ => Value::Null,
     }
 }

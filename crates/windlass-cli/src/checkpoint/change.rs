@@ -143,31 +143,31 @@ impl PutArgs {
         if self.bytes {
             return Ok(Payload::Bytes(bytes.into()));
         }
-        json_of(&bytes)
+        let meant = CommandError::Word {
+            word: "VALUE",
+            meant: "the text of one JSON value; take it as it is with `--bytes`",
+        };
+        json_of(&bytes, meant)
     }
 }
 
 /// The text of a JSON value, without what is around it.
-fn json_of(text: &[u8]) -> Result<Payload, Failure> {
-    let meant = CommandError::Word {
-        word: "VALUE",
-        meant: "the text of one JSON value; take it as it is with `--bytes`",
-    };
+fn json_of(text: &[u8], meant: CommandError) -> Result<Payload, Failure> {
     let value: Box<RawValue> = serde_json::from_slice(text).map_err(|_| meant)?;
     let text: Box<str> = value.into();
     Ok(Payload::Json(String::from(text).into_bytes().into()))
 }
 
 fn node_of(word: &str) -> Result<NewNode, Failure> {
-    let meant = CommandError::Word {
+    let meant = || CommandError::Word {
         word: "--append",
         meant: "a kind, `=` and a JSON value",
     };
-    let (kind, value) = word.split_once('=').ok_or(meant)?;
+    let (kind, value) = word.split_once('=').ok_or_else(meant)?;
     Ok(NewNode {
         parent: Parent::Leaf,
         kind: kind.into(),
-        payload: json_of(value.as_bytes())?,
+        payload: json_of(value.as_bytes(), meant())?,
     })
 }
 

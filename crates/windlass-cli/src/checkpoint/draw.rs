@@ -27,19 +27,12 @@ impl Marks {
 
     /// The tags of a revision, and the sessions that begin there.
     pub(super) fn of(&self, revision: u64) -> (&[String], &[String]) {
-        let of = |marks: &'_ BTreeMap<u64, Vec<String>>| marks.contains_key(&revision);
-        let tags = if of(&self.tags) {
-            &self.tags[&revision][..]
-        } else {
-            &[]
-        };
-        let forks = if of(&self.forks) {
-            &self.forks[&revision][..]
-        } else {
-            &[]
-        };
-        (tags, forks)
+        (marked(&self.tags, revision), marked(&self.forks, revision))
     }
+}
+
+fn marked(marks: &BTreeMap<u64, Vec<String>>, revision: u64) -> &[String] {
+    marks.get(&revision).map_or(&[], Vec::as_slice)
 }
 
 /// Commits, newest first: `*` for one of the session's own, `o` for where it
@@ -75,7 +68,7 @@ pub(super) fn log(log: &LogPage, marks: &Marks) -> String {
             commit.note.as_deref().map(plain).unwrap_or_default(),
         ]);
     }
-    let header = ["", "REVISION", "AT", "BY", "CHANGES", "TAGS", "NOTE"];
+    let header = ["GRAPH", "REVISION", "AT", "BY", "CHANGES", "TAGS", "NOTE"];
     rows(header, lines)
 }
 

@@ -178,7 +178,7 @@ pub(crate) fn skip(why: &str) {
 /// `text` with every time of day, every cursor's time, what is left of an hour
 /// and everything drawn at random made the same for every run, width kept.
 pub(crate) fn settled(text: &str) -> String {
-    let text = drawn(text);
+    let text = drawn(&unnamed(text));
     let mut settled = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
@@ -190,6 +190,36 @@ pub(crate) fn settled(text: &str) -> String {
     }
     settled.push_str(rest);
     settled
+}
+
+/// `text` with every UUID made the same for every run.
+fn unnamed(text: &str) -> String {
+    const UUID: &str = "00000000-0000-7000-8000-000000000000";
+    let is_uuid = |candidate: &str| {
+        candidate
+            .bytes()
+            .zip(UUID.bytes())
+            .all(|(found, model)| match model {
+                b'-' => found == b'-',
+                _ => matches!(found, b'0'..=b'9' | b'a'..=b'f'),
+            })
+    };
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let length = match rest.get(..UUID.len()) {
+            Some(candidate) if is_uuid(candidate) => {
+                shown.push_str(UUID);
+                UUID.len()
+            }
+            _ => {
+                shown.push(next);
+                next.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    shown
 }
 
 /// `text` with every id of a key, secret and hash made the same for every run:

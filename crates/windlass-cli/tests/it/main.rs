@@ -4,6 +4,7 @@
 
 mod access;
 mod bench;
+mod checkpoints;
 mod client;
 mod documents;
 mod generated;

@@ -59,7 +59,7 @@ impl Remote {
         let bench = Bench::new();
         let key = key(
             &bench,
-            "--verb session.* --verb stash.* --group mail --reach tenant",
+            "--verb session.* --verb stash.* --verb state.* --group mail --reach tenant",
         );
         let serving = Serving::start(&bench);
         Self {
@@ -169,6 +169,70 @@ fn refusals_are_the_same_on_a_server() {
         "--json session close s1",
         "--json session use s1 search --agent scout",
     ]);
+}
+
+#[test]
+fn states_are_the_same_on_a_server() {
+    assert_alike(&[
+        "session create --id s1 --agent scout --intent errands",
+        "session create --id s2 --agent scout --intent errands",
+        r#"checkpoint put s1 plan ["search",1.50] --kind plan/1 --append message={"role":"user","content":"hello"} --note first --operation op-11"#,
+        r#"--json checkpoint put s1 plan ["search","buy"] --expected 1 --append message=null --operation op-12"#,
+        "--json checkpoint put s1 plan 1 --expected 1",
+        "--json checkpoint put s1 image hello --bytes --operation op-1",
+        "--json checkpoint put s1 image hello --bytes --operation op-1",
+        "--json checkpoint put s1 image other --bytes --operation op-1",
+        "checkpoint tag s1 good 2 --operation op-2",
+        "checkpoint fork s1 s2 --at tag:good --operation op-13",
+        "--json checkpoint fork s1 s2",
+        "checkpoint put s2 --append message=elsewhere --remove plan",
+        r#"checkpoint put s2 --append message="elsewhere" --remove plan --operation op-14"#,
+        "checkpoint rollback s1 1 --expected 3 --operation op-15",
+        "--json checkpoint rollback s1 9",
+        "checkpoint log s1",
+        "--json checkpoint log s1",
+        "checkpoint log s2 --all",
+        "checkpoint show s1 tag:good",
+        "--json checkpoint show s2",
+        "--json checkpoint show s2 9",
+        "checkpoint diff s1 1 2",
+        "--json checkpoint diff s1 3",
+        "--json checkpoint diff s2 2",
+        "checkpoint path s2",
+        "--json checkpoint path s1 --at 3 --limit 1",
+        "--json checkpoint path s1 --leaf 9",
+        "checkpoint get s1 plan",
+        "checkpoint get s1 image --at 3",
+        "--json checkpoint get s1 plan --at tag:good",
+        "--json checkpoint get s1 nothing",
+        "--json checkpoint get s1 a/b",
+        "--json checkpoint tag s1 good 9",
+        "checkpoint untag s1 good",
+        "--json checkpoint untag s1 good",
+        "session close s1",
+        "--json checkpoint log s1 --limit 1",
+    ]);
+}
+
+#[test]
+fn garbage_of_a_server_is_collected_by_an_operator() {
+    let there = Remote::start();
+    let operator = key(&there.bench, "--operator --verb store.*");
+    let create = "session create --id s1 --agent scout --intent errands";
+    there.run(create).assert_code(0);
+    there.run("checkpoint put s1 plan 1").assert_code(0);
+    there.run("gc --grace-ms 0").assert_code(5);
+    let collected = there.run_as(&operator, "--json gc --grace-ms 0 --tenant default");
+    let report = collected.assert_code(0).objects()[0].clone();
+    assert_eq!(
+        (&report["lineages"], &report["collected"]["deleted"]),
+        (&1.into(), &0.into())
+    );
+    let due = there.run_as(&operator, "gc --dry-run");
+    assert!(
+        due.assert_code(0).stdout.contains("would_delete  0\n"),
+        "{due:?}"
+    );
 }
 
 #[test]

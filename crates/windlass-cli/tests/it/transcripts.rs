@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 
 /// Runs the lines one after the other and writes down all that was said.
-fn transcript(bench: &Bench, lines: &[&str]) -> String {
+pub(crate) fn transcript(bench: &Bench, lines: &[&str]) -> String {
     let mut text = String::new();
     for line in lines {
         text.push_str(&format!(
