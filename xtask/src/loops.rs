@@ -112,6 +112,20 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 20_000,
     },
     Loop {
+        variable: "WINDLASS_QUEUE_CASES",
+        unit: "random histories of a queue",
+        quick: 20,
+        ci: 300,
+        nightly: 5_000,
+    },
+    Loop {
+        variable: "WINDLASS_QUEUE_HISTORIES",
+        unit: "histories of concurrent workers",
+        quick: 5,
+        ci: 60,
+        nightly: 2_000,
+    },
+    Loop {
         variable: "WINDLASS_SCHEDULES",
         unit: "schedules of threads",
         quick: 300,

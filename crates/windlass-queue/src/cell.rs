@@ -60,8 +60,8 @@ impl Drive for Cell {
             }
             let mut run = Run::new(&self.engine, &self.writer, ground, &requests);
             let replies = run.finish().await;
-            // After an error too: what was read is as good a guess as any, and
-            // who tries again need not begin anew.
+            // Where the store was out of reach, too: what was read is a guess
+            // as good as any, and who tries again need not begin anew.
             let known = run.ground.remove(&self.keys);
             self.remember(known.map(|loaded| Arc::new(loaded.remembered())));
             replies

@@ -12,7 +12,7 @@ use windlass_store::{Entry, KeyRange, Scan};
 
 use crate::engine::Engine;
 use crate::error::QueueError;
-use crate::keys::{ready_of, ready_row};
+use crate::keys::{ready_of, ready_row, ready_until};
 use crate::limits::CHOICES_MAX;
 use crate::model::Boundary;
 use crate::record::Class;
@@ -106,19 +106,26 @@ impl Desk {
             &[Class::Early]
         };
         let now = self.engine.env.now();
+        let mut found = Vec::new();
         let scan = |class: &Class| {
             let all = ready_of(&self.tenant, *class);
-            let until = crate::keys::ready_until(&self.tenant, *class, now);
-            Scan::new(KeyRange::new(all.start, until))
-                .limit(limit)
-                .keys()
+            let until = ready_until(&self.tenant, *class, now);
+            (*class, Scan::new(KeyRange::new(all.start, until)).keys())
         };
-        let scans: Vec<Scan> = classes.iter().map(scan).collect();
-        let pages = self.engine.store.read(&scans).await?;
-        let mut found = Vec::new();
-        for (class, page) in classes.iter().zip(pages) {
-            let row = |entry: Entry| Some((ready_row(&entry.key)?, *class));
-            found.extend(page.entries.into_iter().filter_map(row));
+        let mut rest: Vec<(Class, Scan)> = classes.iter().map(scan).collect();
+        // A store may give less than it was asked for.
+        while !rest.is_empty() && found.len() < limit {
+            let scans = rest.iter().map(|(_, scan)| scan.clone().limit(limit));
+            let pages = self.engine.store.read(&scans.collect::<Vec<_>>()).await?;
+            let mut further = Vec::new();
+            for ((class, scan), page) in rest.into_iter().zip(pages) {
+                if let (Some(last), true) = (page.entries.last(), page.more) {
+                    further.push((class, scan.after(&last.key)));
+                }
+                let row = |entry: Entry| Some((ready_row(&entry.key)?, class));
+                found.extend(page.entries.into_iter().filter_map(row));
+            }
+            rest = further;
         }
         found.sort_by_key(|((time, _), _)| *time);
         let free = found.into_iter().filter(|((_, it), _)| !sent.contains(it));

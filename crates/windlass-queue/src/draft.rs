@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{Millis, OperationId, PrincipalId, WriterId};
+use windlass_store::limits::READ_SCANS_MAX;
 use windlass_store::{Batch, Expect, Version};
 
 use crate::error::QueueError;
@@ -293,14 +294,16 @@ impl Draft {
         self.assumed.len() + self.note.ops.len()
     }
 
-    /// The source key that was assumed to be free, if `key` is that of its row.
-    pub(crate) fn assumed(&self, keys: &QueueKeys, key: &Bytes) -> Option<Arc<str>> {
-        let mut assumed = self.assumed.iter();
-        assumed.find(|name| keys.source(name) == *key).cloned()
+    /// Whether `key` is the row of a source key that was assumed to be free.
+    pub(crate) fn assumes(&self, keys: &QueueKeys, key: &Bytes) -> bool {
+        self.assumed.iter().any(|name| keys.source(name) == *key)
     }
 
-    pub(crate) fn any_assumed(&self) -> Option<Arc<str>> {
-        self.assumed.first().cloned()
+    /// The source keys that were assumed to be free, as many as one read shows.
+    pub(crate) fn assumed(&self) -> Option<Short> {
+        let some = self.assumed.iter().take(READ_SCANS_MAX - 1);
+        let some: Vec<_> = some.cloned().collect();
+        (!some.is_empty()).then_some(Short::Sources(some))
     }
 
     /// Where the index of sessions with work should list the session: nothing

@@ -117,24 +117,38 @@ impl Engine {
         loaded: &mut Loaded,
         short: &Short,
     ) -> Result<bool, QueueError> {
-        let scan = match short {
+        let mut scans = vec![Scan::point(keys.head()).keys()];
+        match short {
             Short::Line(rank) => {
                 let last = loaded.rows.last_known(*rank);
-                keys.items_after(*rank, last).limit(READ_ROWS)
+                scans.push(keys.items_after(*rank, last).limit(READ_ROWS));
             }
-            Short::Row(place) => Scan::point(keys.item(*place)),
-            Short::At(place) => keys.item_at(*place),
-            Short::Dead(place) => Scan::point(keys.dead(*place)),
-            Short::Source(key) => Scan::point(keys.source(key)),
-        };
-        let scans = [Scan::point(keys.head()).keys(), scan];
+            Short::Row(place) => scans.push(Scan::point(keys.item(*place))),
+            Short::At(place) => scans.push(keys.item_at(*place)),
+            Short::Dead(place) => scans.push(Scan::point(keys.dead(*place))),
+            Short::Sources(names) => {
+                scans.extend(names.iter().map(|name| Scan::point(keys.source(name))));
+            }
+        }
         let mut pages = self.store.read(&scans).await?.into_iter();
-        let mut next = || pages.next().unwrap_or_default();
-        let version = next().entries.first().map(|head| head.version);
+        let head = pages.next().unwrap_or_default();
+        let version = head.entries.first().map(|head| head.version);
         if version != loaded.version {
             return Ok(false);
         }
-        add(loaded, short, next())?;
+        match short {
+            Short::Sources(names) => {
+                for (name, page) in names.iter().zip(pages) {
+                    let row = page.entries.first();
+                    let row = row.map(|entry| decode("source record", &entry.value));
+                    loaded
+                        .rows
+                        .sources
+                        .insert(Arc::clone(name), row.transpose()?);
+                }
+            }
+            other => add(loaded, other, pages.next().unwrap_or_default())?,
+        }
         Ok(true)
     }
 
@@ -273,13 +287,8 @@ fn add(loaded: &mut Loaded, short: &Short, page: Page) -> Result<(), QueueError>
             let row = first.map(|entry| decode("dead work", &entry.value));
             loaded.rows.found_dead(*place, row.transpose()?);
         }
-        Short::Source(key) => {
-            let row = first.map(|entry| decode("source record", &entry.value));
-            loaded
-                .rows
-                .sources
-                .insert(Arc::clone(key), row.transpose()?);
-        }
+        // Each in a page of its own.
+        Short::Sources(_) => {}
     }
     Ok(())
 }

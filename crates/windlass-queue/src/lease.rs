@@ -103,6 +103,40 @@ impl Queue {
         self.engine().acquire(&keys, &wanted).await
     }
 
+    /// The lease as its owner holds it, for one who has nothing left of it but
+    /// its generation. One read.
+    ///
+    /// That its time is over is not looked at: as long as nobody else took it,
+    /// what is bound to it takes effect.
+    ///
+    /// # Errors
+    ///
+    /// `LeaseLost` if it was given back or is in other hands; the store's
+    /// failures.
+    pub async fn held_lease(
+        &self,
+        caller: &Caller,
+        session: &SessionId,
+        owner: &OwnerId,
+        generation: u64,
+    ) -> Result<Lease, QueueError> {
+        let keys = QueueKeys::new(&caller.tenant, session);
+        let rows = self.engine().lease_rows(&keys).await?;
+        let ((holder, version), (until, _)) = rows.ok_or(QueueError::LeaseLost)?;
+        if holder.owner.as_ref() != Some(owner) || holder.generation != generation {
+            return Err(QueueError::LeaseLost);
+        }
+        let key = keys.lease_holder();
+        Ok(Lease {
+            session: session.clone(),
+            owner: owner.clone(),
+            generation,
+            until: until.until,
+            ttl_ms: until.ttl_ms,
+            bound: Bound { key, version },
+        })
+    }
+
     /// Holds a lease for its time from now on.
     ///
     /// # Errors

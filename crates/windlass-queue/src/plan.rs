@@ -173,12 +173,10 @@ impl Plan {
         changed.collect()
     }
 
-    /// A source key that is assumed to be free.
-    pub(crate) fn unread_source(&self) -> Option<(QueueKeys, Short)> {
-        self.drafts.iter().find_map(|(keys, draft)| {
-            let source = draft.any_assumed()?;
-            Some((keys.clone(), Short::Source(source)))
-        })
+    /// Source keys of one queue that are assumed to be free.
+    pub(crate) fn assumed(&self) -> Option<(QueueKeys, Short)> {
+        let mut drafts = self.drafts.iter();
+        drafts.find_map(|(keys, draft)| Some((keys.clone(), draft.assumed()?)))
     }
 
     /// The batch of a settled plan. The checks of operation ids come first, so

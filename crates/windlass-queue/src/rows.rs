@@ -24,8 +24,8 @@ pub(crate) enum Short {
     At(Place),
     /// The dead row of this place.
     Dead(Place),
-    /// What this source key stands for.
-    Source(Arc<str>),
+    /// What these source keys stand for.
+    Sources(Vec<Arc<str>>),
 }
 
 /// How much of a rank's rows is known.

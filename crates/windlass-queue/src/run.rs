@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_core::{Writer, WriterId, Written};
+use windlass_core::{Coded, ErrorKind, Writer, WriterId, Written};
 use windlass_store::limits::READ_SCANS_MAX;
 use windlass_store::{Commit, Scan, StoreErrorKind, Version};
 
@@ -73,6 +73,9 @@ impl<'a> Run<'a> {
             if let Err(error) = self.round().await {
                 // While a commit is in doubt, "nothing happened" would be a lie.
                 let error = self.doubt.take().map_or(error, |doubt| doubt.error);
+                if error.kind() != ErrorKind::Unavailable {
+                    self.ground.clear();
+                }
                 self.fail(&error);
             }
         }
@@ -216,8 +219,10 @@ impl<'a> Run<'a> {
             }
         }
         for (keys, draft) in &plan.drafts {
-            if let Some(source) = draft.assumed(keys, key) {
-                return self.fetch(keys.clone(), &Short::Source(source)).await;
+            if draft.assumes(keys, key)
+                && let Some(short) = draft.assumed()
+            {
+                return self.fetch(keys.clone(), &short).await;
             }
         }
         let moved = plan.drafts.keys().find(|keys| keys.head() == *key).cloned();

@@ -167,7 +167,7 @@ impl Queue {
                 Ok(mut plan) => match plan.decided.pop() {
                     // A source key is free only if it was read to be so.
                     Some((_, answer)) => {
-                        let Some((keys, short)) = plan.unread_source() else {
+                        let Some((keys, short)) = plan.assumed() else {
                             return Ok((plan, answer));
                         };
                         let loaded = ground.get_mut(&keys).expect("what was decided from");

@@ -105,12 +105,15 @@ impl Rooms {
     /// Waits until there is, or may be, work.
     pub(crate) async fn wait(&self, engine: &Engine, scope: &Scope) -> Result<(), QueueError> {
         let seated = self.enter(engine, scope);
-        if seated.room.look(engine).await?.ready > 0 {
+        let mut look = seated.room.look(engine).await?;
+        if look.ready > 0 {
             return Ok(());
         }
         while let Some(mut watching) = seated.called_or_watching().await {
+            let known = watching.watch_mut().next;
+            watching.watch_mut().next = known.into_iter().chain(look.next).min();
             watching.sleep(engine).await;
-            let look = seated.room.look(engine).await?;
+            look = seated.room.look(engine).await?;
             if look.ready > 0 {
                 seated.room.call(look.ready - 1, seated.number);
                 return Ok(());
@@ -287,6 +290,7 @@ async fn look_for_any(
     let now = engine.env.now();
     let (mut ready, mut next) = (0, None);
     for page in pages {
+        let before = ready;
         let rows = page.entries.iter().filter_map(|row| ready_row(&row.key));
         for (time, _) in rows {
             if time.has_passed(now) {
@@ -295,6 +299,10 @@ async fn look_for_any(
                 let earlier = next.is_none_or(|next| time < next);
                 next = if earlier { Some(time) } else { next };
             }
+        }
+        // Nobody knows how many follow.
+        if page.more && ready - before == page.entries.len() {
+            ready += COUNTED_MAX;
         }
     }
     Ok(Look { ready, next })

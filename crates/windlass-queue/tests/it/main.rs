@@ -3,8 +3,12 @@
 
 mod claiming;
 mod dead;
+mod drops;
 mod fencing;
 mod history;
 mod model;
 mod support;
+mod turns;
 mod twice;
+mod upkeep;
+mod waiting;

@@ -9,13 +9,22 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use play::play;
 
 /// Seeds that always run.
-const REGRESSION_SEEDS: &[u64] = &[0, 1, 2, 3, 7, 42, 0x42e0_92d8_add1_a205];
+const REGRESSION_SEEDS: &[u64] = &[
+    0,
+    1,
+    2,
+    3,
+    7,
+    42,
+    0x42e0_92d8_add1_a205,
+    0xc1a5_9a78_0992_b10a,
+];
 
 /// Histories from seeds that are new each time.
 fn cases() -> usize {
     #[expect(clippy::disallowed_methods, reason = "the length of a test's loop")]
-    let cases = std::env::var("WINDLASS_MODEL_CASES");
-    cases.map_or(100, |cases| cases.parse().expect("a number of cases"))
+    let cases = std::env::var("WINDLASS_QUEUE_CASES");
+    cases.map_or(60, |cases| cases.parse().expect("a number of cases"))
 }
 
 fn run(seed: u64) {

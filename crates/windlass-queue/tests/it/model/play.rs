@@ -61,15 +61,17 @@ pub(super) async fn play(seed: u64) {
 async fn insist<T, F: Future<Output = Result<T, QueueError>>>(
     mut ask: impl FnMut() -> F,
 ) -> Result<T, &'static str> {
-    loop {
+    let mut last = None;
+    for _ in 0..1_000 {
         match ask().await {
             Err(error) => match error.kind() {
-                ErrorKind::Unavailable | ErrorKind::Indeterminate => {}
+                ErrorKind::Unavailable | ErrorKind::Indeterminate => last = Some(error),
                 _ => return Err(error.code()),
             },
             Ok(answer) => return Ok(answer),
         }
     }
+    panic!("no answer, but again and again: {last:?}");
 }
 
 impl Game {
