@@ -67,6 +67,14 @@ verbs! {
     StateWrite = State "state.write",
     /// Remove states for good.
     StateManage = State "state.manage",
+    /// Look at the queues of sessions, and at who holds their leases.
+    QueueRead = Queue "queue.read",
+    /// Enqueue work and cancel it.
+    QueueWrite = Queue "queue.write",
+    /// Claim work, renew and settle claims; hold leases.
+    QueueWork = Queue "queue.work",
+    /// Try dead work again, or drop it; remove whole queues.
+    QueueManage = Queue "queue.manage",
     /// Make, list, revoke and rotate keys.
     KeyManage = Key "key.manage",
     /// Read tenants, their quotas and what they use.
@@ -89,6 +97,8 @@ pub enum Noun {
     Stash,
     /// The states of sessions.
     State,
+    /// The queues of sessions.
+    Queue,
     /// API keys.
     Key,
     /// Tenants.
@@ -105,6 +115,7 @@ impl Noun {
             Self::Session => "session",
             Self::Stash => "stash",
             Self::State => "state",
+            Self::Queue => "queue",
             Self::Key => "key",
             Self::Tenant => "tenant",
             Self::Store => "store",

@@ -6,7 +6,7 @@ use windlass_store_testing::Random;
 
 use crate::support::{grant_of, operators, scope_of, verbs};
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 19] = [
     "session.create",
     "session.read",
     "session.use",
@@ -17,6 +17,10 @@ const NAMES: [&str; 15] = [
     "state.read",
     "state.write",
     "state.manage",
+    "queue.read",
+    "queue.write",
+    "queue.work",
+    "queue.manage",
     "key.manage",
     "tenant.read",
     "tenant.manage",
@@ -55,8 +59,12 @@ fn a_pattern_stands_for_its_verbs_and_no_others() {
             .collect()
     };
     assert_eq!(allowed(&["*"]), NAMES);
-    assert_eq!(allowed(&["stash.*", "state.*", "key.manage"]), NAMES[4..11]);
+    assert_eq!(
+        allowed(&["stash.*", "state.*", "queue.*", "key.manage"]),
+        NAMES[4..15]
+    );
     assert_eq!(allowed(&["state.*"]), NAMES[7..10]);
+    assert_eq!(allowed(&["queue.*"]), NAMES[10..14]);
     assert_eq!(allowed(&["session.use"]), NAMES[2..3]);
     assert_eq!(allowed(&[]), [""; 0]);
     for text in ["", "**", "s*", "session*", "nothing.*", "session.r*", ".*"] {
@@ -86,11 +94,11 @@ fn a_scope_holds_only_what_is_its_own_whatever_the_verbs_say() {
             .map(|verb| verb.as_str())
             .collect()
     };
-    assert_eq!(held(&operators(&["*"])), NAMES[10..]);
-    assert_eq!(held(&grant_of("acme", &["*"])), NAMES[..12]);
+    assert_eq!(held(&operators(&["*"])), NAMES[14..]);
+    assert_eq!(held(&grant_of("acme", &["*"])), NAMES[..16]);
     assert_eq!(
         held(&grant_of("acme", &["tenant.*", "store.*"])),
-        NAMES[11..12]
+        NAMES[15..16]
     );
 }
 
