@@ -203,8 +203,8 @@ impl Collection {
     ///
     /// # Errors
     ///
-    /// The store's failures. The collection can go on after one, unless its
-    /// outcome is unknown: then begin a new one.
+    /// The store's failures. After one the collection has ended: begin a new
+    /// one, which takes up what this one left.
     pub async fn step(&mut self, limit: u64) -> Result<CollectReport, CheckpointError> {
         let began = self.engine.env.monotonic();
         let until = self.work.saturating_add(limit);
@@ -212,12 +212,15 @@ impl Collection {
         let took = self.engine.env.monotonic().saturating_sub(began);
         let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.report.elapsed_ms = self.report.elapsed_ms.saturating_add(took);
-        match done {
-            Err(CheckpointError::Corrupt { what, why }) => {
-                let reason = self.reason_for(what, why).await?;
-                self.give_up(reason);
-            }
-            other => other?,
+        if let Err(error) = done {
+            // What was being marked is not marked: there is no going on.
+            self.phase = Phase::Done;
+            self.report.truncated = true;
+            let CheckpointError::Corrupt { what, why } = error else {
+                return Err(error);
+            };
+            let reason = self.reason_for(what, why).await?;
+            self.give_up(reason);
         }
         let mut report = self.report.clone();
         report.roots = self.roots.count();

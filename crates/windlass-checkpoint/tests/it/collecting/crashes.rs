@@ -12,6 +12,7 @@ use windlass_store::{
     Batch, Commit, Export, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind,
 };
 use windlass_store_memory::MemoryStore;
+use windlass_store_testing::{Fault, Faulty, Moment};
 
 use super::contents::{COUNT, content, name, put};
 use super::ledger::Parts;
@@ -219,4 +220,39 @@ async fn retention_and_taking_back_may_end_anywhere() {
         done.is_ok() && swept.is_ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_collection_that_is_gone_on_with_after_a_failure_deletes_nothing_needed() {
+    for number in 1.. {
+        let mut world = World::new().await;
+        world.put("a", GARBAGE + 1).await;
+        world.put("a", 55).await;
+        world.position = usize::try_from(number).expect("small");
+        let faulty = Arc::new(Faulty::new(Arc::clone(&world.ground)));
+        faulty.plan(Fault {
+            verb: None,
+            number,
+            moment: Moment::Before,
+            kind: StoreErrorKind::Unavailable,
+        });
+        let states = world.over(Arc::clone(&faulty) as _);
+        let mut collection = states.collection(&caller().tenant, &world.lineage, NOW);
+        let mut failures = 0;
+        while !collection.is_done() {
+            let failed = collection.step(1).await.is_err();
+            failures += u64::from(failed);
+        }
+        let report = collection.step(1).await.expect("it has ended");
+        assert_eq!(
+            (failures, report.truncated),
+            (faulty.hits(), failures > 0),
+            "{number}"
+        );
+        world.settle().await;
+        if failures == 0 {
+            assert!(number > 10, "{number}");
+            return;
+        }
+    }
 }
