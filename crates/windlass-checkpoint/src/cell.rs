@@ -22,6 +22,7 @@ use crate::error::CheckpointError;
 use crate::keys::StateKeys;
 use crate::model::{Changes, Expected, TagName};
 use crate::pack;
+use crate::row::Effort;
 use crate::turn::{Told, Turn};
 
 /// What one caller asks of a state.
@@ -443,7 +444,7 @@ impl Engine {
     ) -> Result<(Batch, WriterId), CheckpointError> {
         if let Some(loaded) = loaded
             && pack::is_due(&loaded.head)
-            && let Some(bundle) = self.pack(keys, loaded).await?
+            && let Some(bundle) = self.pack(keys, loaded, Effort::Quick).await?
         {
             draft.pack(&loaded.head, bundle);
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use windlass_core::{Env, Sharing, TenantId, back_off};
 use windlass_store::{Scan, Store, StoreExt, Version};
 
-use crate::blob::{self, BlobId, LineageKeys};
+use crate::blob::{self, BlobId, Compression, LineageKeys, Profile};
 use crate::config::Config;
 use crate::error::CheckpointError;
 use crate::keys::StateKeys;
@@ -15,6 +15,7 @@ use crate::limits::ROUNDS_MAX;
 use crate::manifest::Manifest;
 use crate::ranges::Ranges;
 use crate::record::{self, Head};
+use crate::row::Effort;
 use crate::upkeep::Bookmark;
 
 /// The surroundings of every driver.
@@ -46,6 +47,17 @@ impl Engine {
     pub(crate) fn row_threshold(&self) -> Option<usize> {
         let bytes_min = self.config.compression.bytes_min?;
         Some(usize::try_from(bytes_min).unwrap_or(usize::MAX))
+    }
+
+    /// How hard upkeep tries to make rows smaller: where space is what counts,
+    /// as hard as it can.
+    pub(crate) fn upkeep_effort(&self) -> Effort {
+        let compact = Compression::from(Profile::Compact);
+        if self.config.compression.level >= compact.level {
+            Effort::Hard
+        } else {
+            Effort::Quick
+        }
     }
 
     /// The head of a session and its version, removed or not.

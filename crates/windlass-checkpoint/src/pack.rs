@@ -15,7 +15,7 @@ use crate::error::CheckpointError;
 use crate::keys::{StateKeys, last_number};
 use crate::limits::{PACKED_BYTES_MAX, PACKED_COUNT_MAX, TAIL_BYTES_MAX, TAIL_ROWS_MAX};
 use crate::record::{Head, LogRow, NodeRow, OldRow, Packed, Record, StoredNode, parse};
-use crate::row;
+use crate::row::{self, Effort};
 
 /// What packing comes to.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ impl Engine {
         &self,
         keys: &StateKeys,
         loaded: &Loaded,
+        effort: Effort,
     ) -> Result<Option<Bundle>, CheckpointError> {
         if tail(&loaded.head) == 0 {
             return Ok(None);
@@ -82,10 +83,10 @@ impl Engine {
             rows = rows.delete(keys.log(revision));
         }
         check_dense(&nodes, first_node, loaded.head.points.nodes)?;
-        for (first, row) in self.old_rows(first_old, records) {
+        for (first, row) in self.old_rows(first_old, records, effort) {
             rows = rows.put(keys.old(first), row);
         }
-        for (first, row) in self.node_rows(nodes) {
+        for (first, row) in self.node_rows(nodes, effort) {
             rows = rows.put(keys.node(first), row);
         }
         let packed = Packed {
@@ -137,7 +138,7 @@ impl Engine {
         }))
     }
 
-    fn old_rows(&self, first: u64, records: Vec<Record>) -> Vec<(u64, Bytes)> {
+    fn old_rows(&self, first: u64, records: Vec<Record>, effort: Effort) -> Vec<(u64, Bytes)> {
         let sized = records.into_iter().map(|record| {
             let size = serde_json::to_vec(&record).map_or(0, |json| json.len());
             (record, size)
@@ -147,12 +148,12 @@ impl Engine {
         let rows = grouped(sized).into_iter().map(|records| {
             let first = next.take().unwrap_or_else(|| records[0].rev);
             let row = OldRow { v: Format, records };
-            (first, row::encode(&row, threshold))
+            (first, row::encode_with(&row, threshold, effort))
         });
         rows.collect()
     }
 
-    fn node_rows(&self, nodes: Vec<StoredNode<'_>>) -> Vec<(u64, Bytes)> {
+    fn node_rows(&self, nodes: Vec<StoredNode<'_>>, effort: Effort) -> Vec<(u64, Bytes)> {
         let sized = nodes.into_iter().map(|node| {
             let size = node.size();
             (node, size)
@@ -161,7 +162,7 @@ impl Engine {
         let rows = grouped(sized).into_iter().map(|nodes| {
             let first = nodes[0].n;
             let row = NodeRow { v: Format, nodes };
-            (first, row::encode(&row, threshold))
+            (first, row::encode_with(&row, threshold, effort))
         });
         rows.collect()
     }

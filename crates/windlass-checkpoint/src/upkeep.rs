@@ -222,7 +222,7 @@ impl Engine {
 
     /// Packs what is loaded; `false` if the state moved on meanwhile.
     async fn pack_now(&self, keys: &StateKeys, loaded: &Loaded) -> Result<bool, CheckpointError> {
-        let Some(bundle) = self.pack(keys, loaded).await? else {
+        let Some(bundle) = self.pack(keys, loaded, self.upkeep_effort()).await? else {
             return Ok(false);
         };
         let mut head = self.next_head(&loaded.head)?;
