@@ -1,7 +1,8 @@
 //! How fast the engine is, beside what it is compared with.
 //!
 //! `windlass-benches sessions` measures the table of sessions, `stash` that of
-//! the stash, `stores` that of the stores; `failover` is a drill. This crate is
+//! the stash, `stores` that of the stores, `footprint` shows how
+//! large stores become; `failover` is a drill. This crate is
 //! not published, and nothing depends on it. It reads `/proc`, so it runs on
 //! Linux.
 //!
@@ -11,6 +12,7 @@
 pub mod clock;
 pub mod drills;
 pub mod error;
+pub mod footprint;
 pub mod harness;
 pub mod server;
 pub mod sessions;

@@ -13,7 +13,7 @@ use windlass_benches::error::BenchError;
 use windlass_benches::harness::contest::Effort;
 use windlass_benches::harness::report::Report;
 use windlass_benches::sessions::{self, Bench, Say, worker};
-use windlass_benches::{drills, server, stash, stores};
+use windlass_benches::{drills, footprint, server, stash, stores};
 
 /// Where databases are made if there is such a directory: `/tmp` may be
 /// memory.
@@ -52,6 +52,11 @@ enum Command {
     },
     /// Measures the table of stores; needs PostgreSQL's server installed.
     Stores {
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Measures how large the stores of recorded runs become.
+    Footprint {
         #[command(flatten)]
         table: Table,
     },
@@ -119,6 +124,7 @@ fn run(command: Command) -> Result<u8, BenchError> {
             measure(&table, |bench| stash::run(bench, only.as_deref()))
         }
         Command::Stores { table } => measure(&table, stores::run),
+        Command::Footprint { table } => measure(&table, footprint::run),
         Command::Server { only, table } => {
             measure(&table, |bench| server::run(bench, only.as_deref()))
         }
