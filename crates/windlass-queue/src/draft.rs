@@ -11,12 +11,11 @@ use windlass_store::limits::READ_SCANS_MAX;
 use windlass_store::{Batch, Expect, Version};
 
 use crate::error::QueueError;
+use crate::held::Held;
 use crate::id::{Place, WorkId};
 use crate::keys::QueueKeys;
 use crate::limits::{KEPT_MS, ROW_BYTES_MAX, ROW_ITEMS_MAX};
-use crate::record::{
-    DeadRow, Format, Head, Held, Item, Items, Note, Ready, Source, SourceRow, encode,
-};
+use crate::record::{DeadRow, Format, Head, Item, Items, Note, Ready, Source, SourceRow, encode};
 use crate::rows::{Rows, Short};
 
 /// A queue's records as they were at one point in time.

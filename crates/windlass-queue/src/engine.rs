@@ -11,12 +11,13 @@ use windlass_store::{Entry, Page, Scan, Store, StoreExt, Version};
 use crate::config::Config;
 use crate::draft::{Draft, Loaded, Stop};
 use crate::error::QueueError;
+use crate::held::Held;
 use crate::id::Place;
 use crate::keys::{QueueKeys, place_of};
 use crate::limits::{READ_ROWS, ROUNDS_MAX};
 use crate::model::Claim;
 use crate::operation::Operation;
-use crate::record::{Answer, Head, Held, Item, ItemRow, Items, RANKS, Taken, decode};
+use crate::record::{Answer, Head, Item, ItemRow, Items, RANKS, Taken, decode};
 use crate::rows::{Rows, Short};
 use crate::sweep::Bookmark;
 

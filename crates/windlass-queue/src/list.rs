@@ -9,12 +9,13 @@ use windlass_store::{Entry, Scan, Take};
 use crate::caller::Caller;
 use crate::engine::{Engine, decode_rows};
 use crate::error::QueueError;
+use crate::held::Held;
 use crate::id::{Place, WorkId};
 use crate::keys::{QueueKeys, all_queues, place_of, session_of};
 use crate::limits::LIST_MAX;
 use crate::model::{Delivery, Payload, Slot, check_range};
 use crate::queue::Queue;
-use crate::record::{DeadRow, Head, Held, Item, RANKS, decode};
+use crate::record::{DeadRow, Head, Item, RANKS, decode};
 
 /// Which work of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

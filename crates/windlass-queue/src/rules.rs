@@ -19,10 +19,11 @@ use windlass_core::{Millis, SessionId};
 
 use crate::draft::{Draft, Stop};
 use crate::error::{Problem, QueueError};
+use crate::held::Held;
 use crate::id::{NUMBER_MAX, Place, WorkId};
 use crate::limits::{CLAIM_BYTES_MAX, PRIORITY_MAX, SCHEDULE_MS_MAX};
 use crate::model::{Ask, Boundary, Enqueued, Failure, Settle, Settled};
-use crate::record::{Answer, Held, Item, Taken};
+use crate::record::{Answer, Item, Taken};
 
 /// A change of one session's queue.
 #[derive(Clone, Debug)]
