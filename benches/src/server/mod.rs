@@ -121,24 +121,24 @@ fn gets(bench: &Bench<'_>, report: &mut Report) -> Result<(), BenchError> {
     let alone = Served::start(&second.path, Sharing::Exclusive)?;
     let bytes = sides::FromMemory::start(served.one_session()?)?;
     let mut sides: Sides<'_> = vec![
-        Box::new(Lines::gets(bench.runtime, "HTTP", &served)?),
-        Box::new(bytes.lines(bench.runtime)?),
         Box::new(Lines::gets(
             bench.runtime,
             "HTTP, store of its own",
             &alone,
         )?),
+        Box::new(bytes.lines(bench.runtime)?),
+        Box::new(Lines::gets(bench.runtime, "HTTP", &served)?),
     ];
     let rounds = contest(&mut sides, bench.effort, bench.directory)?;
     drop(sides);
-    let what = format!("GET of a session, {CONNECTIONS} connections, SQLite");
+    let what = format!("GET of a session, {CONNECTIONS} connections, SQLite, store of its own");
     let versus = "axum, the same bytes from memory";
     report
         .rows
         .push(row(&rounds, what, versus, 0.6, Durability::Reads));
     report.notes.extend(dropped_note("get", &rounds.dropped));
-    let alone = shown(&rounds, 2, Durability::Reads);
-    let beside = format!("the same over a store that no other process may open: {alone}");
+    let shared = shown(&rounds, 2, Durability::Reads);
+    let beside = format!("the same over a store that other processes may open: {shared}");
     report.notes.push(beside);
     Ok(())
 }
