@@ -9,11 +9,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use windlass_checkpoint::{Beside, Changes, CheckpointError, Committed};
+use windlass_checkpoint::{Beside, Changes, CheckpointError, Committed, Expected};
 use windlass_core::{Coded, ErrorKind, OperationId, RandomError, SessionId, back_off};
 use windlass_queue::{Bound, Claim, Done, QueueError, Step as WorkStep, Work};
 use windlass_session::{Caller, SessionError, Settle, Step as UseStep, StepAnswer, Use};
-use windlass_store::{Batch, Commit, StoreError, StoreErrorKind};
+use windlass_store::{Batch, Commit, StoreError, StoreErrorKind, StoreExt};
 
 use crate::Windlass;
 use crate::error::kind_of;
@@ -215,24 +215,23 @@ impl Turn<'_> {
     }
 
     /// Plans and commits once; `None` if a race was lost.
+    ///
+    /// What is refused first is what comes first here: the session, the
+    /// writer's lease, a turn that was other before, the revision, the claims,
+    /// the uses, and what the state refers to.
     async fn attempt(&self) -> Result<Option<TurnDone>, TurnError> {
+        self.check_session().await?;
+        self.check_lease().await?;
         if let Some(done) = self.repeated().await? {
             return Ok(Some(done));
         }
-        self.check_session().await?;
+        self.check_revision().await?;
         let mut batch = Batch::new();
         let mut answers = Answers::default();
-        if !self.uses.is_empty() {
-            let sessions = self.windlass.sessions();
-            let planned = sessions.plan(self.caller, self.session, &self.uses).await;
-            let planned = planned.map_err(TurnError::Session)?;
-            batch.append(planned.batch);
-            answers.uses = planned.answers;
-        }
-        let mut touched = Vec::new();
         if let Some(bound) = &self.bound {
             batch.checks.push(bound.check());
         }
+        let mut touched = Vec::new();
         if !self.work.is_empty() {
             let queue = self.windlass.queue();
             let planned = queue.plan(&self.queue_caller(), &self.work, None).await;
@@ -240,6 +239,13 @@ impl Turn<'_> {
             batch.append(planned.batch);
             answers.work = planned.done;
             touched = planned.sessions;
+        }
+        if !self.uses.is_empty() {
+            let sessions = self.windlass.sessions();
+            let planned = sessions.plan(self.caller, self.session, &self.uses).await;
+            let planned = planned.map_err(TurnError::Session)?;
+            batch.append(planned.batch);
+            answers.uses = planned.answers;
         }
         let planned = self.plan_state(&answers).await?;
         batch.append(planned.batch);
@@ -264,17 +270,41 @@ impl Turn<'_> {
         }
     }
 
-    /// The session is there for the caller: its own refusals come from its
-    /// uses.
     async fn check_session(&self) -> Result<(), TurnError> {
-        if !self.uses.is_empty() {
-            return Ok(());
-        }
         let found = self.windlass.sessions().get(self.caller, self.session);
         match found.await.map_err(TurnError::Session)? {
             Some(_) => Ok(()),
             None => Err(TurnError::Session(SessionError::NotFound)),
         }
+    }
+
+    /// Whether the lease is still its holder's; the commit checks it again.
+    async fn check_lease(&self) -> Result<(), TurnError> {
+        let Some(bound) = &self.bound else {
+            return Ok(());
+        };
+        let found = self.windlass.store().get(bound.key.clone()).await;
+        match found.map_err(TurnError::Store)? {
+            Some(entry) if entry.version == bound.version => Ok(()),
+            Some(_) | None => Err(TurnError::Queue(QueueError::LeaseLost)),
+        }
+    }
+
+    /// Whether the revision is the expected one; the commit checks it again.
+    async fn check_revision(&self) -> Result<(), TurnError> {
+        let Expected::Revision(expected) = self.changes.expected else {
+            return Ok(());
+        };
+        let checkpoints = self.windlass.checkpoints();
+        let head = checkpoints.head(&self.state_caller(), self.session).await;
+        let actual = head
+            .map_err(TurnError::State)?
+            .map_or(0, |head| head.revision);
+        if actual == expected {
+            return Ok(());
+        }
+        let conflict = CheckpointError::HeadRevisionConflict { expected, actual };
+        Err(TurnError::State(conflict))
     }
 
     /// The first answers, if the turn was committed before.

@@ -170,6 +170,9 @@ async fn what_one_part_refuses_leaves_nothing_in_the_others() {
     assert_eq!(stale.code(), "head_revision_conflict");
     let mut lost = claim.clone();
     lost.token += 1;
+    // The revision is looked at before the claims.
+    let both = world.step(&windlass, &lost, 7, "t1").await.unwrap_err();
+    assert_eq!(both.code(), "head_revision_conflict");
     let lost = world.step(&windlass, &lost, 0, "t2").await.unwrap_err();
     assert_eq!(lost.code(), "claim_expired");
     let agent = Agent::Is("somebody".parse().unwrap());
