@@ -15,6 +15,10 @@ const KILLS_MAX: u64 = 6;
 const STEPS_MAX: u64 = 20;
 const SEED: u64 = 0x5eed_0100;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how often is said by the nightly run"
+)]
 fn kills() -> u64 {
     let kills = std::env::var("WINDLASS_REPLAY_KILLS");
     kills.map_or(4, |kills| kills.parse().unwrap())
@@ -63,7 +67,10 @@ fn killed(recording: &Path, kills: u64, random: &mut Random) -> u64 {
     let mut killed = 0;
     while killed < kills {
         let steps = 1 + random.next() % STEPS_MAX;
-        let beside = (random.next() % 2 == 0).then(|| Beside::begin(directory, recording, killed));
+        let beside = random
+            .next()
+            .is_multiple_of(2)
+            .then(|| Beside::begin(directory, recording, killed));
         let mut command = workers(directory, recording, &["--trace"]);
         let child = command.stdout(Stdio::piped()).spawn().unwrap();
         let died = acknowledged.follow(child, steps);
