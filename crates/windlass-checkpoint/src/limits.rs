@@ -51,6 +51,8 @@ pub const PACKED_BYTES_MAX: usize = 256 * 1_024;
 pub const LOG_ROWS_MAX: usize = 200;
 /// Most commits, nodes or tags one call gives.
 pub const PAGE_MAX: usize = 1_000;
+/// Bytes of contents of nodes in one page; a node that is larger comes alone.
+pub const PAGE_BYTES_MAX: usize = 12 * 1_024 * 1_024;
 /// Rows of other parts that a sweep passes over before it stops, at least.
 pub const PASSED_ROWS_MAX: usize = 10_000;
 /// Rows of packed commits that one step of a sweep looks at.

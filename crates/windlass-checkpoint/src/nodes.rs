@@ -16,6 +16,7 @@ use crate::engine::{Engine, lineage_keys};
 use crate::error::CheckpointError;
 use crate::find::first_of;
 use crate::keys::StateKeys;
+use crate::limits::PAGE_BYTES_MAX;
 use crate::model::{Node, Payload};
 use crate::ranges::Ranges;
 use crate::record::{self, Head, Held, LogRow, NodeRow, StoredNode, parse};
@@ -142,11 +143,10 @@ impl Engine {
                 1
             };
         }
-        way.reverse();
-        Ok(Path {
-            nodes: self.fill(graph, way).await?,
-            above: wanted,
-        })
+        let (mut nodes, first_left) = self.fill(graph, way).await?;
+        nodes.reverse();
+        let above = first_left.or(wanted);
+        Ok(Path { nodes, above })
     }
 
     /// The nodes after number `after`: at most `limit` are looked at.
@@ -175,8 +175,10 @@ impl Engine {
         let there = found
             .into_iter()
             .filter(|node| !graph.hidden.contains(node.number));
+        let (nodes, first_left) = self.fill(graph, there.collect()).await?;
+        let last = first_left.map_or(last, |number| number - 1);
         Ok(GraphPage {
-            nodes: self.fill(graph, there.collect()).await?,
+            nodes,
             after: (last < graph.nodes).then_some(last),
         })
     }
@@ -273,9 +275,15 @@ impl Engine {
     }
 
     /// Puts contents into nodes: those that are blobs are read, tombstones
-    /// get none.
-    async fn fill(&self, graph: &Graph, nodes: Vec<Loose>) -> Result<Vec<Node>, CheckpointError> {
+    /// get none. Ends before what it holds would be too much, and then gives
+    /// the number of the first node that is left.
+    async fn fill(
+        &self,
+        graph: &Graph,
+        nodes: Vec<Loose>,
+    ) -> Result<(Vec<Node>, Option<u64>), CheckpointError> {
         let mut filled = Vec::with_capacity(nodes.len());
+        let mut held = 0;
         for node in nodes {
             let payload = match node.held {
                 _ if graph.hidden.contains(node.number) => None,
@@ -287,6 +295,10 @@ impl Engine {
                     Some(Payload::of(form, bytes))
                 }
             };
+            held += payload.as_ref().map_or(0, |it| it.bytes().len());
+            if held > PAGE_BYTES_MAX && !filled.is_empty() {
+                return Ok((filled, Some(node.number)));
+            }
             filled.push(Node {
                 number: node.number,
                 parent: node.parent,
@@ -295,7 +307,7 @@ impl Engine {
                 payload,
             });
         }
-        Ok(filled)
+        Ok((filled, None))
     }
 
     /// The graph of a session as `points` has it.

@@ -153,8 +153,9 @@ impl Checkpoints {
         blob::read(self.engine().store.as_ref(), &lineage, id).await
     }
 
-    /// The nodes from a leaf upwards, at most `limit` (1 to 1,000) of them,
-    /// the oldest first: by default from the leaf of the state.
+    /// The nodes from a leaf upwards, at most `limit` (1 to 1,000) of them and
+    /// about 12 MiB of contents, the oldest first: by default from the leaf of
+    /// the state.
     ///
     /// Reads the rows that hold them, and of a conversation that never
     /// branched no others.
@@ -208,7 +209,8 @@ impl Checkpoints {
     }
 
     /// The nodes of a graph in the order they were appended, those after
-    /// number `after` (0 for all); `limit` (1 to 1,000) are looked at.
+    /// number `after` (0 for all); `limit` (1 to 1,000) are looked at, and
+    /// about 12 MiB of contents.
     ///
     /// # Errors
     ///
@@ -272,7 +274,8 @@ impl Checkpoints {
     }
 
     /// What differs between two states; `None` if one of them is not there.
-    /// Looks at the last thousand nodes of each.
+    /// Looks at the last page of nodes of each: a thousand, or about 12 MiB of
+    /// contents.
     ///
     /// # Errors
     ///

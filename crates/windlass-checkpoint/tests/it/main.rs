@@ -5,5 +5,6 @@ mod collecting;
 mod commits;
 mod model;
 mod names;
+mod pages;
 mod relatives;
 mod support;
