@@ -94,8 +94,7 @@ impl User {
         session: usize,
         orders: &Sender<Order>,
     ) -> Result<Self, BenchError> {
-        let mut select =
-            connection.prepare("SELECT value, version FROM entry WHERE key = ?1")?;
+        let mut select = connection.prepare("SELECT value, version FROM entry WHERE key = ?1")?;
         let mut row = |key: Bytes| -> Result<(Vec<u8>, i64), BenchError> {
             let found = select.query_row([key.as_ref()], |row| Ok((row.get(0)?, row.get(1)?)));
             let (mut sealed, version): (Vec<u8>, i64) = found?;

@@ -39,7 +39,9 @@ pub fn commits(bench: &Bench<'_>) -> Result<Measured, BenchError> {
     let rounds = contest(&mut sides, bench.effort, bench.directory)?;
     drop(sides);
     let comparison = Comparison {
-        what: format!("durable commit of {CHANGE_BYTES} B, {SESSIONS} sessions, {SESSIONS} callers"),
+        what: format!(
+            "durable commit of {CHANGE_BYTES} B, {SESSIONS} sessions, {SESSIONS} callers"
+        ),
         versus: "bare loop",
         unit: "1/s",
         number: &Throughput::per_second,
@@ -61,9 +63,8 @@ async fn fill(path: &Path) -> Result<(), BenchError> {
     let windlass = open(path, None).await?;
     for session in 0..SESSIONS {
         let first = said(0, 0, CHANGE_BYTES);
-        let done = windlass
-            .checkpoints()
-            .commit(&caller(), &session_id(session), first);
+        let (caller, session) = (caller(), session_id(session));
+        let done = windlass.checkpoints().commit(&caller, &session, first);
         done.await?;
     }
     Ok(windlass.store().close().await?)
@@ -118,7 +119,8 @@ impl Side for Ours<'_> {
 impl Caller for User {
     async fn call(&mut self) -> Result<(), BenchError> {
         let changes = said(self.revision, self.seed + self.revision, CHANGE_BYTES);
-        let done = self.checkpoints.commit(&caller(), &self.session, changes);
+        let caller = caller();
+        let done = self.checkpoints.commit(&caller, &self.session, changes);
         self.revision = done.await?.revision;
         Ok(())
     }

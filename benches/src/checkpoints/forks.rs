@@ -51,9 +51,7 @@ pub fn forks(bench: &Bench<'_>) -> Result<Measured, BenchError> {
     };
     Ok(Measured {
         rows: vec![comparison.row(&rounds)],
-        notes: dropped_note("forks", &rounds.dropped)
-            .into_iter()
-            .collect(),
+        notes: dropped_note("forks", &rounds.dropped).into_iter().collect(),
     })
 }
 
@@ -91,9 +89,8 @@ async fn fill(windlass: &Windlass, size: usize) -> Result<(), BenchError> {
     state.push(b']');
     let part = "messages".parse().expect("a valid name");
     let changes = Changes::at(0).json(part, state);
-    let done = windlass
-        .checkpoints()
-        .commit(&caller(), &session_id(0), changes);
+    let (caller, session) = (caller(), session_id(0));
+    let done = windlass.checkpoints().commit(&caller, &session, changes);
     done.await?;
     Ok(())
 }

@@ -125,8 +125,7 @@ impl Side for Ours<'_> {
 
     fn run(&mut self, span: Duration) -> Result<f64, BenchError> {
         mean_us(span, || {
-            self.runtime
-                .block_on(resume_once(&self.path, self.profile))
+            self.runtime.block_on(resume_once(&self.path, self.profile))
         })
     }
 }
@@ -173,8 +172,8 @@ fn scan_once(path: &Path) -> Result<usize, BenchError> {
     if let Some(last) = end.last_mut() {
         *last += 1;
     }
-    let mut select = connection
-        .prepare("SELECT key, version, value FROM entry WHERE key >= ?1 AND key < ?2")?;
+    let mut select =
+        connection.prepare("SELECT key, version, value FROM entry WHERE key >= ?1 AND key < ?2")?;
     let mut rows = select.query([start.as_ref(), end.as_slice()])?;
     let mut bytes = 0;
     while let Some(row) = rows.next()? {

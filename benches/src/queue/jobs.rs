@@ -42,9 +42,8 @@ const PEER_ALONE: usize = 4;
 /// Whatever makes the figures worthless.
 pub fn jobs(bench: &Bench<'_>, peer: Option<PathBuf>) -> Result<Measured, BenchError> {
     let path = |side: &str| bench.directory.join(format!("jobs-{side}.db"));
-    let ours = |name: &str, workers, at_once| {
-        Ours::open(bench.runtime, &path(name), workers, at_once)
-    };
+    let ours =
+        |name: &str, workers, at_once| Ours::open(bench.runtime, &path(name), workers, at_once);
     let mut sides: Vec<Box<dyn Side<Sample = f64>>> = vec![
         Box::new(ours("one", WORKERS, 1)?),
         Box::new(ours("alone", 1, 1)?),
@@ -68,9 +67,30 @@ pub fn jobs(bench: &Bench<'_>, peer: Option<PathBuf>) -> Result<Measured, BenchE
     let mut rows = Vec::new();
     if has_peer {
         let bar = Bar::RatioAtLeast;
-        rows.push(row("claims of one, 16 workers", "apalis-sqlite", ONE, PEER, bar(1.5), &rounds));
-        rows.push(row("claims of one, 1 worker", "apalis-sqlite", ALONE, PEER_ALONE, bar(0.7), &rounds));
-        rows.push(row("claims of 32, 16 workers", "apalis-sqlite", THIRTY_TWO, PEER, bar(8.0), &rounds));
+        rows.push(row(
+            "claims of one, 16 workers",
+            "apalis-sqlite",
+            ONE,
+            PEER,
+            bar(1.5),
+            &rounds,
+        ));
+        rows.push(row(
+            "claims of one, 1 worker",
+            "apalis-sqlite",
+            ALONE,
+            PEER_ALONE,
+            bar(0.7),
+            &rounds,
+        ));
+        rows.push(row(
+            "claims of 32, 16 workers",
+            "apalis-sqlite",
+            THIRTY_TWO,
+            PEER,
+            bar(8.0),
+            &rounds,
+        ));
     }
     rows.push(row(
         "claims of 32, 16 workers",
@@ -170,7 +190,9 @@ impl Caller for Worker {
         let (queue, caller) = (self.windlass.queue(), caller());
         let session = session_id(self.number);
         let jobs = vec![job(); self.at_once];
-        queue.enqueue(&caller, &session, jobs, Under::NOTHING).await?;
+        queue
+            .enqueue(&caller, &session, jobs, Under::NOTHING)
+            .await?;
         let owner = format!("worker-{}", self.number);
         let mut ask = Ask::new(owner.parse().expect("a valid owner"), TTL_MS);
         ask.max = self.at_once;

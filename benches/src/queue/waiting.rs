@@ -42,7 +42,11 @@ struct Waited {
 ///
 /// Whatever makes the figures worthless.
 pub fn waiting(bench: &Bench<'_>) -> Result<Measured, BenchError> {
-    let sessions = if bench.quick { SESSIONS_QUICK } else { SESSIONS };
+    let sessions = if bench.quick {
+        SESSIONS_QUICK
+    } else {
+        SESSIONS
+    };
     let path = bench.directory.join("waiting.db");
     let windlass = bench.runtime.block_on(open(&path, None))?;
     bench.runtime.block_on(fill(&windlass, sessions))?;
@@ -157,9 +161,10 @@ async fn wait(windlass: Windlass, sessions: usize, span: Duration) -> Result<Wai
             while let Ok(claim) = windlass.queue().next(&caller, None, &ask).await {
                 let at = clock::now();
                 let done = claim.completed();
-                let settled = windlass
-                    .queue()
-                    .settle(&caller, &claim.session, done, Under::NOTHING);
+                let settled =
+                    windlass
+                        .queue()
+                        .settle(&caller, &claim.session, done, Under::NOTHING);
                 if settled.await.is_err() || claimed.send(at).is_err() {
                     return;
                 }

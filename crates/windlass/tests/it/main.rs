@@ -22,10 +22,10 @@ mod refusals;
 mod requests;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod stash;
-#[cfg(all(feature = "memory", feature = "sqlite"))]
-mod turns;
 #[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
 mod transfer;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
+mod turns;
 #[cfg(all(feature = "memory", feature = "postgres", feature = "sqlite"))]
 mod unanswered;
 
