@@ -4,8 +4,10 @@
 mod claiming;
 mod dead;
 mod drops;
+mod errors;
 mod fencing;
 mod history;
+mod layout;
 mod model;
 mod support;
 mod turns;
