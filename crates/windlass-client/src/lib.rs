@@ -37,6 +37,7 @@ pub mod access;
 mod client;
 pub mod page;
 pub mod problem;
+pub mod queue;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod session;
@@ -48,8 +49,8 @@ pub mod store;
 pub use client::{
     ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT,
     BrokenAnswer, CONNECT_DEFAULT, Client, ClientError, DEADLINE_DEFAULT, Events, Export,
-    PartContent, QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT, Settings, SettingsError,
-    StashClient, StateClient, Token,
+    PartContent, QUIET_DEFAULT, QueueClient, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT, Settings,
+    SettingsError, StashClient, StateClient, Token,
 };
 
 /// Compiles and runs the example that README.md shows.

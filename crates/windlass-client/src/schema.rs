@@ -105,6 +105,13 @@ described!(
         .description(Some("The SHA-256 of a content, as 64 lower-case hex digits."))
 );
 described!(
+    /// The name of a batch of work.
+    WorkId,
+    text(36, 36)
+        .pattern(Some("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"))
+        .description(Some("A UUID of version 7 that the server gave."))
+);
+described!(
     /// Names a state of a session.
     At,
     text(1, 132)

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::queue::QueueReport;
 use crate::session::Unreadable;
 use crate::state::{AttachmentReport, GarbageReport, PackReport};
 
@@ -82,6 +83,9 @@ pub struct Maintained {
     /// Contents that no state needs any more.
     #[serde(default)]
     pub garbage: GarbageReport,
+    /// What queues remembered long enough.
+    #[serde(default)]
+    pub queue: QueueReport,
 }
 
 /// What a round of upkeep did for sessions.

@@ -1,11 +1,12 @@
 //! The figures of the parts' errors, as members of a problem.
 
 use serde_json::{Map, Value, json};
-use windlass::AdmitError;
 use windlass::access::AccessError;
 use windlass::checkpoint::{CheckpointError, Problem as StateProblem};
+use windlass::queue::{Problem as QueueProblem, QueueError};
 use windlass::session::{Excess, Problem as SessionProblem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError, StepError};
+use windlass::{AdmitError, TurnError};
 
 use crate::problem::{Problem, Refused};
 
@@ -130,6 +131,34 @@ fn of_state_problem(field: &str, problem: &StateProblem) -> Value {
     }
 }
 
+fn of_queue(error: &QueueError) -> Value {
+    match error {
+        QueueError::NotFound { id } | QueueError::SourceKeyConflict { id } => {
+            json!({ "work": id.to_string() })
+        }
+        QueueError::Claimed { until } | QueueError::LeaseHeld { until } => {
+            json!({ "until": until.get() })
+        }
+        QueueError::Invalid { field, problem } => of_queue_problem(field, problem),
+        _ => Value::Null,
+    }
+}
+
+fn of_queue_problem(field: &str, problem: &QueueProblem) -> Value {
+    match problem {
+        QueueProblem::TooLong { length, max } => {
+            json!({ "field": field, "length": length, "max": max })
+        }
+        QueueProblem::TooMany { count, max } => {
+            json!({ "field": field, "count": count, "max": max })
+        }
+        QueueProblem::Range { value, min, max } => {
+            json!({ "field": field, "value": value, "min": min, "max": max })
+        }
+        _ => json!({ "field": field }),
+    }
+}
+
 fn of_access(error: &AccessError) -> Value {
     match error {
         AccessError::Invalid { field, .. } => json!({ "field": field }),
@@ -153,6 +182,24 @@ impl From<SessionError> for Refused {
 impl From<CheckpointError> for Refused {
     fn from(error: CheckpointError) -> Self {
         Self::new(Problem::of(&error, members(of_state(&error))))
+    }
+}
+
+impl From<QueueError> for Refused {
+    fn from(error: QueueError) -> Self {
+        Self::new(Problem::of(&error, members(of_queue(&error))))
+    }
+}
+
+impl From<TurnError> for Refused {
+    /// The refusal of a part is told as that part tells it.
+    fn from(error: TurnError) -> Self {
+        match error {
+            TurnError::State(error) => error.into(),
+            TurnError::Session(error) => error.into(),
+            TurnError::Queue(error) => error.into(),
+            other => Self::new(Problem::of(&other, Map::new())),
+        }
     }
 }
 

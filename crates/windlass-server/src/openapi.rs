@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 use windlass_client::page::Order;
 use windlass_client::problem::Problem;
+use windlass_client::queue::WorkState;
 use windlass_client::schema::At;
 use windlass_client::session::Status;
 
@@ -78,6 +79,7 @@ fn schemas(routes: &[&Route]) -> Value {
     // What queries name is not listed with them.
     below.push((Order::name().into_owned(), Order::schema()));
     below.push((Status::name().into_owned(), Status::schema()));
+    below.push((WorkState::name().into_owned(), WorkState::schema()));
     below.push((At::name().into_owned(), At::schema()));
     for (name, schema) in below {
         schemas.insert(name, json!(schema));
@@ -128,12 +130,16 @@ fn identifier() -> Value {
 fn parameters(route: &Route) -> Vec<Value> {
     let in_path = route.parameters().map(|name| {
         let schema = match (name, route.tag) {
-            ("call", _) => json!({ "type": "integer", "format": "int64", "minimum": 1 }),
+            ("call" | "token", _) => json!({ "type": "integer", "format": "int64", "minimum": 1 }),
             ("number", _) => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
             ("blob" | "manifest", _) => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
             ("revision", _) => json!({
                 "type": "string", "minLength": 1, "maxLength": 132,
                 "pattern": "^(head|[0-9]{1,20}|tag:[A-Za-z0-9._~:-]{1,128})$",
+            }),
+            ("work", _) => json!({
+                "type": "string",
+                "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
             }),
             ("key", "keys") => json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }),
             ("key", _) => json!({

@@ -9,6 +9,7 @@ mod events;
 mod export;
 mod limits;
 mod operation;
+mod queue;
 mod retry;
 mod send;
 mod sessions;
@@ -30,6 +31,7 @@ pub use limits::{
     ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT,
     CONNECT_DEFAULT, DEADLINE_DEFAULT, QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT,
 };
+pub use queue::QueueClient;
 pub use settings::Settings;
 pub use stash::StashClient;
 pub use state::{PartContent, StateClient};

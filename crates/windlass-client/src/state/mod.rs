@@ -23,6 +23,7 @@ pub use bytes::Base64;
 pub use garbage::{
     AttachmentReport, Collect, CollectReport, GarbageReport, PackReport, Reason, UnreadableState,
 };
+pub(crate) use request::present;
 pub use request::{
     CommitState, DiffQuery, ForkState, ForksQuery, GraphQuery, LogQuery, NewNode, Parent,
     PartChange, PartQuery, PathQuery, RollBack, SetTag,

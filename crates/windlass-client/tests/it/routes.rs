@@ -3,6 +3,10 @@
 use serde_json::value::RawValue;
 use windlass_client::access::{ApiKeysQuery, CreateKey, Rotate, SetQuota};
 use windlass_client::page::PageQuery;
+use windlass_client::queue::{
+    AcquireLease, ClaimWork, CommitTurn, Enqueue, EnqueueAll, HeldLease, NewWork, RenewClaim,
+    SessionWork, SettleClaim, WorkQuery,
+};
 use windlass_client::session::{
     CreateSession, Delegate, EventsQuery, ListSessions, Outcome, Settle, TopUp, UseTools,
 };
@@ -113,6 +117,56 @@ async fn ask_about_states(client: &Client) {
     told(state.drop_attachment("a").await);
 }
 
+async fn ask_about_queues(client: &Client) {
+    let queue = client.queue("s");
+    let value = RawValue::from_string("1".to_owned()).expect("JSON");
+    let work = NewWork::json("task", value);
+    let enqueue = Enqueue {
+        work: vec![work.clone()],
+        lease: None,
+    };
+    let session = "t".to_owned();
+    let all = EnqueueAll {
+        work: vec![SessionWork { session, work }],
+    };
+    let lease = HeldLease {
+        owner: "w".to_owned(),
+        generation: 3,
+    };
+    let claim = ClaimWork::new("w", 5);
+    let renew = RenewClaim {
+        ttl_ms: 5,
+        lease: None,
+    };
+    let settle = SettleClaim {
+        complete: vec!["i".to_owned()],
+        ..SettleClaim::default()
+    };
+    let acquire = AcquireLease {
+        owner: "w".to_owned(),
+        ttl_ms: None,
+    };
+    told(queue.enqueue(&enqueue).await);
+    told(client.enqueue_all(&all).await);
+    told(queue.list(&WorkQuery::default()).await);
+    told(queue.show("i").await);
+    told(queue.counts().await);
+    told(client.queues(&PageQuery::default()).await);
+    told(queue.claim(&claim).await);
+    told(client.claim_any(&claim).await);
+    told(queue.renew(7, &renew).await);
+    told(queue.settle(7, &settle).await);
+    told(queue.cancel("i").await);
+    told(queue.retry("i").await);
+    told(queue.drop_dead("i").await);
+    told(queue.remove().await);
+    told(queue.lease().await);
+    told(queue.acquire_lease(&acquire).await);
+    told(queue.renew_lease(&lease).await);
+    told(queue.release_lease(&lease).await);
+    told(client.turn("s", &CommitTurn::default()).await);
+}
+
 async fn ask_as_an_operator(client: &Client) {
     let key = CreateKey {
         label: "l".to_owned(),
@@ -144,12 +198,13 @@ async fn ask_as_an_operator(client: &Client) {
 
 #[tokio::test]
 async fn each_call_has_its_route_and_a_key_if_it_could_happen_twice() {
-    let refusals: Vec<Act> = vec![problem(404, "not_found", &[], ""); 100];
+    let refusals: Vec<Act> = vec![problem(404, "not_found", &[], ""); 120];
     let server = Server::start(refusals).await;
     let client = server.client_with(quick().retries(0));
     ask_about_sessions(&client).await;
     ask_about_stashes(&client).await;
     ask_about_states(&client).await;
+    ask_about_queues(&client).await;
     ask_as_an_operator(&client).await;
     let lines = server.requests().into_iter().map(|request| {
         let line = request.line.trim_end_matches(" HTTP/1.1").to_owned();

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use windlass_client::access::{ApiKey, CreateKey, SetQuota, Tenant};
 use windlass_client::problem::Problem;
+use windlass_client::queue::{Claim, Overview};
 use windlass_client::session::{
     CreateSession, Delegate, Event, Receipt, Session, Settle, TopUp, TreePage, UseTools,
 };
@@ -69,7 +70,17 @@ fn answers_are_written_as_the_engine_writes_them() {
         r#""attachments":{"scanned":1,"removed":2,"bytes":3,"truncated":false},"#,
         r#""garbage":{"lineages":1,"collected":{"roots":1,"scanned":2,"kept":3,"deleted":4,"bytes":5,"elapsed_ms":6,"#,
         r#""truncated":true,"reasons":[{"reason":"unreadable","what":"blob","why":"torn"},{"reason":"another_run"},"#,
-        r#"{"reason":"too_much"},{"reason":"limit"}]}}}"#,
+        r#"{"reason":"too_much"},{"reason":"limit"}]}},"queue":{"scanned":1,"operations_removed":2,"sources_removed":3,"#,
+        r#""queues_removed":4,"leases_removed":5,"truncated":false,"unreadable":[{"id":"s","why":"torn"}]}}"#,
+    ));
+    exactly::<Claim>(concat!(
+        r#"{"session":"s","token":7,"owner":"w","until":9,"ttl_ms":5,"work":[{"id":"i","payloads":[{"kind":"a","json":null},"#,
+        r#"{"kind":"b","bytes":"aGk="}],"delivery":"after_turn","slot":"join","priority":4,"attempt":1,"attempts_max":5,"#,
+        r#""enqueued_at":1,"reason":"torn"}]}"#,
+    ));
+    exactly::<Overview>(concat!(
+        r#"{"sessions":[{"session":"s","pending":1,"claimed":2,"dead":3,"oldest":null}],"next_cursor":null,"#,
+        r#""unreadable":[]}"#,
     ));
     exactly::<Head>(concat!(
         r#"{"revision":2,"commit":"c","at":1,"manifest":"m","leaf":null,"nodes":0,"usage":{"tokens":3},"#,

@@ -5,6 +5,7 @@ mod agents;
 mod create;
 mod keys;
 mod open;
+mod queue;
 mod sessions;
 mod stash;
 mod state;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Route> {
         stash::routes(),
         steps::routes(),
         state::routes(),
+        queue::routes(),
         keys::routes(),
         tenants::routes(),
         store::routes(),

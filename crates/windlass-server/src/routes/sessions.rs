@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use axum::http::StatusCode;
 use serde_json::json;
 use windlass::access::Verb;
-use windlass::core::Millis;
+use windlass::core::{Millis, OperationId};
 use windlass::session::{
     Agent, Caller, ListQuery, Name, Outcome, Problem as Flaw, Session, SessionError, Settle,
     Status, TopUp, TreeQuery, Use, UseItem,
@@ -22,7 +22,7 @@ use crate::route::{Access, Preconditions, Route};
 const TAG: &str = "sessions";
 
 /// Refusals of a use, beside those of its session.
-const OF_USE: &[&str] = &[
+pub(super) const OF_USE: &[&str] = &[
     "agent_mismatch",
     "already_closed",
     "expired",
@@ -259,16 +259,28 @@ async fn delegate(call: Call) -> Result<Reply, Refused> {
 async fn use_tools(call: Call) -> Result<Reply, Refused> {
     let caller = call.caller()?;
     let id = call.id("session")?;
-    let asked: wire::UseTools = call.json()?;
-    let items = asked.items.iter().map(item);
-    let request = Use {
-        agent: Agent::Is(parse_id("agent", &asked.agent)?),
-        items: items.collect::<Result<_, _>>()?,
-        operation: call.operation.clone(),
-    };
+    let request = uses(&call.json()?, call.operation.clone())?;
     let sessions = call.app.engine.sessions();
     let receipt = sessions.use_tools(&caller, &id, request).await?;
     Ok(Reply::json(&receipt))
+}
+
+/// Tool calls as they are asked for.
+pub(super) fn uses(asked: &wire::UseTools, operation: Option<OperationId>) -> Result<Use, Refused> {
+    let items = asked.items.iter().map(item);
+    Ok(Use {
+        agent: Agent::Is(parse_id("agent", &asked.agent)?),
+        items: items.collect::<Result<_, _>>()?,
+        operation,
+    })
+}
+
+/// How a reserved use ended.
+pub(super) fn outcome(told: wire::Outcome) -> Outcome {
+    match told {
+        wire::Outcome::Cost(cost) => Outcome::Cost(create::charge(cost)),
+        wire::Outcome::Refund => Outcome::Refund,
+    }
 }
 
 fn item(asked: &wire::UseItem) -> Result<UseItem, Refused> {
@@ -297,10 +309,7 @@ async fn settle(call: Call) -> Result<Reply, Refused> {
     let request = Settle {
         agent: Agent::Is(parse_id("agent", &asked.agent)?),
         call: number.map_err(Box::new)?,
-        outcome: match asked.outcome {
-            wire::Outcome::Cost(cost) => Outcome::Cost(create::charge(cost)),
-            wire::Outcome::Refund => Outcome::Refund,
-        },
+        outcome: outcome(asked.outcome),
         operation: call.operation.clone(),
     };
     let left = call

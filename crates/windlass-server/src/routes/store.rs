@@ -10,6 +10,8 @@ use windlass::Windlass;
 use windlass::access::Verb;
 use windlass::checkpoint::Sweep;
 use windlass::core::TenantId;
+use windlass_client::queue::QueueReport;
+use windlass_client::session::Unreadable;
 use windlass_client::state::{Collect, GarbageReport};
 use windlass_client::store as wire;
 
@@ -46,7 +48,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/v1/store/maintain", "maintain", |call| Box::pin(maintain(call)))
             .about(TAG, "Does a bounded amount of upkeep; can be repeated")
             .access(Access::Operator(Verb::StoreManage))
-            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Checkpoints::sweep_attachments", "Keys::sweep"])
+            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Queue::sweep", "Checkpoints::sweep_attachments", "Keys::sweep"])
             .takes::<wire::Maintain>()
             .optionally()
             .answers::<wire::Maintained>(200, "What was done")
@@ -117,8 +119,27 @@ async fn maintain(call: Call) -> Result<Reply, Refused> {
         "checkpoints": done.checkpoints,
         "attachments": done.attachments,
         "garbage": done.garbage,
+        "queue": queue_report(done.queue),
         "access": done.access,
     })))
+}
+
+fn queue_report(done: windlass::queue::SweepReport) -> QueueReport {
+    let unreadable = done.unreadable.into_iter();
+    QueueReport {
+        scanned: u64::try_from(done.scanned).unwrap_or(u64::MAX),
+        operations_removed: done.operations_removed,
+        sources_removed: done.sources_removed,
+        queues_removed: done.queues_removed,
+        leases_removed: done.leases_removed,
+        truncated: done.truncated,
+        unreadable: unreadable
+            .map(|(session, why)| Unreadable {
+                id: session.to_string(),
+                why,
+            })
+            .collect(),
+    }
 }
 
 /// Rows of a lineage that may be asked for at a time.

@@ -15,13 +15,14 @@ use crate::support::{Running, get};
 /// The types through which the engine is reached, and where they are
 /// implemented, relative to the folder of all crates.
 const SURFACE: &[(&str, &[&str])] = &[
-    ("windlass/src", &["Windlass"]),
+    ("windlass/src", &["Windlass", "Turn"]),
     ("windlass-session/src", &["Sessions"]),
     (
         "windlass-stash/src/durable",
         &["Stashes", "Stash", "Execution"],
     ),
     ("windlass-checkpoint/src", &["Checkpoints"]),
+    ("windlass-queue/src", &["Queue"]),
     ("windlass-access/src", &["Keys", "Tenants"]),
 ];
 
@@ -38,6 +39,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Stashes::new",
             "Stashes::with_audit",
             "Checkpoints::new",
+            "Queue::new",
             "Keys::new",
             "Tenants::new",
         ],
@@ -87,7 +89,8 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Checkpoints::plan",
             "Checkpoints::forget",
             "Checkpoints::repeated",
-            "Windlass::turn",
+            "Queue::plan",
+            "Queue::forget",
             "Sessions::plan",
             "Sessions::forget",
             "Sessions::happened",
@@ -104,7 +107,11 @@ const EXEMPT: &[(&str, &[&str])] = &[
     ),
     (
         "a part of what `Windlass::usage` counts",
-        &["Sessions::stored", "Stashes::tenant_usage"],
+        &["Sessions::stored", "Stashes::tenant_usage", "Queue::stored"],
+    ),
+    (
+        "it renews as long as it is polled, in the process of who holds the lease or the claim",
+        &["Queue::keep_lease", "Queue::keep", "Queue::hold"],
     ),
     (
         "it fills an empty store before anybody serves it",

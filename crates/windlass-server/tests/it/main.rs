@@ -5,6 +5,7 @@ mod document;
 mod draining;
 mod hostile;
 mod matrix;
+mod queues;
 mod revoking;
 mod serving;
 mod states;

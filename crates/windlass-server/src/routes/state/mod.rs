@@ -6,6 +6,7 @@ mod change;
 mod content;
 mod read;
 mod request;
+mod turn;
 
 use windlass::checkpoint::{At, Caller, Checkpoints};
 use windlass::core::{Millis, SessionId};
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = read::routes();
     routes.extend(content::routes());
     routes.extend(change::routes());
+    routes.extend(turn::routes());
     routes.extend(attach::routes());
     routes
 }

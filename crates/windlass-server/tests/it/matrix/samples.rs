@@ -67,6 +67,46 @@ const BODIES: &[(&str, Option<&str>)] = &[
     ("put_tag", Some(r#"{"revision":1}"#)),
     ("delete_tag", None),
     ("remove_state", None),
+    (
+        "commit_turn",
+        Some(
+            r#"{"state":{"parts":{"plan":{"json":[2]}}},"uses":[{"use":{"agent":"researcher","items":[{"tool":"search"}]}}],"work":[{"enqueue":{"work":{"payloads":[{"kind":"task","json":1}]}}}],"lease":{"owner":"w","generation":GENERATION}}"#,
+        ),
+    ),
+    (
+        "enqueue",
+        Some(
+            r#"{"work":[{"payloads":[{"kind":"task","json":1}]}],"lease":{"owner":"w","generation":GENERATION}}"#,
+        ),
+    ),
+    (
+        "enqueue_all",
+        Some(
+            r#"{"work":[{"session":"s-acme","work":{"payloads":[{"kind":"task","bytes":"aGk="}]}}]}"#,
+        ),
+    ),
+    ("list_work", None),
+    ("count_work", None),
+    ("get_work", None),
+    ("cancel_work", None),
+    ("retry_work", None),
+    ("drop_work", None),
+    ("remove_queue", None),
+    ("claim_work", Some(r#"{"owner":"w","ttl_ms":60000}"#)),
+    ("claim_any", Some(r#"{"owner":"w","ttl_ms":60000}"#)),
+    ("renew_claim", Some(r#"{"ttl_ms":60000}"#)),
+    ("settle_claim", Some(r#"{"complete":["CLAIMED"]}"#)),
+    ("list_queues", None),
+    ("get_lease", None),
+    ("acquire_lease", Some(r#"{"owner":"w"}"#)),
+    (
+        "renew_lease",
+        Some(r#"{"owner":"w","generation":GENERATION}"#),
+    ),
+    (
+        "release_lease",
+        Some(r#"{"owner":"w","generation":GENERATION}"#),
+    ),
     ("begin_attachment", Some(r#"{"kind":"text/plain"}"#)),
     ("append_attachment", Some(r#"{"start":0,"bytes":"aGk="}"#)),
     ("finish_attachment", Some("{}")),
@@ -107,11 +147,18 @@ const QUERIES: &[(&str, &str)] = &[("diff_state", "?from=1")];
 /// The name of no content.
 const NO_BLOB: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// The body an operation is asked with.
-pub(crate) fn body(operation: &str) -> Option<&'static str> {
+/// The operations for which a credential has to reach all of its tenant.
+pub(crate) const REACHING: &[&str] = &["claim_any"];
+
+/// The body an operation is asked with, with what is only known of this world
+/// in its place.
+pub(crate) fn body(world: &World, operation: &str) -> Option<String> {
     let found = BODIES.iter().find(|(name, _)| *name == operation);
     let (_, body) = found.unwrap_or_else(|| panic!("`{operation}` has no sample"));
-    *body
+    body.map(|body| {
+        body.replace("GENERATION", &world.work.generation.to_string())
+            .replace("CLAIMED", &world.work.claimed)
+    })
 }
 
 /// The names of all samples.
@@ -135,12 +182,17 @@ pub(crate) fn path(world: &World, operation: &str, path: &str, names: Names) -> 
     let query = QUERIES.iter().find(|(name, _)| *name == operation);
     let query = query.map_or("", |(_, query)| query);
     let pieces = path.split('/').map(|piece| match piece {
+        // Its lease is free.
+        "{session}" if operation == "acquire_lease" => of("c-acme", "c-none"),
         "{session}" => of("s-acme", "s-none"),
         "{agent}" => of("researcher", "nobodyxxx"),
         // The only one of which there is a certificate.
         "{tenant}" if operation == "get_erasure" => of("gone", "none"),
         "{tenant}" => of("acme", "none"),
         "{call}" | "{revision}" | "{number}" => "1".to_owned(),
+        "{token}" => world.work.token.to_string(),
+        "{work}" if matches!(operation, "retry_work" | "drop_work") => world.work.dead.clone(),
+        "{work}" => world.work.pending.clone(),
         "{part}" => "plan".to_owned(),
         "{tag}" => "first".to_owned(),
         "{attachment}" => of(&world.attachment, "none"),

@@ -85,7 +85,23 @@ pub(crate) struct Tokens {
     pub(crate) colleague: String,
     /// May do everything that is its principal's.
     pub(crate) owner: String,
+    /// May do everything in the whole of its tenant.
+    pub(crate) reaching: String,
     pub(crate) operator: String,
+}
+
+/// What is in the queue of the first tenant's session.
+pub(crate) struct InQueue {
+    /// Work that nobody holds.
+    pub(crate) pending: String,
+    /// Work that is held.
+    pub(crate) claimed: String,
+    /// By which claim.
+    pub(crate) token: u64,
+    /// Work that is not tried any more.
+    pub(crate) dead: String,
+    /// The generation of the session's lease, which `w` holds.
+    pub(crate) generation: u64,
 }
 
 /// A server with the first tenant's session `s-acme` in it, its child, its
@@ -100,6 +116,7 @@ pub(crate) struct World {
     pub(crate) manifest: String,
     /// The id of an attachment of the same session.
     pub(crate) attachment: String,
+    pub(crate) work: InQueue,
 }
 
 impl World {
@@ -117,6 +134,8 @@ impl World {
             ["globex", "analyst", CANARY_OF_OTHERS],
         )
         .await;
+        let work = fill_queue(&server, &tokens.owner, "s-acme", CANARY).await;
+        fill_queue(&server, &tokens.foreign, "s-globex", CANARY_OF_OTHERS).await;
         let shown = get("/v1/sessions/s-acme/state/commits/head").by(&tokens.owner);
         let shown = server.ask(shown).await.expect(200).json();
         let attached = get("/v1/sessions/s-acme/state/attachments").by(&tokens.owner);
@@ -127,6 +146,7 @@ impl World {
             blob: name(&shown["parts"]["plan"]["blob"]),
             manifest: name(&shown["commit"]["manifest"]),
             attachment: name(&attached["attachments"][0]["id"]),
+            work,
             server,
             tokens,
         }
@@ -164,6 +184,10 @@ async fn tokens(server: &Running) -> Tokens {
         },
         colleague: server.key_of(own("acme", "bob")).await,
         owner: server.key_of(own("acme", "alice")).await,
+        reaching: {
+            let all = grant("acme", "alice", Reach::Tenant, Verbs::all());
+            server.key_of(all).await
+        },
         operator: server.key_of(operator(Verbs::all())).await,
     }
 }
@@ -204,4 +228,32 @@ async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3])
     let attachment = format!(r#"{{"name":"{canary}"}}"#);
     let attachments = format!("{path}/state/attachments");
     ask("POST", &attachments, &attachment, 201).await;
+}
+
+/// Work of a session in every state, and its lease in the hands of `w`.
+async fn fill_queue(server: &Running, token: &str, session: &str, canary: &str) -> InQueue {
+    let ask = async |rest: &str, body: &str, status| {
+        let path = format!("/v1/sessions/{session}/{rest}");
+        let asked = server.ask(post(&path, body).by(token)).await;
+        asked.expect(status).json()
+    };
+    let text = |value: &Value| value.as_str().expect("a name").to_owned();
+    let one = format!(r#"{{"payloads":[{{"kind":"task","json":"{canary}"}}],"slot":"exclusive"}}"#);
+    let all = format!(r#"{{"work":[{one},{one},{one}]}}"#);
+    let all = ask("work", &all, 201).await;
+    let [dead, claimed, pending] = [0, 1, 2].map(|place| text(&all["work"][place]["id"]));
+    let claiming = r#"{"owner":"w","ttl_ms":3600000}"#;
+    let first = ask("claims", claiming, 200).await;
+    let settle = format!("claims/{}/settle", first["claim"]["token"]);
+    let reason = format!(r#"{{"fail":[{{"id":"{dead}","reason":"{canary}","fatal":true}}]}}"#);
+    ask(&settle, &reason, 200).await;
+    let claim = ask("claims", claiming, 200).await;
+    let lease = ask("lease", r#"{"owner":"w","ttl_ms":3600000}"#, 200).await;
+    InQueue {
+        pending,
+        claimed,
+        token: claim["claim"]["token"].as_u64().expect("a token"),
+        dead,
+        generation: lease["generation"].as_u64().expect("a generation"),
+    }
 }
