@@ -13,7 +13,7 @@ use windlass_benches::error::BenchError;
 use windlass_benches::harness::contest::Effort;
 use windlass_benches::harness::report::Report;
 use windlass_benches::sessions::{self, Bench, Say, worker};
-use windlass_benches::{drills, footprint, server, stash, stores};
+use windlass_benches::{checkpoints, drills, footprint, queue, server, stash, stores};
 
 /// Where databases are made if there is such a directory: `/tmp` may be
 /// memory.
@@ -47,6 +47,26 @@ enum Command {
         /// Measures one part only.
         #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(stash::part_names()))]
         only: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Measures the table of checkpoints.
+    Checkpoints {
+        /// Measures one part only.
+        #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(checkpoints::part_names()))]
+        only: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Measures the table of the queue; beside another one where its program
+    /// was built.
+    Queue {
+        /// Measures one part only.
+        #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(queue::PARTS))]
+        only: Option<String>,
+        /// The program of benches/peers.
+        #[arg(long, value_name = "PATH")]
+        peer: Option<PathBuf>,
         #[command(flatten)]
         table: Table,
     },
@@ -122,6 +142,12 @@ fn run(command: Command) -> Result<u8, BenchError> {
         }
         Command::Stash { only, table } => {
             measure(&table, |bench| stash::run(bench, only.as_deref()))
+        }
+        Command::Checkpoints { only, table } => {
+            measure(&table, |bench| checkpoints::run(bench, only.as_deref()))
+        }
+        Command::Queue { only, peer, table } => {
+            measure(&table, |bench| queue::run(bench, only.as_deref(), peer))
         }
         Command::Stores { table } => measure(&table, stores::run),
         Command::Footprint { table } => measure(&table, footprint::run),
