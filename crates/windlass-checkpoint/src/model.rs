@@ -171,13 +171,20 @@ impl Payload {
             return Err(CheckpointError::Invalid { field, problem });
         }
         if let Self::Json(text) = self
-            && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err()
+            && !is_json(text)
         {
             let problem = Problem::NotJson;
             return Err(CheckpointError::Invalid { field, problem });
         }
         Ok(())
     }
+}
+
+/// Whether bytes are the text of one JSON value. Whoever skips a string looks
+/// at none of it, so that it is UTF-8 has to be asked for itself.
+fn is_json(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes)
+        .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
 }
 
 /// Whether contents are JSON.

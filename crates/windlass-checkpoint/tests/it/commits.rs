@@ -737,3 +737,20 @@ async fn a_planned_commit_joins_others_and_a_lost_race_leaves_nothing() {
         "{again:?}"
     );
 }
+
+#[tokio::test]
+async fn what_is_no_json_is_refused_as_such() {
+    let world = World::new();
+    let texts: [&[u8]; 6] = [b"", b"{", b"[1,]", b"1 2", b"\"\xff\"", b"nul"];
+    for text in texts {
+        let payload = Payload::Json(Bytes::from_static(text));
+        for changes in [
+            Changes::default().put(part("a"), payload.clone()),
+            Changes::default().append("message", payload),
+        ] {
+            let refused = world.commit("s", changes).await;
+            let error = refused.expect_err("no JSON");
+            assert_eq!(error.code(), "invalid_request", "{text:?}");
+        }
+    }
+}

@@ -236,12 +236,8 @@ async fn turns_whose_outcome_is_not_told_take_effect_once() {
     };
     let windlass = world.open(options);
     for revision in 0..5 {
-        let claim = loop {
-            match world.claim(&windlass).await {
-                Some(claim) => break claim,
-                None => panic!("the work of step {revision} is lost"),
-            }
-        };
+        let claim = world.claim(&windlass).await;
+        let claim = claim.unwrap_or_else(|| panic!("the work of step {revision} is lost"));
         let turn = format!("t{revision}");
         loop {
             match world.step(&windlass, &claim, revision, &turn).await {
