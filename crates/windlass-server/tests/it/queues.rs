@@ -1,8 +1,9 @@
 //! Queues, leases and turns, as a client in any language has them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use windlass::access::{Reach, Verbs};
 
 use crate::matrix::world::{grant, without};
