@@ -11,6 +11,7 @@ use crate::gc::GcArgs;
 use crate::key::KeyCommand;
 use crate::man::ManArgs;
 use crate::migrate::MigrateArgs;
+use crate::queue::QueueCommand;
 use crate::replay::ReplayArgs;
 use crate::serve::ServeArgs;
 use crate::session::SessionCommand;
@@ -131,6 +132,9 @@ pub(crate) enum Command {
     /// The states of sessions, and their history
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
+    /// The work of sessions, and who does it
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// API keys of a service that many share
     #[command(subcommand)]
     Key(KeyCommand),

@@ -6,7 +6,7 @@ use windlass::{Options, StoreLocation, Windlass};
 use crate::access::Access;
 use crate::args::Global;
 use crate::config::{Environment, Settings};
-use crate::engine::{Engine, Here, Keeper, Remote, States};
+use crate::engine::{Engine, Here, Keeper, Lines, Remote, States};
 use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 use crate::serve::ServeArgs;
@@ -119,6 +119,26 @@ impl Context {
     pub(crate) async fn with_states<T>(
         &self,
         work: impl AsyncFnOnce(&dyn States) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if let Some(access) = &self.access {
+            access.check_caller()?;
+            return work(&Remote::new(access.connect()?)).await;
+        }
+        let opened = async |windlass: &Windlass| {
+            let here = Here::new(windlass.clone(), self.caller.clone());
+            work(&here).await
+        };
+        self.with_options(self.options(), opened).await
+    }
+
+    /// The same for commands about queues.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Context::with_engine`].
+    pub(crate) async fn with_lines<T>(
+        &self,
+        work: impl AsyncFnOnce(&dyn Lines) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         if let Some(access) = &self.access {
             access.check_caller()?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use windlass::access::{AccessError, Problem as AccessProblem};
 use windlass::checkpoint::{CheckpointError, Problem as StateProblem};
 use windlass::core::{Coded, ErrorKind};
+use windlass::queue::{Problem as QueueProblem, QueueError};
 use windlass::session::{Problem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError};
 
@@ -54,6 +55,9 @@ pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
         }
         if let Some(error) = error.downcast_ref::<CheckpointError>() {
             return state(error);
+        }
+        if let Some(error) = error.downcast_ref::<QueueError>() {
+            return queue(error);
         }
         next = error.source();
     }
@@ -162,6 +166,35 @@ fn invalid_state(field: &str, problem: &StateProblem) -> Value {
             json!({ "field": field, "count": count, "max": max })
         }
         StateProblem::Range { value, min, max } => {
+            json!({ "field": field, "value": value, "min": min, "max": max })
+        }
+        _ => json!({ "field": field }),
+    }
+}
+
+fn queue(error: &QueueError) -> Value {
+    match error {
+        QueueError::NotFound { id } | QueueError::SourceKeyConflict { id } => {
+            json!({ "work": id })
+        }
+        QueueError::Claimed { until } | QueueError::LeaseHeld { until } => {
+            json!({ "until": until })
+        }
+        QueueError::Invalid { field, problem } => invalid_work(field, problem),
+        QueueError::Corrupt { record, .. } => json!({ "record": record }),
+        _ => Value::Null,
+    }
+}
+
+fn invalid_work(field: &str, problem: &QueueProblem) -> Value {
+    match problem {
+        QueueProblem::TooLong { length, max } => {
+            json!({ "field": field, "length": length, "max": max })
+        }
+        QueueProblem::TooMany { count, max } => {
+            json!({ "field": field, "count": count, "max": max })
+        }
+        QueueProblem::Range { value, min, max } => {
             json!({ "field": field, "value": value, "min": min, "max": max })
         }
         _ => json!({ "field": field }),

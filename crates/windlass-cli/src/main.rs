@@ -25,6 +25,7 @@ mod key;
 mod man;
 mod migrate;
 mod output;
+mod queue;
 mod replay;
 mod serve;
 mod session;
@@ -121,6 +122,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Session(command) => session::run(command, &context()?).await,
         Command::Stash(command) => stash::run(command, &context()?).await,
         Command::Checkpoint(command) => checkpoint::run(command, &context()?).await,
+        Command::Queue(command) => queue::run(command, &context()?).await,
         Command::Gc(args) => gc::run(&args, global.tenant.as_deref(), &context()?).await,
         Command::Key(command) => key::run(command, &context()?).await,
         Command::Tenant(command) => tenant::run(command, &context()?).await,

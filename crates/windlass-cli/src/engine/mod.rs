@@ -8,6 +8,7 @@
 mod error;
 mod here;
 mod keeper;
+mod lines;
 mod server;
 mod states;
 
@@ -29,6 +30,7 @@ use crate::failure::Failure;
 pub(crate) use error::ServerError;
 pub(crate) use here::Here;
 pub(crate) use keeper::{Keeper, Listed};
+pub(crate) use lines::{Lines, WorkChange};
 pub(crate) use server::Remote;
 pub(crate) use states::States;
 

@@ -9,6 +9,7 @@ mod client;
 mod documents;
 mod generated;
 mod postgres;
+mod queues;
 mod refusals;
 mod remote;
 mod replay;
