@@ -151,6 +151,14 @@ impl Side for Ours<'_> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what waiting costs shows in real time only"
+)]
+async fn pause(span: Duration) {
+    tokio::time::sleep(span).await;
+}
+
 async fn wait(windlass: Windlass, sessions: usize, span: Duration) -> Result<Waited, BenchError> {
     let (claimed, mut claims) = mpsc::unbounded_channel();
     let mut workers = tokio::task::JoinSet::new();
@@ -172,10 +180,10 @@ async fn wait(windlass: Windlass, sessions: usize, span: Duration) -> Result<Wai
         });
     }
     // Until all of them wait.
-    tokio::time::sleep(span / 4).await;
+    pause(span / 4).await;
     let before = CpuTime::read()?;
     let start = clock::now();
-    tokio::time::sleep(span).await;
+    pause(span).await;
     let cpu = CpuTime::read()?.since(before).own;
     let idle_percent = 100.0 * cpu / start.elapsed().as_secs_f64();
     let mut waits = no_latencies();
@@ -195,7 +203,7 @@ async fn wait(windlass: Windlass, sessions: usize, span: Duration) -> Result<Wai
         let at = claims.recv().await.ok_or_else(gone)?;
         let wait = at.saturating_duration_since(enqueued).as_nanos();
         waits.saturating_record(u64::try_from(wait).unwrap_or(u64::MAX).max(1));
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        pause(Duration::from_millis(2)).await;
     }
     workers.shutdown().await;
     Ok(Waited {
