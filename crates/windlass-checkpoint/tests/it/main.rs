@@ -3,6 +3,7 @@
 mod attaching;
 mod collecting;
 mod commits;
+mod history;
 mod model;
 mod names;
 mod pages;

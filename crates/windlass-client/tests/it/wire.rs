@@ -73,6 +73,21 @@ fn answers_are_written_as_the_engine_writes_them() {
         r#"{"reason":"too_much"},{"reason":"limit"}]}},"queue":{"scanned":1,"operations_removed":2,"sources_removed":3,"#,
         r#""queues_removed":4,"leases_removed":5,"truncated":false,"unreadable":[{"id":"s","why":"torn"}]}}"#,
     ));
+    exactly::<ApiKey>(concat!(
+        r#"{"id":"0123456789abcdef","label":"ci","scope":"tenant","tenant":"acme","principal":"runtime","reach":"own","#,
+        r#""groups":{"only":["g"]},"verbs":["session.*"],"created_at":1,"expires_at":null,"revoked_at":null,"#,
+        r#""rotated_at":null,"overlap_until":null}"#,
+    ));
+    exactly::<Tenant>(
+        r#"{"tenant":"acme","status":"active","quota":{"sessions":5},"keys":2,"usage":{"sessions":1,"stash_bytes":0}}"#,
+    );
+    exactly::<Problem>(
+        r#"{"type":"x#busy","title":"-","status":503,"code":"busy","detail":"-","outcome":"unknown","limit":3}"#,
+    );
+}
+
+#[test]
+fn answers_about_states_and_queues_are_written_as_the_engine_writes_them() {
     exactly::<Claim>(concat!(
         r#"{"session":"s","token":7,"owner":"w","until":9,"ttl_ms":5,"work":[{"id":"i","payloads":[{"kind":"a","json":null},"#,
         r#"{"kind":"b","bytes":"aGk="}],"delivery":"after_turn","slot":"join","priority":4,"attempt":1,"attempts_max":5,"#,
@@ -107,17 +122,6 @@ fn answers_are_written_as_the_engine_writes_them() {
     ] {
         exactly::<Node>(node);
     }
-    exactly::<ApiKey>(concat!(
-        r#"{"id":"0123456789abcdef","label":"ci","scope":"tenant","tenant":"acme","principal":"runtime","reach":"own","#,
-        r#""groups":{"only":["g"]},"verbs":["session.*"],"created_at":1,"expires_at":null,"revoked_at":null,"#,
-        r#""rotated_at":null,"overlap_until":null}"#,
-    ));
-    exactly::<Tenant>(
-        r#"{"tenant":"acme","status":"active","quota":{"sessions":5},"keys":2,"usage":{"sessions":1,"stash_bytes":0}}"#,
-    );
-    exactly::<Problem>(
-        r#"{"type":"x#busy","title":"-","status":503,"code":"busy","detail":"-","outcome":"unknown","limit":3}"#,
-    );
 }
 
 #[test]

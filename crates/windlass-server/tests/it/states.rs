@@ -34,8 +34,8 @@ async fn commit(server: &Running, session: &str, body: &str, headers: &[(&str, &
 }
 
 async fn read(server: &Running, session: &str, rest: &str) -> Value {
-    let path = state(session, rest);
-    server.ask(get(&path)).await.expect(200).json()
+    let answer = server.ask(get(&state(session, rest))).await;
+    answer.expect(200).json()
 }
 
 /// The numbers of the nodes on the way to the leaf.
@@ -44,6 +44,43 @@ async fn way(server: &Running, session: &str) -> Vec<u64> {
     let nodes = path["nodes"].as_array().expect("nodes").clone();
     let numbers = nodes.iter().map(|node| node["number"].as_u64());
     numbers.map(|number| number.expect("a number")).collect()
+}
+
+async fn parts_are_as_they_were_put(server: &Running) {
+    let part = async |name: &str| {
+        server
+            .ask(get(&state("s", &format!("/parts/{name}"))))
+            .await
+    };
+    let plan = part("plan").await.expect(200);
+    assert_eq!(plan.body, br#"{ "b":1.50,  "a":[ ] }"#);
+    assert_eq!(plan.header("content-type"), Some("application/json"));
+    assert_eq!(part("none").await.expect(200).body, b"null");
+    let image = part("image").await.expect(200);
+    assert_eq!(image.body, [0, 0xff, 0x10]);
+    assert_eq!(
+        image.header("content-type"),
+        Some("application/octet-stream")
+    );
+    assert_eq!(part("nothing").await.expect(404).code(), "not_found");
+    let tag = plan.header("etag").expect("a tag").to_owned();
+    let known = [("If-None-Match", tag.as_str())];
+    let again = get(&state("s", "/parts/plan")).with(&known).bytes();
+    let mut connection = server.connect().await;
+    connection.send(&again).await;
+    connection.answer().await.expect("an answer").expect(304);
+
+    let meta = read(server, "s", "/parts/plan?meta=true").await;
+    assert_eq!(
+        (&meta["kind"], &meta["number"], &meta["form"]),
+        (&json!("plan/1"), &json!(-7), &json!("json"))
+    );
+    let blob = meta["blob"].as_str().expect("a name");
+    let content = server
+        .ask(get(&state("s", &format!("/blobs/{blob}"))))
+        .await
+        .expect(200);
+    assert_eq!(content.body, plan.body);
 }
 
 #[tokio::test]
@@ -75,43 +112,7 @@ async fn a_state_is_committed_and_read_back_byte_for_byte() {
         .await
         .expect(304);
 
-    let part = async |name: &str| {
-        server
-            .ask(get(&state("s", &format!("/parts/{name}"))))
-            .await
-    };
-    let plan = part("plan").await.expect(200);
-    assert_eq!(
-        String::from_utf8_lossy(&plan.body),
-        r#"{ "b":1.50,  "a":[ ] }"#
-    );
-    assert_eq!(plan.header("content-type"), Some("application/json"));
-    assert_eq!(part("none").await.expect(200).body, b"null");
-    let image = part("image").await.expect(200);
-    assert_eq!(image.body, [0, 0xff, 0x10]);
-    assert_eq!(
-        image.header("content-type"),
-        Some("application/octet-stream")
-    );
-    assert_eq!(part("nothing").await.expect(404).code(), "not_found");
-    let tag = plan.header("etag").expect("a tag").to_owned();
-    let known = [("If-None-Match", tag.as_str())];
-    let again = get(&state("s", "/parts/plan")).with(&known).bytes();
-    let mut connection = server.connect().await;
-    connection.send(&again).await;
-    connection.answer().await.expect("an answer").expect(304);
-
-    let meta = read(&server, "s", "/parts/plan?meta=true").await;
-    assert_eq!(
-        (&meta["kind"], &meta["number"], &meta["form"]),
-        (&json!("plan/1"), &json!(-7), &json!("json"))
-    );
-    let blob = meta["blob"].as_str().expect("a name");
-    let content = server
-        .ask(get(&state("s", &format!("/blobs/{blob}"))))
-        .await
-        .expect(200);
-    assert_eq!(content.body, plan.body);
+    parts_are_as_they_were_put(&server).await;
     let shown = read(&server, "s", "/commits/head").await;
     assert_eq!(shown["commit"]["put"], json!(["image", "none", "plan"]));
     let manifest = shown["commit"]["manifest"].as_str().expect("a name");
@@ -207,6 +208,29 @@ async fn a_commit_under_one_key_is_made_once_also_after_the_session_ended() {
     assert_eq!(way(&server, "s").await, [1]);
 }
 
+async fn it_is_taken_back_and_compared(server: &Running) {
+    let back = server
+        .ask(post(&state("s", "/rollback"), r#"{"to":1}"#))
+        .await
+        .expect(201);
+    assert_eq!(back.json()["revision"], 4);
+    assert_eq!(way(server, "s").await, [1]);
+    let diff = read(server, "s", "/diff?from=3").await;
+    assert_eq!(diff["to"]["origin"], json!({"rollback": {"revision": 1}}));
+    let left = diff["left"].as_array().expect("nodes");
+    let texts: Vec<_> = left.iter().map(|node| &node["json"]).collect();
+    assert_eq!(texts, ["two", "three"]);
+    assert_eq!(
+        (&diff["entered"], &diff["truncated"]),
+        (&json!([]), &json!(false))
+    );
+    let plan = &diff["parts"]["plan"];
+    assert_eq!(
+        (&plan["before"]["size"], &plan["after"]["size"]),
+        (&json!(7), &json!(3))
+    );
+}
+
 #[tokio::test]
 async fn a_session_is_forked_taken_back_and_compared() {
     let server = server(&["s", "t", "u"]).await;
@@ -257,27 +281,7 @@ async fn a_session_is_forked_taken_back_and_compared() {
         .await;
     assert_eq!(early.expect(404).code(), "revision_not_found");
 
-    let back = server
-        .ask(post(&state("s", "/rollback"), r#"{"to":1}"#))
-        .await
-        .expect(201);
-    assert_eq!(back.json()["revision"], 4);
-    assert_eq!(way(&server, "s").await, [1]);
-    let diff = read(&server, "s", "/diff?from=3").await;
-    assert_eq!(diff["to"]["origin"], json!({"rollback": {"revision": 1}}));
-    let left = diff["left"].as_array().expect("nodes");
-    let texts: Vec<_> = left.iter().map(|node| &node["json"]).collect();
-    assert_eq!(texts, ["two", "three"]);
-    assert_eq!(
-        (&diff["entered"], &diff["truncated"]),
-        (&json!([]), &json!(false))
-    );
-    let plan = &diff["parts"]["plan"];
-    assert_eq!(
-        (&plan["before"]["size"], &plan["after"]["size"]),
-        (&json!(7), &json!(3))
-    );
-
+    it_is_taken_back_and_compared(&server).await;
     let log = read(&server, "t", "/commits?limit=2").await;
     let revisions = |log: &Value| {
         let commits = log["commits"].as_array().expect("commits").clone();
@@ -516,6 +520,18 @@ async fn a_state_that_is_removed_is_gone_and_what_it_held_is_collected() {
     assert!(maintained["garbage"]["lineages"].is_u64(), "{maintained}");
 }
 
+async fn it_is_dropped_once(server: &Running, place: &str) {
+    let remove = Request {
+        method: "DELETE",
+        ..get(place)
+    };
+    for dropped in [true, false] {
+        let gone = server.ask(remove).await.expect(200).json();
+        assert_eq!(gone, json!({"dropped": dropped}));
+    }
+    server.ask(get(place)).await.expect(404);
+}
+
 #[tokio::test]
 async fn an_attachment_is_sent_in_pieces_and_taken_by_a_commit() {
     let server = server(&["s", "t"]).await;
@@ -578,14 +594,5 @@ async fn an_attachment_is_sent_in_pieces_and_taken_by_a_commit() {
         (&listed["attachments"][0]["name"], &listed["after"]),
         (&json!("notes"), &Value::Null)
     );
-    let place = state("s", &path);
-    let remove = Request {
-        method: "DELETE",
-        ..get(&place)
-    };
-    for dropped in [true, false] {
-        let gone = server.ask(remove).await.expect(200).json();
-        assert_eq!(gone, json!({"dropped": dropped}));
-    }
-    server.ask(get(&place)).await.expect(404);
+    it_is_dropped_once(&server, &state("s", &path)).await;
 }
