@@ -116,6 +116,10 @@ fn parts(windlass: &Windlass) -> Result<[Part; 3], TaskError> {
             "--verb",
             "stash.*",
             "--verb",
+            "state.*",
+            "--verb",
+            "queue.*",
+            "--verb",
             "tenant.read",
         ])
         .collect();
