@@ -173,9 +173,8 @@ impl Run {
             return Ok(Known::State(loaded));
         }
         let engine = Arc::clone(&self.cell.engine);
-        let certain = self.fresh || engine.is_alone();
         if loaded.as_ref().is_some_and(|it| it.head.removed.is_some()) {
-            if certain {
+            if self.fresh {
                 return Err(CheckpointError::StateRemoved);
             }
             return Ok(Known::Nothing);
@@ -188,7 +187,7 @@ impl Run {
         let mut draft = Draft::new(loaded.as_deref(), &lineage, engine.env.now());
         let decided = self.decide(&blobs, &mut draft).await;
         let refused = decided.iter().any(|(_, answer)| answer.is_err());
-        if refused && !certain {
+        if refused && !self.fresh {
             // Decided again from what is stored now.
             return Ok(Known::Nothing);
         }

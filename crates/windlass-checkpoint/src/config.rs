@@ -1,7 +1,5 @@
 //! Settings of the part.
 
-use windlass_core::Sharing;
-
 use crate::blob::Compression;
 use crate::error::{CheckpointError, Problem};
 
@@ -17,8 +15,6 @@ pub struct Config {
     pub grace_ms: u64,
     /// States whose heads are remembered: 1 to 1,000,000.
     pub cached_states: usize,
-    /// Whether other processes may change the store.
-    pub sharing: Sharing,
 }
 
 /// Which commits of a session stay: those of the last `keep_ms`, the last
@@ -48,7 +44,6 @@ impl Default for Config {
             retention: Retention::default(),
             grace_ms: 60 * 60 * 1_000,
             cached_states: 4_096,
-            sharing: Sharing::Shared,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_core::{Env, Sharing, TenantId, back_off};
+use windlass_core::{Env, TenantId, back_off};
 use windlass_store::{Scan, Store, StoreExt, Version};
 
 use crate::blob::{self, BlobId, Compression, LineageKeys, Profile};
@@ -38,11 +38,6 @@ pub(crate) struct Loaded {
 }
 
 impl Engine {
-    /// Whether nobody else writes into the store.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.config.sharing == Sharing::Exclusive
-    }
-
     /// From how many bytes on records are compressed.
     pub(crate) fn row_threshold(&self) -> Option<usize> {
         let bytes_min = self.config.compression.bytes_min?;

@@ -4,6 +4,8 @@
 //! Whoever makes garbage leaves an index row; upkeep takes the rows whose
 //! time has come and collects their lineages.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{Millis, TenantId};
@@ -64,12 +66,12 @@ fn parse(key: &[u8]) -> Option<(TenantId, String)> {
 }
 
 impl Checkpoints {
-    /// Collects the lineages in which something may have become garbage, in
-    /// steps of about `limit` rows for each; 0 does nothing. With
-    /// [`Sweep::All`], also those whose time has not come.
+    /// Collects the lineages in which something may have become garbage, and
+    /// stops after looking at or writing about `limit` rows in all; 0 does
+    /// nothing. With [`Sweep::All`], also those whose time has not come.
     ///
-    /// A lineage that is too large for one step is gone on with by the next
-    /// round.
+    /// The next round goes on from there, with a lineage that is too large for
+    /// one in the middle of it.
     ///
     /// # Errors
     ///
@@ -91,7 +93,7 @@ impl Checkpoints {
             Sweep::All => all_due(),
         };
         let mut passed = 0;
-        let mut seen = Vec::new();
+        let mut seen = HashSet::new();
         let mut scan = Scan::new(range).keys();
         loop {
             let pages = engine.store.read(std::slice::from_ref(&scan)).await?;
@@ -106,8 +108,13 @@ impl Checkpoints {
                     continue;
                 };
                 if !seen.contains(&lineage) {
+                    let left = limit.saturating_sub(report.collected.scanned);
+                    if left == 0 {
+                        report.collected.stop_at_limit();
+                        return Ok(report);
+                    }
                     let mut collection = self.begun(&lineage, options);
-                    let done = collection.step(limit).await?;
+                    let done = collection.step(left).await?;
                     report.lineages += 1;
                     let whole = !done.truncated;
                     report.collected.add(done);
@@ -118,7 +125,7 @@ impl Checkpoints {
                     if !whole {
                         continue;
                     }
-                    seen.push(lineage);
+                    seen.insert(lineage);
                 }
                 if !options.dry_run {
                     engine.drop_garbage_row(row).await?;
@@ -158,6 +165,15 @@ impl Engine {
 }
 
 impl CollectReport {
+    /// Notes that there may be more to do than the limit allowed.
+    fn stop_at_limit(&mut self) {
+        let reason = Reason::Limit;
+        self.truncated = true;
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
     /// Adds up two collections.
     pub(crate) fn add(&mut self, other: Self) {
         self.roots += other.roots;

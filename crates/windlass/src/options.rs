@@ -23,7 +23,7 @@ pub struct Options {
     /// Settings of sessions. Their own `sharing` is set from the one above
     /// and may be left as it is.
     pub sessions: Config,
-    /// Settings of checkpoints, with the same rule for their `sharing`.
+    /// Settings of checkpoints, which are the same whoever shares the store.
     pub checkpoints: windlass_checkpoint::Config,
     /// Settings of the queue, with the same rule for their `sharing`.
     pub queue: windlass_queue::Config,
@@ -107,22 +107,14 @@ impl Options {
         })
     }
 
-    /// The settings of checkpoints with the sharing that holds for all.
+    /// The settings of checkpoints.
     ///
     /// # Errors
     ///
-    /// As for the sessions, with [`OpenError::Checkpoints`].
+    /// [`OpenError::Checkpoints`] if they are out of range.
     pub(crate) fn checked_checkpoints(&self) -> Result<windlass_checkpoint::Config, OpenError> {
-        if self.sharing == Sharing::Shared && self.checkpoints.sharing == Sharing::Exclusive {
-            return Err(OpenError::Sharing {
-                part: "checkpoints",
-            });
-        }
         self.checkpoints.check().map_err(OpenError::Checkpoints)?;
-        Ok(windlass_checkpoint::Config {
-            sharing: self.sharing,
-            ..self.checkpoints.clone()
-        })
+        Ok(self.checkpoints.clone())
     }
 
     /// The settings of the queue with the sharing that holds for all.

@@ -504,8 +504,10 @@ async fn a_planned_commit_joins_others_and_a_lost_race_leaves_nothing() {
         matches!(done, Ok(windlass_store::Commit::Applied(_))),
         "{done:?}"
     );
-    world.states.forget(&caller().tenant, &id("s"));
     assert_eq!(world.texts("s", &At::Head).await, ["one", "first", "two"]);
+    // What the cell remembers is older now, and nobody told it.
+    let next = world.commit("s", message(Changes::at(3), "three")).await;
+    assert_eq!(next.expect("the head's revision").revision, 4);
     let again = world
         .states
         .plan(&caller(), &id("s"), &changes, None)

@@ -3,6 +3,7 @@
 mod attaching;
 mod collecting;
 mod commits;
+mod garbage;
 mod history;
 mod model;
 mod names;
