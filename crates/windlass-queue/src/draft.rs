@@ -190,10 +190,7 @@ impl Draft {
         let lines = &mut self.head.lines[usize::from(row.rank)];
         let too_few = || QueueError::corrupt("queue head", "it counts less work than there is");
         *lines = lines.checked_sub(1).ok_or_else(too_few)?;
-        let items = self.rows.row_mut(row);
-        items.retain(|other| other.number != number);
-        let left = !items.is_empty();
-        self.rows.settle(row);
+        let left = self.rows.remove(row, number);
         // A row that stays need not be written again for each that goes.
         if left && !self.touched.contains(&row) && self.head.let_go(row, number) {
             self.weight += 1;

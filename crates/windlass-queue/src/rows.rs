@@ -45,7 +45,8 @@ pub(crate) enum Known {
 pub(crate) struct Rows {
     map: BTreeMap<Place, Arc<Items>>,
     known: [Known; RANKS],
-    /// Places that were looked up, and are in no row.
+    /// Places that were looked up, or whose work was taken, and that are in no
+    /// row.
     absent: BTreeSet<Place>,
     dead: BTreeMap<Place, Option<Arc<DeadRow>>>,
     /// What source keys that were looked up stand for.
@@ -244,15 +245,19 @@ impl Rows {
         Arc::make_mut(self.map.entry(place).or_default())
     }
 
-    /// Forgets a row that has become empty.
-    pub(crate) fn settle(&mut self, place: Place) {
-        if self.map.get(&place).is_some_and(|row| row.is_empty()) {
-            self.map.remove(&place);
-        }
+    /// Takes work out of its row; whether anything is left there. That it is
+    /// gone stays known, and so does a row that is empty now: in the store
+    /// nothing has changed yet, and who looked there would find it again.
+    pub(crate) fn remove(&mut self, row: Place, number: u64) -> bool {
+        self.absent.insert(Place { number, ..row });
+        let items = self.row_mut(row);
+        items.retain(|other| other.number != number);
+        !items.is_empty()
     }
 
+    /// A known row that is not empty.
     pub(crate) fn get(&self, place: Place) -> Option<&Arc<Items>> {
-        self.map.get(&place)
+        self.map.get(&place).filter(|row| !row.is_empty())
     }
 
     /// What is worth to be remembered once the decision is stored: the front of
@@ -271,9 +276,11 @@ impl Rows {
                     break;
                 }
                 kept.known[index] = Known::Until(place);
-                kept.map.insert(place, Arc::clone(row));
+                if !row.is_empty() {
+                    kept.map.insert(place, Arc::clone(row));
+                }
             }
-            let empty = self.of_rank(rank).next().is_none();
+            let empty = self.of_rank(rank).all(|(_, row)| row.is_empty());
             if *known == Known::Whole && (!full || empty) {
                 kept.known[index] = Known::Whole;
             }

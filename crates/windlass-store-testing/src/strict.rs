@@ -21,7 +21,9 @@ pub struct StrictOptions {
     ///
     /// The gaps alternate between this number and one more, so that an
     /// operation of exactly so many calls is not stopped at the same step for
-    /// ever; it must still be able to finish in fewer calls.
+    /// ever. Every eighth is eight times as long: an operation that takes fewer
+    /// calls than that comes to its end in the end, also if it begins anew each
+    /// time.
     pub unavailable_every: u64,
     /// Answers every so many-th commit with `Indeterminate`: by turns after
     /// the store below got it, and without the store knowing; 0 for never.
@@ -106,8 +108,7 @@ impl<S: Store + ?Sized> Strict<S> {
             return Ok(());
         }
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let place = call % (2 * every + 1);
-        if place == every || place == 0 {
+        if ends_gap(call, every) {
             let context = format!("call {call} is one that fails");
             return Err(StoreError::new(
                 StoreErrorKind::Unavailable,
@@ -186,6 +187,15 @@ impl<S: Store + ?Sized> Store for Strict<S> {
     async fn close(&self) -> Result<(), StoreError> {
         self.inner.close().await
     }
+}
+
+/// Whether `call`, counted from 1, is the last of its gap: of seven short ones
+/// or of the long one after them.
+const fn ends_gap(call: u64, every: u64) -> bool {
+    let short = 7 * every + 3;
+    let place = call % (short + 8 * every);
+    let pair = place % (2 * every + 1);
+    place == 0 || (place <= short && (pair == every || pair == 0))
 }
 
 fn indeterminate() -> StoreError {

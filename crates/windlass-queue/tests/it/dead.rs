@@ -1,9 +1,12 @@
 //! Work that is not tried any more, and what may be done with it.
 
-use windlass_queue::{Backoff, Failure, Settle, State, Under, Work, WorkId};
+use std::sync::Arc;
+
+use windlass_queue::{Backoff, Claim, Failure, Queue, Settle, State, Under, Work, WorkId};
+use windlass_store_testing::{Slow, Strict, StrictOptions};
 
 use crate::support::{
-    MINUTE, START, TTL, World, caller, code, complete, job, names, session, settle, under,
+    MINUTE, START, TTL, World, caller, code, complete, job, list, names, session, settle, under,
 };
 
 async fn fail_all(world: &World, fatal: bool) -> Vec<WorkId> {
@@ -149,4 +152,61 @@ async fn work_can_be_cancelled_unless_somebody_holds_it() {
     assert_eq!(code(complete(&world.queue, &claim).await), "claim_expired");
     assert_eq!(names(&world.take(3).await), ["2"]);
     assert_eq!(world.now(), START.plus_ms(TTL));
+}
+
+/// A row in front, and one behind it that a process which has just begun has
+/// not read: who looks for it for ever is stopped by a store that fails.
+async fn claimed_in_two_rows(world: &World) -> (Queue, [WorkId; 2], Claim) {
+    let front = Work {
+        priority: 9,
+        ..job("front")
+    };
+    let behind = Work {
+        attempts_max: 1,
+        ..job("behind")
+    };
+    let ids = [world.push(front).await, world.push(behind).await];
+    let claim = world.take(2).await;
+    assert_eq!(claim.ids(), ids);
+    let options = StrictOptions {
+        unavailable_every: 50,
+        ..StrictOptions::WITHOUT_ERRORS
+    };
+    let failing = Strict::new(Arc::clone(&world.ground), options);
+    let slow = Slow::new(Arc::new(failing), 1);
+    (world.over(Arc::new(slow)), ids, claim)
+}
+
+#[tokio::test]
+async fn work_whose_last_claim_ran_out_is_cancelled_wherever_its_row_is() {
+    let world = World::new();
+    let (queue, ids, _) = claimed_in_two_rows(&world).await;
+    world.env.advance_ms(MINUTE);
+    let cancelled = queue
+        .cancel(&caller(), &session("s1"), ids[1], Under::NOTHING)
+        .await;
+    cancelled.expect("its claim ran out");
+    let left = world.reopen();
+    assert_eq!(list(&left, "s1", State::Dead).await, []);
+    assert_eq!(list(&left, "s1", State::Pending).await[0].id, ids[0]);
+}
+
+#[tokio::test]
+async fn what_one_call_takes_the_next_one_of_the_same_commit_does_not_look_for() {
+    let world = World::new();
+    let (queue, ids, claim) = claimed_in_two_rows(&world).await;
+    let (who, id) = (caller(), session("s1"));
+    let done = Settle {
+        complete: vec![ids[1]],
+        ..Settle::nothing(claim.token)
+    };
+    // While the first is on its way the others wait, and go together.
+    let (renewed, settled, cancelled) = tokio::join!(
+        queue.renew(&who, &id, claim.token, TTL, Under::NOTHING),
+        queue.settle(&who, &id, done, Under::NOTHING),
+        queue.cancel(&who, &id, ids[1], Under::NOTHING),
+    );
+    renewed.expect("held");
+    assert_eq!(settled.expect("held").held, 1);
+    assert_eq!(code(cancelled), "work_not_found");
 }

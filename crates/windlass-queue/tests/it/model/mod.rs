@@ -18,6 +18,8 @@ const REGRESSION_SEEDS: &[u64] = &[
     42,
     0x42e0_92d8_add1_a205,
     0xc1a5_9a78_0992_b10a,
+    0xa42b_b083_2381_2144,
+    0xda6d_c830_2d77_b037,
 ];
 
 /// Histories from seeds that are new each time.

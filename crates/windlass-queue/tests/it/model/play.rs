@@ -15,6 +15,9 @@ use crate::support::{DAY, World, caller, job, list, owner, session, under};
 
 const STEPS: usize = 60;
 const SESSIONS: usize = 2;
+/// How often one thing is asked for: through some gaps between failures that
+/// are longer than any operation.
+const TRIES_MAX: usize = 50;
 const MERGE_KEYS: [Option<&str>; 3] = [None, None, Some("m")];
 const SOURCES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -62,7 +65,7 @@ async fn insist<T, F: Future<Output = Result<T, QueueError>>>(
     mut ask: impl FnMut() -> F,
 ) -> Result<T, &'static str> {
     let mut last = None;
-    for _ in 0..1_000 {
+    for _ in 0..TRIES_MAX {
         match ask().await {
             Err(error) => match error.kind() {
                 ErrorKind::Unavailable | ErrorKind::Indeterminate => last = Some(error),
