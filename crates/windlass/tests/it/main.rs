@@ -17,6 +17,8 @@ mod processes;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod quotas;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
+mod races;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod refusals;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod requests;

@@ -7,6 +7,7 @@
 
 mod deaths;
 mod leaving;
+mod racing;
 mod sharing;
 mod turns;
 
@@ -36,15 +37,18 @@ enum Role {
     Saturated,
     /// Makes one use after the other and tells how long they took.
     Light,
+    /// Commits to states that another process commits to as well.
+    Writer,
 }
 
 impl Role {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Mortal,
         Self::Spender,
         Self::Clerk,
         Self::Saturated,
         Self::Light,
+        Self::Writer,
     ];
 
     fn named(name: &str) -> Option<Self> {
@@ -60,6 +64,7 @@ impl Role {
             Self::Clerk => sharing::play_clerk(engine).await,
             Self::Saturated => turns::play_saturated(engine).await,
             Self::Light => turns::play_light(engine).await,
+            Self::Writer => racing::play_writer(engine).await,
         }
     }
 }
