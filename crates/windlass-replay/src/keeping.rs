@@ -20,16 +20,18 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn count(&mut self, acts: &[Act]) {
+    pub(crate) fn of(acts: &[Act]) -> Self {
+        let mut kept = Self::default();
         for act in acts {
             match act {
-                Act::Fork { .. } => self.forks += 1,
+                Act::Fork { .. } => kept.forks += 1,
                 Act::Commit { changes, .. } => {
-                    self.commits += 1;
-                    self.nodes += u64::try_from(changes.nodes.len()).unwrap_or(u64::MAX);
+                    kept.commits += 1;
+                    kept.nodes += u64::try_from(changes.nodes.len()).unwrap_or(u64::MAX);
                 }
             }
         }
+        kept
     }
 }
 
@@ -42,15 +44,15 @@ pub(crate) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Does what is to be done. `begun` says that an earlier replay may have
-    /// done some of it; the revisions tell what.
-    pub(crate) async fn keep(&self, acts: Vec<Act>, begun: bool) -> Result<(), CheckpointError> {
-        for (number, act) in (1..).zip(acts) {
+    /// Does what is to be done, but for what an earlier replay did: the
+    /// revisions tell. `first` is the number of the first of these acts
+    /// within its step, from 1.
+    pub(crate) async fn keep(&self, first: usize, acts: Vec<Act>) -> Result<(), CheckpointError> {
+        for (number, act) in (first..).zip(acts) {
             self.env.enter_commit(number);
-            if begun && self.revision(act.session()).await? >= act.revision() {
-                continue;
+            if self.revision(act.session()).await? < act.revision() {
+                self.act(act).await?;
             }
-            self.act(act).await?;
         }
         Ok(())
     }
@@ -74,6 +76,12 @@ impl Keeper<'_> {
     pub(crate) async fn revision(&self, session: &SessionId) -> Result<u64, CheckpointError> {
         let head = self.checkpoints.head(&self.caller, session).await?;
         Ok(head.map_or(0, |head| head.revision))
+    }
+
+    /// The revision of a state, and the tool calls it has counted.
+    pub(crate) async fn counted(&self, session: &SessionId) -> Result<(u64, u64), CheckpointError> {
+        let head = self.checkpoints.head(&self.caller, session).await?;
+        Ok(head.map_or((0, 0), |head| (head.revision, head.usage.calls)))
     }
 
     /// How a state differs from what it was after step `number` of `run`,
@@ -191,8 +199,8 @@ mod tests {
         };
         let names = Names::new(played);
         let mut script = Script::new(played, &names, Commits::Step);
-        keeper.keep(script.step(1), false).await.unwrap();
-        keeper.keep(script.rest(), true).await.unwrap();
+        keeper.keep(1, script.step(1)).await.unwrap();
+        keeper.keep(1, script.rest()).await.unwrap();
         let mut script = Script::new(recorded, &names, Commits::Step);
         script.step(1);
         let after = keeper.after_step(recorded, &script, 1).await.unwrap();

@@ -53,6 +53,7 @@ pub mod limits;
 mod model;
 mod names;
 mod observe;
+mod playing;
 mod reading;
 mod replay;
 mod report;

@@ -10,6 +10,7 @@
 //! record writes its whole conversation again with every step, that is a part
 //! of the state, and there are no nodes.
 
+use std::mem;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -105,7 +106,7 @@ struct Placed {
 }
 
 /// The states of one run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Script<'a> {
     run: &'a Run,
     names: &'a Names,
@@ -155,7 +156,8 @@ impl<'a> Script<'a> {
         &self.tracks[self.current]
     }
 
-    /// What an authorised step does.
+    /// What an authorised step does. The first commit counts its use, the
+    /// last one has its parts.
     pub(crate) fn step(&mut self, number: usize) -> Vec<Act> {
         let step = &self.run.steps[number - 1];
         let mut acts = Vec::new();
@@ -168,16 +170,17 @@ impl<'a> Script<'a> {
                     .and_then(|first| self.turn_back(number, *first)),
             );
         }
+        let mut usage = Usage {
+            calls: 1,
+            ..Usage::default()
+        };
         loop {
             let more = left.split_off(left.len().min(self.commits.nodes_max()));
             let mut changes = self.append(self.current, &left);
+            changes.usage = mem::take(&mut usage);
             let last = more.is_empty();
             if last {
                 changes.parts.extend(self.parts(step).map(put));
-                changes.usage = Usage {
-                    calls: 1,
-                    ..Usage::default()
-                };
             }
             acts.push(self.commit(self.current, changes));
             if last {
@@ -442,17 +445,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_commit_per_message_holds_one_message_and_the_last_of_a_step_its_use() {
-        let run = run(&[None, Some(0), Some(1)], &[1]);
+    fn a_commit_per_message_holds_one_message_and_the_first_of_a_step_its_use() {
+        let mut run = run(&[None, Some(0), Some(1)], &[1]);
+        run.steps[0].state = Some("{}".to_owned());
         let expected = [vec!["@1 Root", "@2 Node(1)"], vec!["@3 Node(2)"]];
         assert_eq!(all(&run, Commits::Message), expected);
         let names = Names::new(&run);
         let acts = Script::new(&run, &names, Commits::Message).step(1);
-        let calls = acts.iter().map(|act| match act {
-            Act::Commit { changes, .. } => changes.usage.calls,
-            Act::Fork { .. } => 0,
+        let told = acts.iter().map(|act| match act {
+            Act::Commit { changes, .. } => (changes.usage.calls, changes.parts.len()),
+            Act::Fork { .. } => (0, 0),
         });
-        assert_eq!(calls.collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(told.collect::<Vec<_>>(), [(1, 0), (0, 1)]);
     }
 
     #[test]

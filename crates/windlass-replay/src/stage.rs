@@ -1,26 +1,21 @@
 //! One run and the engine that plays it, in the run's own time.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
-use windlass::core::{Coded, Env, ErrorKind};
-use windlass::session::{
-    Agent, Caller, Config, Create, Delegate, SessionError, Sessions, Use, limits,
-};
-use windlass::{Options, SystemEnv, Windlass, checkpoint};
+use windlass::session::{Agent, Caller, Config, Create, Delegate, SessionError, Sessions, limits};
+use windlass::{Options, Windlass, checkpoint};
 
 use crate::failure::ReplayError;
 use crate::grant::Grant;
-use crate::keeping::{Keeper, Kept};
+use crate::keeping::Keeper;
 use crate::model::Run;
 use crate::names::{Names, RunEnv};
-use crate::observe::{Observer, Outcome, StepDone};
+use crate::observe::Outcome;
 use crate::replay::ReplayOptions;
 use crate::report::RunReport;
-use crate::script::{Act, Commits, Script};
-use crate::standing::Standing;
-use crate::stashing::{Shelf, Stashed, roomy};
+use crate::script::{Commits, Script};
+use crate::standing::{History, Standing};
+use crate::stashing::roomy;
 use crate::verify::Difference;
 
 /// A run while it is played.
@@ -32,7 +27,7 @@ pub(crate) struct Stage<'a> {
     /// Whether its steps are done by workers.
     queued: bool,
     pub(crate) names: Names,
-    env: Arc<RunEnv>,
+    pub(crate) env: Arc<RunEnv>,
     pub(crate) engine: Windlass,
 }
 
@@ -93,7 +88,7 @@ impl<'a> Stage<'a> {
         self.engine.sessions()
     }
 
-    fn failed(&self, verb: &'static str) -> impl FnOnce(SessionError) -> ReplayError {
+    pub(crate) fn failed(&self, verb: &'static str) -> impl FnOnce(SessionError) -> ReplayError {
         let run = self.run.id();
         move |source| ReplayError::Session { verb, run, source }
     }
@@ -103,7 +98,7 @@ impl<'a> Stage<'a> {
     /// go on for the one above it.
     pub(crate) async fn create(&self, parent: Option<&Run>) -> Result<(), ReplayError> {
         self.env.enter(0);
-        let (sessions, request) = (self.sessions(), self.request());
+        let (sessions, request) = (self.sessions(), self.creation());
         let created = match parent {
             None => sessions.create(self.caller, request).await,
             Some(parent) => {
@@ -122,7 +117,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn request(&self) -> Create {
+    fn creation(&self) -> Create {
         let run = self.run;
         // Another granularity is another replay, and refused as one.
         let how = match self.commits {
@@ -151,51 +146,6 @@ impl<'a> Stage<'a> {
         closed.map(|_| ()).map_err(self.failed("close"))
     }
 
-    /// Plays the steps that were not done before, and counts all.
-    pub(crate) async fn play(
-        &self,
-        observer: &dyn Observer,
-    ) -> Result<(RunReport, Vec<Duration>), ReplayError> {
-        let found = self.found().await?;
-        let mut report = self.blank_report();
-        let mut times = Vec::with_capacity(self.run.steps.len() - found.len());
-        let shelf = Shelf::new(&self.engine, self.caller, &self.names, self.run);
-        let mut script = self.script();
-        let last = found
-            .iter()
-            .rposition(|outcome| *outcome == Outcome::Allowed);
-        let mut allowed = Vec::with_capacity(self.run.steps.len());
-        for number in 1..=self.run.steps.len() {
-            let known = found.get(number - 1).copied();
-            let outcome = match known {
-                Some(outcome) => outcome,
-                None => self.step(number, &mut times).await?,
-            };
-            report.count(outcome, known.is_some());
-            allowed.push(outcome == Outcome::Allowed);
-            if outcome == Outcome::Allowed {
-                let found = known.map(|_| last == Some(number - 1));
-                report.stash(self.stash(&shelf, number, &allowed, found).await?);
-                let acts = script.step(number);
-                report.keep(self.keep(number, acts, found).await?);
-            }
-            let done = StepDone {
-                run: self.run,
-                number,
-                outcome,
-                found: known.is_some(),
-            };
-            if let ControlFlow::Break(()) = observer.step(&done) {
-                return Err(ReplayError::Stopped);
-            }
-        }
-        // Whether an earlier replay came as far as this nobody knows: a run of
-        // nothing but refusals leaves no trace before.
-        let rest = self.keep(self.run.steps.len() + 1, script.rest(), Some(true));
-        report.keep(rest.await?);
-        Ok((report, times))
-    }
-
     /// The states of the run before its first step.
     pub(crate) fn script(&self) -> Script<'_> {
         let script = Script::new(self.run, &self.names, self.commits);
@@ -209,7 +159,7 @@ impl<'a> Stage<'a> {
 
     /// The outcomes of the steps that an earlier replay had done.
     pub(crate) async fn found(&self) -> Result<Vec<Outcome>, ReplayError> {
-        Ok(self.standing().await?.outcomes(self.run.steps.len()))
+        Ok(self.standing().await?.outcomes())
     }
 
     /// Whether the run has a session.
@@ -218,48 +168,26 @@ impl<'a> Stage<'a> {
         Ok(found.map_err(self.failed("read"))?.is_some())
     }
 
-    pub(crate) async fn standing(&self) -> Result<Standing, ReplayError> {
-        let budget = usize::try_from(self.grant.calls).unwrap_or(usize::MAX);
-        let standing = Standing::read(self.sessions(), self.caller, &self.names, budget).await;
-        standing.map_err(self.failed("read"))
+    /// How far the run has come.
+    pub(crate) async fn standing(&self) -> Result<Standing<'_>, ReplayError> {
+        let history = History::read(self.sessions(), self.caller, &self.names).await;
+        let history = history.map_err(self.failed("read"))?;
+        let counted = self.keeper().counted(&self.names.session).await;
+        let (revision, turns) = counted.map_err(ReplayError::state(self.run))?;
+        let standing = Standing::new(self.run, self.grant, turns, history);
+        let played = self.script_after(&standing.outcomes());
+        Ok(standing.ending(revision > played.tracks()[0].revision))
     }
 
-    async fn step(&self, number: usize, times: &mut Vec<Duration>) -> Result<Outcome, ReplayError> {
-        self.env.enter(number);
-        let tool = self.run.steps[number - 1].tool.clone();
-        let mut request = Use::one(Agent::Is(self.run.agent.clone()), tool);
-        request.operation = Some(self.names.step(number));
-        let clock = SystemEnv::new();
-        let answer = self
-            .sessions()
-            .use_tools(self.caller, &self.names.session, request)
-            .await;
-        times.push(clock.monotonic());
-        match answer {
-            Ok(_) => Ok(Outcome::Allowed),
-            Err(error) if error.kind() == ErrorKind::Refused => Ok(Outcome::Refused(error.code())),
-            Err(error) => Err(self.failed("use")(error)),
+    /// The states of the run after its first steps, which had these outcomes.
+    pub(crate) fn script_after(&self, outcomes: &[Outcome]) -> Script<'_> {
+        let mut script = self.script();
+        for (number, outcome) in (1..).zip(outcomes) {
+            if *outcome == Outcome::Allowed {
+                script.step(number);
+            }
         }
-    }
-
-    /// Sees to it that the output of an authorised step is in the stash. For
-    /// one that was `found`, whether it is the last that was.
-    async fn stash(
-        &self,
-        shelf: &Shelf<'_>,
-        number: usize,
-        allowed: &[bool],
-        found: Option<bool>,
-    ) -> Result<Stashed, ReplayError> {
-        self.env.enter(number);
-        let stashed = match found {
-            None => shelf.put(number, allowed).await,
-            Some(last) => shelf.find(number, allowed, last).await,
-        };
-        stashed.map_err(|source| ReplayError::Stash {
-            run: self.run.id(),
-            source,
-        })
+        script
     }
 
     pub(crate) fn keeper(&self) -> Keeper<'_> {
@@ -269,25 +197,6 @@ impl<'a> Stage<'a> {
             caller: checkpoint::Caller::new(tenant.clone(), principal.clone()),
             env: &self.env,
         }
-    }
-
-    /// Sees to it that the states are what they become by an authorised step.
-    /// For one that was `found`, whether it is the last that was.
-    async fn keep(
-        &self,
-        number: usize,
-        acts: Vec<Act>,
-        found: Option<bool>,
-    ) -> Result<Kept, ReplayError> {
-        let mut kept = Kept::default();
-        kept.count(&acts);
-        if found != Some(false) {
-            self.env.enter(number);
-            let keeper = self.keeper();
-            let done = keeper.keep(acts, found.is_some()).await;
-            done.map_err(ReplayError::state(self.run))?;
-        }
-        Ok(kept)
     }
 
     /// Compares every state of the run with the recording: after each step,

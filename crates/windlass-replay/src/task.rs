@@ -1,10 +1,9 @@
 //! One step of a run as a worker does it.
 
 use windlass::TurnError;
-use windlass::checkpoint::Changes;
 use windlass::core::{Coded, ErrorKind};
 use windlass::queue::{Claim, QueueError, Under};
-use windlass::session::{Agent, Use};
+use windlass::session::Use;
 
 use crate::crew::{order, queue_caller};
 use crate::failure::ReplayError;
@@ -30,70 +29,85 @@ impl Stage<'_> {
     /// Does step `number` under `claim`, or what comes behind the last one.
     pub(crate) async fn perform(&self, claim: &Claim, number: usize) -> Result<Done, ReplayError> {
         let found = self.found().await?;
-        let mut script = self.script();
-        for (earlier, outcome) in (1..number).zip(&found) {
-            if *outcome == Outcome::Allowed {
-                script.step(earlier);
-            }
-        }
+        let mut script = self.script_after(&found[..found.len().min(number - 1)]);
         if number > self.run.steps.len() {
             return self.end(claim, script).await;
         }
-        if found.get(number - 1) == Some(&Outcome::Allowed) {
-            // Handed out once more, long after it was done.
-            self.pass_on(claim, number).await?;
-            return Ok(Done::Lost);
-        }
+        let known = found.get(number - 1).copied();
         let mut acts = script.step(number);
-        let Some(Act::Commit { changes, .. }) = acts.pop() else {
-            return Ok(Done::Lost);
-        };
-        if !self.keep_ahead(acts).await? {
-            return Ok(Done::Lost);
+        // Whoever had it before may have died between two of its turns.
+        let revision = self.keeper().revision(&self.names.session).await;
+        let revision = revision.map_err(ReplayError::state(self.run))?;
+        acts.retain(|act| act.revision() > revision);
+        match known {
+            None => {
+                let request = Some(self.request(number));
+                self.make(claim, number, request, acts).await
+            }
+            Some(Outcome::Allowed) if !acts.is_empty() => {
+                self.make(claim, number, None, acts).await
+            }
+            // Handed out once more, long after it was done.
+            Some(_) => {
+                self.pass_on(claim, number).await?;
+                Ok(Done::Lost)
+            }
         }
-        self.make(claim, number, *changes).await
     }
 
-    /// Makes the turn of a step.
+    /// Makes what is left of a step, which forks nothing: as a rule one turn,
+    /// more if it has more commits. The use travels with the first, so that a
+    /// step that is refused leaves nothing, and the work with the last.
     async fn make(
         &self,
         claim: &Claim,
         number: usize,
-        changes: Changes,
+        mut request: Option<Use>,
+        acts: Vec<Act>,
     ) -> Result<Done, ReplayError> {
-        let tool = self.run.steps[number - 1].tool.clone();
-        let mut request = Use::one(Agent::Is(self.run.agent.clone()), tool);
-        request.operation = Some(self.names.step(number));
-        let next = order(number + 1).map_err(ReplayError::Queue)?;
-        let turn = self
-            .engine
-            .turn(self.caller, &self.names.session)
-            .state(changes)
-            .uses(request)
-            .complete(claim)
-            .enqueue(self.names.session.clone(), next);
-        match turn.commit().await {
-            Ok(_) => Ok(Done::Step(Outcome::Allowed)),
-            Err(TurnError::Session(error)) if error.kind() == ErrorKind::Refused => {
-                let passed = self.pass_on(claim, number).await?;
-                let outcome = Outcome::Refused(error.code());
-                Ok(if passed {
-                    Done::Step(outcome)
-                } else {
-                    Done::Lost
-                })
+        let session = &self.names.session;
+        let mut acts = acts.into_iter().peekable();
+        while let Some(Act::Commit { changes, .. }) = acts.next() {
+            let mut turn = self.engine.turn(self.caller, session).state(*changes);
+            if let Some(request) = request.take() {
+                turn = turn.uses(request);
             }
-            Err(error) if is_lost(&error) => Ok(Done::Lost),
-            Err(source) => {
-                let run = self.run.id();
-                Err(ReplayError::Turn { run, source })
+            if acts.peek().is_none() {
+                let next = order(number + 1).map_err(ReplayError::Queue)?;
+                turn = turn.complete(claim).enqueue(session.clone(), next);
+            }
+            match turn.commit().await {
+                Ok(_) => {}
+                Err(TurnError::Session(error)) if error.kind() == ErrorKind::Refused => {
+                    return self.refuse(claim, number, error.code()).await;
+                }
+                Err(error) if is_lost(&error) => return Ok(Done::Lost),
+                Err(source) => {
+                    let run = self.run.id();
+                    return Err(ReplayError::Turn { run, source });
+                }
             }
         }
+        Ok(Done::Step(Outcome::Allowed))
     }
 
-    /// Commits what one turn cannot carry; `false` if another was faster.
-    async fn keep_ahead(&self, acts: Vec<Act>) -> Result<bool, ReplayError> {
-        match self.keeper().keep(acts, true).await {
+    async fn refuse(
+        &self,
+        claim: &Claim,
+        number: usize,
+        code: &'static str,
+    ) -> Result<Done, ReplayError> {
+        let passed = self.pass_on(claim, number).await?;
+        Ok(if passed {
+            Done::Step(Outcome::Refused(code))
+        } else {
+            Done::Lost
+        })
+    }
+
+    /// Commits what was said besides; `false` if another was faster.
+    async fn keep_rest(&self, acts: Vec<Act>) -> Result<bool, ReplayError> {
+        match self.keeper().keep(1, acts).await {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
             Err(error) => Err(ReplayError::state(self.run)(error)),
@@ -111,7 +125,7 @@ impl Stage<'_> {
     }
 
     async fn end(&self, claim: &Claim, mut script: Script<'_>) -> Result<Done, ReplayError> {
-        let kept = self.keep_ahead(script.rest()).await?;
+        let kept = self.keep_rest(script.rest()).await?;
         Ok(if kept && self.complete(claim).await? {
             Done::Run
         } else {
@@ -143,12 +157,7 @@ impl Stage<'_> {
         if counts.pending + counts.claimed > 0 || !self.exists().await? {
             return Ok(false);
         }
-        let mut script = self.script();
-        for (number, outcome) in (1..).zip(self.found().await?) {
-            if outcome == Outcome::Allowed {
-                script.step(number);
-            }
-        }
+        let mut script = self.script_after(&self.found().await?);
         script.rest();
         let last = script.tracks()[0].revision;
         let revision = self.keeper().revision(&self.names.session).await;
@@ -159,15 +168,13 @@ impl Stage<'_> {
     pub(crate) async fn summary(&self) -> Result<RunReport, ReplayError> {
         let mut report = self.blank_report();
         let mut script = self.script();
-        let mut kept = Kept::default();
         for (number, outcome) in (1..).zip(self.found().await?) {
             report.count(outcome, false);
             if outcome == Outcome::Allowed {
-                kept.count(&script.step(number));
+                report.keep(Kept::of(&script.step(number)));
             }
         }
-        kept.count(&script.rest());
-        report.keep(kept);
+        report.keep(Kept::of(&script.rest()));
         Ok(report)
     }
 }
