@@ -3,15 +3,16 @@
 //!
 //! Both sides open the database and verify each row's checksum. Ours follows
 //! the nodes from the leaf to the root besides, and gives their contents out
-//! one by one; where rows are compressed, the scan unpacks them too, as
-//! whoever wants to read them has to.
+//! one by one, with the revision they are of; where rows are compressed, the
+//! scan unpacks them too, as whoever wants to read them has to. Both end when
+//! the messages are there: closing the database is not counted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use windlass::checkpoint::{At, Changes, Config, Payload, Profile};
+use windlass::checkpoint::{self, At, Changes, Config, Payload, Profile};
 use windlass::{Options, SystemEnv, Windlass};
 use windlass_store::key::Key;
 use windlass_store::seal;
@@ -130,20 +131,23 @@ impl Side for Ours<'_> {
     }
 }
 
-async fn resume_once(path: &Path, profile: Profile) -> Result<usize, BenchError> {
+async fn resume_once(path: &Path, profile: Profile) -> Result<Duration, BenchError> {
+    let start = clock::now();
     let windlass = open(path, profile).await?;
     let (caller, session) = (caller(), session_id(0));
-    let checkpoints = windlass.checkpoints();
-    let head = checkpoints.head(&caller, &session).await?;
-    let found = checkpoints
+    let found = windlass
+        .checkpoints()
         .path(&caller, &session, &At::Head, None, 1_000)
         .await?;
-    let nodes = found.map_or(0, |path| path.nodes.len());
-    if head.is_none_or(|head| head.nodes != MESSAGES) || u64::try_from(nodes) != Ok(MESSAGES) {
+    let took = start.elapsed();
+    let complete = |path: &checkpoint::Path| {
+        path.revision == MESSAGES && u64::try_from(path.nodes.len()) == Ok(MESSAGES)
+    };
+    if !found.as_ref().is_some_and(complete) {
         return Err(BenchError::Unfair("messages are missing".into()));
     }
     windlass.store().close().await?;
-    Ok(nodes)
+    Ok(took)
 }
 
 struct Scan {
@@ -163,7 +167,8 @@ impl Side for Scan {
 }
 
 /// Reads every row of the session, checks its seal and unpacks it.
-fn scan_once(path: &Path) -> Result<usize, BenchError> {
+fn scan_once(path: &Path) -> Result<Duration, BenchError> {
+    let start = clock::now();
     let connection = rows::open(path, None)?;
     let below = Key::new(TENANT)
         .text("checkpoint")
@@ -186,10 +191,11 @@ fn scan_once(path: &Path) -> Result<usize, BenchError> {
             _ => opened.len(),
         };
     }
+    let took = start.elapsed();
     if bytes < MESSAGE_BYTES * 300 {
         return Err(BenchError::Unfair("rows are missing".into()));
     }
-    Ok(bytes)
+    Ok(took)
 }
 
 fn unpacked(frame: &[u8]) -> Result<usize, BenchError> {
@@ -198,16 +204,16 @@ fn unpacked(frame: &[u8]) -> Result<usize, BenchError> {
     Ok(text.len())
 }
 
-/// How long `once` takes on average, over and over for about `span`.
+/// How long `once` says it took, on average, over and over for about `span`.
 fn mean_us(
     span: Duration,
-    mut once: impl FnMut() -> Result<usize, BenchError>,
+    mut once: impl FnMut() -> Result<Duration, BenchError>,
 ) -> Result<f64, BenchError> {
     let start = clock::now();
-    let mut times = 0_u32;
+    let (mut times, mut took) = (0_u32, Duration::ZERO);
     while times == 0 || start.elapsed() < span {
-        once()?;
+        took += once()?;
         times += 1;
     }
-    Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(times))
+    Ok(took.as_secs_f64() * 1e6 / f64::from(times))
 }

@@ -1,10 +1,11 @@
 //! What a commit makes of a state: the rules, and the contents it stores.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_core::{Format, PrincipalId, unique_id};
+use windlass_core::{PrincipalId, unique_id};
 use windlass_store::limits::READ_SCANS_MAX;
 use windlass_store::{Batch, Expect, Scan};
 
@@ -20,8 +21,8 @@ use crate::limits::{
 use crate::manifest::Manifest;
 use crate::model::{Changes, Committed, Expected, Form, Parent, Part, PartChange, PartName};
 use crate::ranges::Ranges;
-use crate::record::{LogRow, Points, Record, StoredNode};
-use crate::row;
+use crate::record::{Points, Record};
+use crate::stored::{Held, LogRow, StoredNode};
 
 /// Who commits, and under which turn.
 #[derive(Debug)]
@@ -456,22 +457,18 @@ fn log_row(
     let first = draft.head.points.nodes + 1;
     let revision = record.rev;
     let nodes = changes.nodes.iter().zip(parents).enumerate();
-    let stored = nodes.map(|(place, (node, parent))| {
-        let stored = StoredNode::new(first + count(place), *parent, revision, &node.kind);
-        match blobs.get(&place) {
-            Some(blob) => StoredNode {
-                b: Some(*blob),
-                ..stored
-            },
-            None => stored.holding(&node.payload),
-        }
+    let stored = nodes.map(|(place, (node, parent))| StoredNode {
+        number: first + count(place),
+        parent: *parent,
+        revision,
+        kind: Cow::Borrowed(&node.kind),
+        held: match blobs.get(&place) {
+            Some((id, form)) => Held::Blob(*id, *form),
+            None => Held::Here(node.payload.clone()),
+        },
     });
-    let log = LogRow {
-        v: Format,
-        record,
-        nodes: stored.collect(),
-    };
-    row::encode(&log, threshold)
+    let nodes = stored.collect();
+    LogRow { record, nodes }.encode(threshold)
 }
 
 /// The record of a rollback of `draft` to what `old` pointed at. Nodes that

@@ -8,8 +8,9 @@ use crate::engine::Engine;
 use crate::error::CheckpointError;
 use crate::keys::StateKeys;
 use crate::limits::LOG_ROWS_MAX;
-use crate::record::{self, Head, LogRow, OldRow, Record, parse};
+use crate::record::{self, Head, OldRow, Record, parse};
 use crate::row;
+use crate::stored::log_row;
 
 /// A record, and the row that holds it.
 #[derive(Clone, Debug)]
@@ -180,7 +181,7 @@ pub(crate) fn first_of(page: Page) -> Option<Entry> {
 
 pub(crate) fn log_record(entry: &Entry) -> Result<Record, CheckpointError> {
     let text = row::unpack("commit", &entry.value)?;
-    Ok(parse::<LogRow<'_>>("commit", &text)?.record)
+    Ok(log_row(&text)?.record)
 }
 
 pub(crate) fn old_row(entry: &Entry) -> Result<OldRow, CheckpointError> {

@@ -15,8 +15,9 @@ use crate::error::CheckpointError;
 use crate::find::Found;
 use crate::keys::StateKeys;
 use crate::model::{Committed, is_zero};
-use crate::record::{Base, From, Head, LogRow, Packed, Record};
+use crate::record::{Base, From, Head, Packed, Record};
 use crate::row;
+use crate::stored::LogRow;
 use crate::turn::{Told, Turn};
 
 /// What is asked of a fork.
@@ -145,12 +146,8 @@ impl Engine {
             gone: Vec::new(),
             attached: Vec::new(),
         };
-        let log = LogRow {
-            v: Format,
-            record,
-            nodes: Vec::new(),
-        };
-        let log = row::encode(&log, self.row_threshold());
+        let nodes = Vec::new();
+        let log = LogRow { record, nodes }.encode(self.row_threshold());
         let nodes = found.record.points.nodes;
         let mut by = Writers::default();
         by.note(writer, 1);

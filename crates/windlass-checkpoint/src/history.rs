@@ -15,8 +15,9 @@ use crate::find::Found;
 use crate::keys::StateKeys;
 use crate::limits::TAGS_MAX;
 use crate::model::{Changes, Committed, Expected, TagName};
-use crate::record::{From, LogRow, TagRow};
+use crate::record::{From, TagRow};
 use crate::row;
+use crate::stored::LogRow;
 
 impl Engine {
     /// A new commit whose state is that of an earlier one.
@@ -44,12 +45,8 @@ impl Engine {
         }
         let mut record = self.next_record(&mut step, draft, author, &Changes::default())?;
         record.from = Some(From::Rollback(to));
-        let log = LogRow {
-            v: Format,
-            record,
-            nodes: Vec::new(),
-        };
-        let log = row::encode(&log, self.row_threshold());
+        let nodes = Vec::new();
+        let log = LogRow { record, nodes }.encode(self.row_threshold());
         step.head.tail_bytes += u64::try_from(log.len()).unwrap_or(u64::MAX);
         step.rows = step.rows.put(keys.log(step.head.rev), log);
         let committed = step.head.committed();

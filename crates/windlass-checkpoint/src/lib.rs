@@ -74,6 +74,8 @@ mod record;
 mod relatives;
 mod remove;
 mod row;
+mod run;
+mod stored;
 mod stream;
 mod tenant;
 mod turn;

@@ -21,7 +21,7 @@ pub const TAGS_MAX: usize = 1_024;
 /// Most bytes of parts and nodes in one commit.
 pub const PIECES_BYTES_MAX: usize = 256 * 1_024 * 1_024;
 /// Largest content of a node that is stored with it; a larger one is a blob.
-pub const NODE_INLINE_BYTES_MAX: usize = 8 * 1_024;
+pub const NODE_INLINE_BYTES_MAX: usize = 64 * 1_024;
 /// Most bytes of nodes that are stored in the row of their commit; the
 /// contents of those beyond are blobs.
 pub const ROW_NODES_BYTES_MAX: usize = 256 * 1_024;

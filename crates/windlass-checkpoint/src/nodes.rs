@@ -1,80 +1,36 @@
 //! Reading nodes: one, the way from a leaf to its root, the whole graph.
 //!
-//! Nodes are numbered without a gap, so a number says which row holds a node:
-//! the last row that begins at or before it, or one of the few rows of
-//! commits that are not packed yet. A node that is not there is an error,
-//! never a shorter answer.
+//! A node that is not there is an error, never a shorter answer.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_store::{Page, Scan, Version};
 
 use crate::blob::{self, LineageKeys};
 use crate::engine::{Engine, lineage_keys};
 use crate::error::CheckpointError;
-use crate::find::first_of;
 use crate::keys::StateKeys;
 use crate::limits::PAGE_BYTES_MAX;
 use crate::model::{Node, Payload};
 use crate::ranges::Ranges;
-use crate::record::{self, Head, Held, LogRow, NodeRow, StoredNode, parse};
-use crate::row;
+use crate::record::Points;
+use crate::run::{Loose, Packed, Run};
+use crate::stored::Held;
 
 /// Rows of nodes that are read at once, at most.
 const ROWS_AT_ONCE_MAX: usize = 32;
-
-/// A node without the row it came from.
-#[derive(Clone, Debug)]
-struct Loose {
-    number: u64,
-    parent: Option<u64>,
-    revision: u64,
-    kind: Arc<str>,
-    held: Held,
-}
-
-/// The last node of a session that is known to be packed.
-#[derive(Clone, Debug, Default)]
-struct Packed {
-    owner: Option<StateKeys>,
-    node: u64,
-}
-
-impl Packed {
-    /// Whether that is known of node `number` of a session.
-    fn covers(&self, keys: &StateKeys, number: u64) -> bool {
-        number <= self.node && self.owner.as_ref() == Some(keys)
-    }
-}
-
-/// Some nodes in a row, numbered without a gap.
-#[derive(Debug, Default)]
-struct Run {
-    nodes: VecDeque<Loose>,
-    packed: Packed,
-}
-
-impl Run {
-    fn get(&self, number: u64) -> Option<&Loose> {
-        let first = self.nodes.front()?.number;
-        let place = usize::try_from(number.checked_sub(first)?).ok()?;
-        self.nodes.get(place)
-    }
-
-    /// Adds nodes that come directly before those that are there.
-    fn prepend(&mut self, nodes: Vec<Loose>) {
-        for node in nodes.into_iter().rev() {
-            self.nodes.push_front(node);
-        }
-    }
-}
+/// Rows that are read first by whoever wants more nodes than a row may hold
+/// anyway; a conversation of some hundred messages is in fewer.
+const ROWS_AT_FIRST: usize = 4;
+/// From how many nodes on that is so.
+const MANY_NODES: usize = 64;
 
 /// Part of the way from a leaf to its root, the one nearest to the root
 /// first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path {
+    /// The revision whose graph it is part of.
+    pub revision: u64,
     /// The nodes.
     pub nodes: Vec<Node>,
     /// The node above the first of them, if there is one; go on from it.
@@ -107,22 +63,62 @@ impl Graph {
     }
 }
 
+/// A graph that was found, and where reading it begins.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) graph: Graph,
+    pub(crate) revision: u64,
+    /// The leaf that was asked for, or else that of the graph.
+    pub(crate) leaf: Option<u64>,
+    /// Nodes that were read with it.
+    pub(crate) run: Option<Run>,
+}
+
 impl Engine {
-    /// The way from `leaf` upwards: at most `limit` nodes.
-    pub(crate) async fn path(
+    /// The graph of a session as it is, and in the same read the nodes where
+    /// the way from `leaf` begins; `None` if there is no such session.
+    pub(crate) async fn found(
         &self,
-        graph: &Graph,
-        leaf: u64,
+        keys: &StateKeys,
+        leaf: Option<u64>,
         limit: usize,
-    ) -> Result<Path, CheckpointError> {
+    ) -> Result<Option<Found>, CheckpointError> {
+        let until = leaf.unwrap_or(u64::MAX - 1);
+        let rows = rows_at_first(limit);
+        let window = self.window(keys, until, rows, &Packed::default()).await?;
+        let Some(window) = window.filter(|window| window.head.removed.is_none()) else {
+            return Ok(None);
+        };
+        let (revision, points) = (window.head.rev, window.head.points);
+        let graph = self.graph_at(keys, &window.head.lineage, points).await?;
+        let leaf = leaf.or(points.leaf);
+        let run = match leaf {
+            Some(leaf) => self.run_in(window, leaf).await?,
+            None => None,
+        };
+        Ok(Some(Found {
+            graph,
+            revision,
+            leaf,
+            run,
+        }))
+    }
+
+    /// The way from the leaf upwards: at most `limit` nodes.
+    pub(crate) async fn path(&self, found: Found, limit: usize) -> Result<Path, CheckpointError> {
+        let graph = &found.graph;
         let mut way: Vec<Loose> = Vec::with_capacity(limit.min(1_024));
-        let mut wanted = Some(leaf);
-        let mut rows = 1;
+        let mut wanted = found.leaf;
+        let mut rows = rows_at_first(limit);
         let mut packed = Packed::default();
+        let mut first = found.run;
         while let Some(number) = wanted
             && way.len() < limit
         {
-            let run = self.run_until(&graph.keys, number, rows, &packed).await?;
+            let run = match first.take() {
+                Some(run) if run.get(number).is_some() => run,
+                _ => self.run_until(&graph.keys, number, rows, &packed).await?,
+            };
             packed = run.packed.clone();
             let before = way.len();
             while let Some(node) = wanted.and_then(|number| run.get(number))
@@ -145,8 +141,11 @@ impl Engine {
         }
         let (mut nodes, first_left) = self.fill(graph, way).await?;
         nodes.reverse();
-        let above = first_left.or(wanted);
-        Ok(Path { nodes, above })
+        Ok(Path {
+            revision: found.revision,
+            nodes,
+            above: first_left.or(wanted),
+        })
     }
 
     /// The nodes after number `after`: at most `limit` are looked at.
@@ -181,97 +180,6 @@ impl Engine {
             nodes,
             after: (last < graph.nodes).then_some(last),
         })
-    }
-
-    /// A run of nodes that ends with `number` or later, from at most `rows`
-    /// rows. Where `packed` covers it, rows of single commits are not read.
-    async fn run_until(
-        &self,
-        keys: &StateKeys,
-        number: u64,
-        rows: usize,
-        packed: &Packed,
-    ) -> Result<Run, CheckpointError> {
-        let mut keys = keys.clone();
-        loop {
-            let mut scans = vec![
-                Scan::point(keys.head()),
-                keys.nodes_until(number).limit(rows),
-            ];
-            if !packed.covers(&keys, number) {
-                scans.push(Scan::new(keys.logs()));
-            }
-            let mut pages = self.store.read(&scans).await?.into_iter();
-            let mut page = || pages.next().unwrap_or_default();
-            let (head, segments, logs) = (page(), page(), page());
-            let entry = first_of(head).ok_or_else(|| corrupt(number, "its session is gone"))?;
-            let head = record::head(&entry.value)?;
-            if let Some(base) = head.base.as_ref().filter(|base| number <= base.nodes) {
-                keys = keys.other(&base.session);
-                continue;
-            }
-            let mut run = Run {
-                packed: Packed {
-                    owner: Some(keys.clone()),
-                    node: head.packed.node,
-                },
-                ..Run::default()
-            };
-            if number > head.packed.node {
-                let Some(tail) = self.tail(&keys, &head, entry.version, logs).await? else {
-                    continue;
-                };
-                run.prepend(tail);
-            }
-            for entry in &segments.entries {
-                let text = row::unpack("packed nodes", &entry.value)?;
-                let row: NodeRow<'_> = parse("packed nodes", &text)?;
-                let nodes = loose(&row.nodes, &text)?;
-                if !fits(&nodes, &run, number) {
-                    break;
-                }
-                run.prepend(nodes);
-            }
-            return match run.get(number) {
-                Some(_) => Ok(run),
-                None => Err(corrupt(number, "it is missing")),
-            };
-        }
-    }
-
-    /// The nodes of the commits that are not packed, all of them as `head`
-    /// has them; `None` if it was rewritten meanwhile.
-    async fn tail(
-        &self,
-        keys: &StateKeys,
-        head: &Head,
-        version: Version,
-        mut page: Page,
-    ) -> Result<Option<Vec<Loose>>, CheckpointError> {
-        let mut entries = page.entries;
-        while let (true, Some(last)) = (page.more, entries.last()) {
-            let rest = Scan::new(keys.logs()).after(&last.key);
-            let scans = [Scan::point(keys.head()).keys(), rest];
-            let mut pages = self.store.read(&scans).await?.into_iter();
-            let now = pages.next().and_then(first_of);
-            if now.map(|entry| entry.version) != Some(version) {
-                return Ok(None);
-            }
-            page = pages.next().unwrap_or_default();
-            entries.append(&mut page.entries);
-        }
-        let mut nodes = Vec::new();
-        for entry in &entries {
-            let text = row::unpack("commit", &entry.value)?;
-            let row: LogRow<'_> = parse("commit", &text)?;
-            nodes.extend(loose(&row.nodes, &text)?);
-        }
-        for (expected, node) in (head.packed.node + 1..).zip(&nodes) {
-            if node.number != expected {
-                return Err(corrupt(expected, "it is missing"));
-            }
-        }
-        Ok(Some(nodes))
     }
 
     /// Puts contents into nodes: those that are blobs are read, tombstones
@@ -315,7 +223,7 @@ impl Engine {
         &self,
         keys: &StateKeys,
         lineage: &str,
-        points: record::Points,
+        points: Points,
     ) -> Result<Graph, CheckpointError> {
         let lineage = lineage_keys(&keys.tenant, lineage);
         let hidden = self.hidden(&lineage, points.hidden).await?;
@@ -328,40 +236,9 @@ impl Engine {
     }
 }
 
-/// Whether `nodes` end directly before `run` begins, or at `number` or later
-/// if it has not begun.
-fn fits(nodes: &[Loose], run: &Run, number: u64) -> bool {
-    let Some(last) = nodes.last() else {
-        return false;
-    };
-    match run.nodes.front() {
-        Some(first) => last.number + 1 == first.number,
-        None => last.number >= number,
-    }
-}
-
-fn loose(nodes: &[StoredNode<'_>], text: &Bytes) -> Result<Vec<Loose>, CheckpointError> {
-    let mut kind: Arc<str> = "".into();
-    let mut loose: Vec<Loose> = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        if *node.k != *kind {
-            kind = node.k.as_ref().into();
-        }
-        if loose
-            .last()
-            .is_some_and(|before| before.number + 1 != node.n)
-        {
-            return Err(corrupt(node.n, "its number does not follow"));
-        }
-        loose.push(Loose {
-            number: node.n,
-            parent: node.p,
-            revision: node.r,
-            kind: Arc::clone(&kind),
-            held: node.held(text)?,
-        });
-    }
-    Ok(loose)
+/// How many rows are read first for so many nodes.
+const fn rows_at_first(limit: usize) -> usize {
+    if limit > MANY_NODES { ROWS_AT_FIRST } else { 1 }
 }
 
 fn corrupt(node: u64, why: &str) -> CheckpointError {

@@ -14,8 +14,9 @@ use crate::engine::{Engine, Loaded};
 use crate::error::CheckpointError;
 use crate::keys::{StateKeys, last_number};
 use crate::limits::{PACKED_BYTES_MAX, PACKED_COUNT_MAX, TAIL_BYTES_MAX, TAIL_ROWS_MAX};
-use crate::record::{Head, LogRow, NodeRow, OldRow, Packed, Record, StoredNode, parse};
+use crate::record::{Head, OldRow, Packed, Record, parse};
 use crate::row::{self, Effort};
+use crate::stored::{StoredNode, encode_nodes, log_row, packed_nodes};
 
 /// What packing comes to.
 #[derive(Debug)]
@@ -68,13 +69,12 @@ impl Engine {
             first_old = *first;
         }
         if let Some((first, text)) = &found.nodes {
-            let row: NodeRow<'_> = parse("packed nodes", text)?;
-            nodes.extend(row.nodes);
+            nodes.extend(packed_nodes(text)?);
             first_node = *first;
         }
         let mut rows = Batch::new();
         for (text, revision) in found.logs.iter().zip(loaded.head.packed.rev + 1..) {
-            let row: LogRow<'_> = parse("commit", text)?;
+            let row = log_row(text)?;
             if row.record.rev != revision {
                 return Err(missing(revision));
             }
@@ -159,11 +159,9 @@ impl Engine {
             (node, size)
         });
         let threshold = self.row_threshold();
-        let rows = grouped(sized).into_iter().map(|nodes| {
-            let first = nodes[0].n;
-            let row = NodeRow { v: Format, nodes };
-            (first, row::encode_with(&row, threshold, effort))
-        });
+        let rows = grouped(sized)
+            .into_iter()
+            .map(|nodes| (nodes[0].number, encode_nodes(&nodes, threshold, effort)));
         rows.collect()
     }
 }
@@ -199,7 +197,7 @@ fn grouped<T>(items: impl Iterator<Item = (T, usize)>) -> Vec<Vec<T>> {
 
 /// Refuses nodes that are not numbered from `first` to `last` without a gap.
 fn check_dense(nodes: &[StoredNode<'_>], first: u64, last: u64) -> Result<(), CheckpointError> {
-    let mut numbers = nodes.iter().map(|node| Some(node.n)).chain([None]);
+    let mut numbers = nodes.iter().map(|node| Some(node.number)).chain([None]);
     let gap = (first..=last).find(|expected| numbers.next().flatten() != Some(*expected));
     match gap {
         Some(node) => Err(CheckpointError::corrupt(

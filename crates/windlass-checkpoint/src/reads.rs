@@ -14,7 +14,7 @@ use crate::keys::{StateKeys, last_text};
 use crate::limits::PAGE_MAX;
 use crate::manifest::Manifest;
 use crate::model::{Caller, HeadView, Node, Part, PartName, Payload};
-use crate::nodes::{Graph, GraphPage, Path};
+use crate::nodes::{Found, GraphPage, Path};
 use crate::record::{Head, Record, TagRow};
 use crate::row;
 use crate::view::{At, Difference, LogEntry, LogPage, Snapshot, Tag};
@@ -173,17 +173,19 @@ impl Checkpoints {
         limit: usize,
     ) -> Result<Option<Path>, CheckpointError> {
         let keys = StateKeys::new(&caller.tenant, session);
-        let Some((graph, own)) = self.engine().graph_of(&keys, at).await? else {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let found = match at {
+            At::Head => self.engine().found(&keys, leaf, limit).await?,
+            At::Revision(_) | At::Tag(_) => self.engine().found_at(&keys, at, leaf).await?,
+        };
+        let Some(found) = found else {
             return Ok(None);
         };
-        let Some(leaf) = leaf.or(own) else {
-            return Ok(Some(Path::default()));
-        };
-        if leaf == 0 || leaf > graph.nodes {
-            return Err(CheckpointError::NodeNotFound { node: leaf });
+        let last = found.graph.nodes;
+        if let Some(node) = found.leaf.filter(|leaf| *leaf == 0 || *leaf > last) {
+            return Err(CheckpointError::NodeNotFound { node });
         }
-        let limit = limit.clamp(1, PAGE_MAX);
-        self.engine().path(&graph, leaf, limit).await.map(Some)
+        self.engine().path(found, limit).await.map(Some)
     }
 
     /// One node; `None` if it is not in the graph.
@@ -198,13 +200,13 @@ impl Checkpoints {
         number: u64,
     ) -> Result<Option<Node>, CheckpointError> {
         let keys = StateKeys::new(&caller.tenant, session);
-        let Some((graph, _)) = self.engine().graph_of(&keys, &At::Head).await? else {
+        let Some(found) = self.engine().found(&keys, Some(number), 1).await? else {
             return Ok(None);
         };
-        if !graph.has(number) {
+        if !found.graph.has(number) {
             return Ok(None);
         }
-        let path = self.engine().path(&graph, number, 1).await?;
+        let path = self.engine().path(found, 1).await?;
         Ok(path.nodes.into_iter().next())
     }
 
@@ -224,11 +226,14 @@ impl Checkpoints {
         limit: usize,
     ) -> Result<Option<GraphPage>, CheckpointError> {
         let keys = StateKeys::new(&caller.tenant, session);
-        let Some((graph, _)) = self.engine().graph_of(&keys, at).await? else {
+        let Some(found) = self.engine().found_at(&keys, at, None).await? else {
             return Ok(None);
         };
         let limit = limit.clamp(1, PAGE_MAX);
-        self.engine().graph(&graph, after, limit).await.map(Some)
+        self.engine()
+            .graph(&found.graph, after, limit)
+            .await
+            .map(Some)
     }
 
     /// The commits of a session before a revision (all if none is given),
@@ -387,24 +392,29 @@ impl Engine {
         Ok(found.map(|found| (head, found.record)))
     }
 
-    /// The graph of a state, and its leaf.
-    async fn graph_of(
+    /// The graph of a state, and `leaf` in it, or its own.
+    async fn found_at(
         &self,
         keys: &StateKeys,
         at: &At,
-    ) -> Result<Option<(Graph, Option<u64>)>, CheckpointError> {
-        let (lineage, points) = match at {
+        leaf: Option<u64>,
+    ) -> Result<Option<Found>, CheckpointError> {
+        let (lineage, revision, points) = match at {
             At::Head => match self.live_head(keys).await? {
-                Some(head) => (head.lineage, head.points),
+                Some(head) => (head.lineage, head.rev, head.points),
                 None => return Ok(None),
             },
             At::Revision(_) | At::Tag(_) => match self.state(keys, at).await? {
-                Some((head, record)) => (head.lineage, record.points),
+                Some((head, record)) => (head.lineage, record.rev, record.points),
                 None => return Ok(None),
             },
         };
-        let graph = self.graph_at(keys, &lineage, points).await?;
-        Ok(Some((graph, points.leaf)))
+        Ok(Some(Found {
+            graph: self.graph_at(keys, &lineage, points).await?,
+            revision,
+            leaf: leaf.or(points.leaf),
+            run: None,
+        }))
     }
 
     pub(crate) async fn tags(&self, keys: &StateKeys) -> Result<Vec<Tag>, CheckpointError> {

@@ -1,7 +1,7 @@
 //! How a row of this part is written: JSON, or JSON made smaller.
 //!
-//! The first byte says which: `{` is JSON as it is, `z` a zstd frame (RFC
-//! 8878) of it. Whatever a row holds, reading it never takes more memory than
+//! The first byte says which: `{` is JSON as it is, with the contents of nodes
+//! behind it where the row has some, `z` a zstd frame (RFC 8878) of that. Whatever a row holds, reading it never takes more memory than
 //! [`ROW_BYTES_MAX`].
 
 use std::cell::RefCell;
@@ -71,26 +71,31 @@ pub(crate) fn encode_with<T: Serialize>(
     effort: Effort,
 ) -> Bytes {
     let json = serde_json::to_vec(record).expect("records have text keys and finite numbers only");
-    if threshold.is_none_or(|threshold| json.len() < threshold) {
-        return json.into();
+    pack(json, threshold, effort)
+}
+
+/// The same of a text that begins with JSON.
+pub(crate) fn pack(text: Vec<u8>, threshold: Option<usize>, effort: Effort) -> Bytes {
+    if threshold.is_none_or(|threshold| text.len() < threshold) {
+        return text.into();
     }
     let frame = match effort {
-        Effort::Quick => compress(&json),
-        Effort::Hard => zstd::bulk::compress(&json, LEVEL_HARD),
+        Effort::Quick => compress(&text),
+        Effort::Hard => zstd::bulk::compress(&text, LEVEL_HARD),
     };
     match frame {
-        Ok(frame) if frame.len() + 1 < json.len() => {
+        Ok(frame) if frame.len() + 1 < text.len() => {
             let mut packed = Vec::with_capacity(frame.len() + 1);
             packed.push(PACKED);
             packed.extend_from_slice(&frame);
             packed.into()
         }
         // What cannot be made smaller is stored as it is.
-        Ok(_) | Err(_) => json.into(),
+        Ok(_) | Err(_) => text.into(),
     }
 }
 
-/// The JSON text in `row`.
+/// The text in `row`.
 pub(crate) fn unpack(what: &str, row: &Bytes) -> Result<Bytes, CheckpointError> {
     match row.first() {
         Some(&PACKED) => decompress(&row[1..])

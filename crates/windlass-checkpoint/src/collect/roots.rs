@@ -16,8 +16,9 @@ use crate::blob::LineageKeys;
 use crate::error::CheckpointError;
 use crate::find::old_row;
 use crate::keys::{StateKeys, last_text};
-use crate::record::{self, Held, LogRow, NodeRow, Record, StoredNode, parse};
+use crate::record::{self, Record};
 use crate::row;
+use crate::stored::{Held, StoredNode, log_row, packed_nodes};
 
 /// What is still to be read of the sessions of a lineage.
 #[derive(Debug, Default)]
@@ -159,8 +160,7 @@ impl Roots {
                 Stage::Olds => self.add_olds(keys, entry, marks)?,
                 Stage::Nodes => {
                     let text = row::unpack("packed nodes", &entry.value)?;
-                    let row: NodeRow<'_> = parse("packed nodes", &text)?;
-                    need_nodes(&row.nodes, &text, marks)?;
+                    need_nodes(&packed_nodes(&text)?, marks);
                 }
             }
         }
@@ -206,9 +206,10 @@ impl Roots {
         marks: &mut Marks,
     ) -> Result<(), CheckpointError> {
         let text = row::unpack("commit", &entry.value)?;
-        let row: LogRow<'_> = parse("commit", &text)?;
+        let row = log_row(&text)?;
         self.add_record(keys, &row.record, marks);
-        need_nodes(&row.nodes, &text, marks)
+        need_nodes(&row.nodes, marks);
+        Ok(())
     }
 
     fn add_olds(
@@ -231,15 +232,10 @@ impl Roots {
     }
 }
 
-fn need_nodes(
-    nodes: &[StoredNode<'_>],
-    text: &bytes::Bytes,
-    marks: &mut Marks,
-) -> Result<(), CheckpointError> {
+fn need_nodes(nodes: &[StoredNode<'_>], marks: &mut Marks) {
     for node in nodes {
-        if let Held::Blob(id, _) = node.held(text)? {
+        if let Held::Blob(id, _) = node.held {
             marks.need(id);
         }
     }
-    Ok(())
 }

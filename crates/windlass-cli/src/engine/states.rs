@@ -143,6 +143,7 @@ impl States for Here {
         let path = states.path(&caller, session, at, leaf, count(Some(limit)));
         let path = found(path.await?)?;
         Ok(Path {
+            revision: path.revision,
             nodes: path.nodes.into_iter().map(shown).collect(),
             above: path.above,
         })

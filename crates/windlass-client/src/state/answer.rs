@@ -232,6 +232,8 @@ impl Node {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "schema", schema(as = StatePath))]
 pub struct Path {
+    /// The revision whose graph it is part of.
+    pub revision: u64,
     /// The nodes.
     pub nodes: Vec<Node>,
     /// The node above the first of them, from which to go on; `null` at the

@@ -217,6 +217,7 @@ async fn path(call: Call) -> Result<Reply, Refused> {
     let path = states(&call).path(&of.caller, &of.session, &at, asked.leaf, limit);
     let path = path.await?.ok_or_else(absent)?;
     Ok(Reply::json(&wire::Path {
+        revision: path.revision,
         nodes: path.nodes.into_iter().map(shown).collect(),
         above: path.above,
     }))
