@@ -43,7 +43,7 @@ pub(crate) const VACUUM_PAGES_MAX: u64 = 256;
 /// any of it is given back.
 pub(crate) const FREE_SHARE_MIN: u64 = 8;
 /// How long no commit must have come before free pages are looked for, in
-/// milliseconds.
+/// milliseconds; in a store that was just opened, no read either.
 pub(crate) const IDLE_MS: u64 = 10;
 /// Most transactions that give pages back while a store is closed.
 pub(crate) const CLOSING_BITES_MAX: usize = 32;

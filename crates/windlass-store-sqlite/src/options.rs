@@ -45,7 +45,9 @@ impl Synchronous {
 pub struct Options {
     /// Who else may have the file open.
     pub sharing: Sharing,
-    /// Threads that read, each with a connection: 1 to 64.
+    /// Most threads that read at a time, each with a connection: 1 to 64. One is
+    /// there from the beginning; a further one starts when a read finds all of
+    /// them at work.
     pub reader_threads: usize,
     /// Bytes of write-ahead log after which what is in it is copied into the
     /// database between two groups of commits, by the process that filled it

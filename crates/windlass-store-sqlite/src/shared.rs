@@ -16,8 +16,9 @@ use crate::group;
 use crate::limits::{WAITING_READS_MAX, WAITING_WRITES_KIB_MAX};
 use crate::options::Options;
 use crate::queue::Queue;
-use crate::reader;
-use crate::turns::Tenure;
+use crate::reader::{self, Readers};
+use crate::turns::{Tenure, Turns};
+use crate::writer::Post;
 
 /// Everything that lives until the last thread has ended.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) write_places: Semaphore,
     pub(crate) reads: Queue<reader::Request>,
     pub(crate) read_places: Semaphore,
+    pub(crate) readers: Readers,
+    pub(crate) post: Post,
     pub(crate) gate: Gate,
     pub(crate) hub: ChangeHub,
     pub(crate) exports: Exports,
@@ -53,10 +56,10 @@ struct Threads {
 /// What is let go of last.
 #[derive(Debug)]
 pub(crate) struct Keep {
-    /// Reads nothing. As long as it is open, another connection that is
-    /// thrown away never makes SQLite rebuild its index of the log, in which
-    /// a commit that failed could turn up again.
-    pub(crate) _anchor: Connection,
+    /// The first connection, which never writes. As long as it is open,
+    /// another one that is thrown away never makes SQLite rebuild its index of
+    /// the log, in which a commit that failed could turn up again.
+    pub(crate) _anchor: Arc<Mutex<Connection>>,
     pub(crate) _claim: Tenure,
 }
 
@@ -65,6 +68,7 @@ impl Shared {
         files: Files,
         options: Options,
         incarnation: Incarnation,
+        turns: Turns,
         keep: Keep,
     ) -> Self {
         let write_places =
@@ -72,12 +76,13 @@ impl Shared {
         Self {
             identity: files.identity(),
             files,
-            options,
             incarnation,
             writes: Queue::new(),
             write_places: Semaphore::new(write_places),
             reads: Queue::new(),
             read_places: Semaphore::new(WAITING_READS_MAX),
+            readers: Readers::new(options.reader_threads),
+            post: Post::new(turns),
             gate: Gate::default(),
             hub: ChangeHub::new(),
             exports: Exports::default(),
@@ -89,6 +94,7 @@ impl Shared {
                 keep: Some(keep),
             }),
             ended: watch::Sender::new(false),
+            options,
         }
     }
 
@@ -150,26 +156,30 @@ impl Shared {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// Runs `body` on a thread of its own that [`Shared::ended`] waits for.
-    pub(crate) fn spawn(
-        self: &Arc<Self>,
-        name: &str,
-        body: impl FnOnce(&Arc<Self>) + Send + 'static,
-    ) -> Result<(), Failure> {
+    /// Counts a thread as one that [`Shared::ended`] waits for.
+    pub(crate) fn attend(self: &Arc<Self>) -> Result<Presence, Failure> {
         let mut threads = self.threads();
         if threads.keep.is_none() {
             return Err(Failure::new(StoreErrorKind::Closed, "the store is closed"));
         }
         threads.running += 1;
         drop(threads);
-        let presence = Presence {
-            shared: Arc::clone(self),
-        };
+        let shared = Arc::clone(self);
+        Ok(Presence { shared })
+    }
+
+    /// Runs `body` on a thread of its own that [`Shared::ended`] waits for.
+    pub(crate) fn spawn(
+        self: &Arc<Self>,
+        name: &str,
+        body: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) -> Result<(), Failure> {
+        let presence = self.attend()?;
         let spawned = thread::Builder::new()
             .name(format!("sqlite-{name}"))
             .spawn(move || {
                 let presence = presence;
-                body(&presence.shared);
+                body(presence.shared());
             });
         spawned
             .map(drop)
@@ -182,8 +192,14 @@ impl Shared {
 }
 
 /// A thread that counts as running until this is dropped, even by a panic.
-struct Presence {
+pub(crate) struct Presence {
     shared: Arc<Shared>,
+}
+
+impl Presence {
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
 }
 
 impl Drop for Presence {

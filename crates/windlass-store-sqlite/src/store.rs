@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 use windlass_store::{
     Batch, Changes, Commit, Export, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind,
@@ -17,10 +18,9 @@ use crate::error::Failure;
 use crate::group;
 use crate::health::Health;
 use crate::options::{Options, Sharing};
-use crate::shared::{Keep, Shared};
+use crate::shared::{Keep, Presence, Shared};
 use crate::turns::{self, Turns};
-use crate::writer::{self, Line};
-use crate::{birth, checkpoint, connection, export, files::Files, reader};
+use crate::{birth, checkpoint, connection, export, files::Files, reader, writer};
 
 /// A durable store in one SQLite file.
 ///
@@ -39,9 +39,10 @@ impl SqliteStore {
     /// Opens the store in the file at `path`, or makes a new one if there is
     /// no file. The directory must exist.
     ///
-    /// Blocks nothing: the work is done on a thread of its own. Takes a few
-    /// milliseconds whatever the file holds, and longer where a crash left a
-    /// log behind.
+    /// Blocks nothing: the work is done on a thread of its own. Takes a
+    /// fraction of a millisecond whatever the file holds, a few for a new one,
+    /// and longer where a crash left a log behind. The thread goes on as the
+    /// first that reads; what else the store needs it gets when it is needed.
     ///
     /// # Errors
     ///
@@ -54,12 +55,16 @@ impl SqliteStore {
     pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         let (answer, answered) = oneshot::channel();
-        let opening = move || {
-            // The caller may have gone; then the store is dropped.
-            let _ = answer.send(open_blocking(&path, options));
+        let opening = move || match open_blocking(&path, options) {
+            Ok((store, presence, first)) => {
+                // The caller may have gone; then the store is dropped.
+                let _ = answer.send(Ok(store));
+                reader::run_first(presence.shared(), &first);
+            }
+            Err(error) => drop(answer.send(Err(error))),
         };
         let spawned = thread::Builder::new()
-            .name("sqlite-open".into())
+            .name("sqlite-read".into())
             .spawn(opening);
         spawned
             .map_err(|cause| Failure::system("no thread can be started", cause).error("open"))?;
@@ -95,12 +100,16 @@ impl SqliteStore {
     }
 }
 
-fn open_blocking(path: &Path, options: Options) -> Result<SqliteStore, StoreError> {
+/// A store, the presence of the thread that opened it, and the connection
+/// that it was opened with.
+type Opened = (SqliteStore, Presence, Arc<Mutex<Connection>>);
+
+fn open_blocking(path: &Path, options: Options) -> Result<Opened, StoreError> {
     options.validate()?;
     start(path, options).map_err(|failure| failure.error("open"))
 }
 
-fn start(path: &Path, options: Options) -> Result<SqliteStore, Failure> {
+fn start(path: &Path, options: Options) -> Result<Opened, Failure> {
     connection::assert_version()?;
     let files = Files::locate(path)?;
     birth::ensure(&files, &options)?;
@@ -110,24 +119,16 @@ fn start(path: &Path, options: Options) -> Result<SqliteStore, Failure> {
         checkpoint::take_over(&anchor)?;
     }
     let turns = Turns::open(&files, options.sharing, options.busy_time_max)?;
+    connection::forbid_writes(&anchor)?;
+    let anchor = Arc::new(Mutex::new(anchor));
     let keep = Keep {
-        _anchor: anchor,
+        _anchor: Arc::clone(&anchor),
         _claim: claim,
     };
-    let shared = Arc::new(Shared::new(files, options, header.incarnation(), keep));
-    // From here on, dropping the store ends whatever threads it has.
-    let store = SqliteStore { shared };
-    let line = Line::open(&store.shared)?;
-    for _ in 0..store.shared.options.reader_threads {
-        let connection = reader::open(&store.shared)?;
-        store
-            .shared
-            .spawn("read", move |shared| reader::run(shared, connection))?;
-    }
-    store
-        .shared
-        .spawn("write", move |shared| writer::run(shared, turns, line))?;
-    Ok(store)
+    let shared = Shared::new(files, options, header.incarnation(), turns, keep);
+    let shared = Arc::new(shared);
+    let presence = shared.attend()?;
+    Ok((SqliteStore { shared }, presence, anchor))
 }
 
 #[async_trait]
@@ -146,7 +147,11 @@ impl Store for SqliteStore {
             scans: scans.to_vec(),
             answer,
         };
+        let has_help = self.shared.readers.has_idle();
         self.shared.reads.push(request).map_err(|_| refusal())?;
+        if !has_help {
+            reader::reinforce(&self.shared);
+        }
         answered.await.unwrap_or_else(|_| Err(refusal()))
     }
 
@@ -162,6 +167,7 @@ impl Store for SqliteStore {
             .acquire_many(weight_kib)
             .await
             .map_err(|_| refusal())?;
+        writer::ensure(&self.shared).map_err(|failure| failure.error("commit"))?;
         places.forget();
         let (answer, answered) = oneshot::channel();
         let fused = Fused::find(&batch);
@@ -267,6 +273,59 @@ mod tests {
             .expect("it can be read")
             .expect("it is there");
         assert_eq!(entry.value.as_ref(), b"1");
+        store.close().await.expect("the store closes");
+    }
+
+    /// A store of its own directory, with one entry.
+    async fn with_an_entry() -> (tempfile::TempDir, SqliteStore) {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, Options::default())
+            .await
+            .expect("the store opens");
+        let _first = store
+            .commit(Batch::new().put("acme/a", "1"))
+            .await
+            .expect("it commits");
+        (directory, store)
+    }
+
+    async fn read(store: &SqliteStore) {
+        let entry = store.get("acme/a".into()).await.expect("it can be read");
+        assert_eq!(entry.expect("it is there").value.as_ref(), b"1");
+    }
+
+    #[tokio::test]
+    async fn reads_one_after_the_other_need_one_thread() {
+        let (_directory, store) = with_an_entry().await;
+        for _ in 0..1_000 {
+            read(&store).await;
+        }
+        assert_eq!(store.shared.readers.started(), 1);
+        store.close().await.expect("the store closes");
+    }
+
+    #[tokio::test]
+    async fn a_read_that_finds_all_threads_at_work_gets_another_as_far_as_allowed() {
+        let (_directory, store) = with_an_entry().await;
+        let held = store.shared.gate.hold(std::time::Duration::MAX);
+        let held = held.expect("nobody is inside");
+        let mut reads: Vec<_> = (0..4).map(|_| Box::pin(read(&store))).collect();
+        for (asked, busy) in reads.iter_mut().zip([1, 2, 2, 2]) {
+            // The first poll asks; nothing is answered while the gate is held.
+            let ended = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(asked.as_mut().poll(context).is_ready())
+            });
+            assert!(!ended.await, "a read passed a held gate");
+            while store.shared.readers.has_idle() && busy < 2 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(store.shared.readers.started(), busy);
+        }
+        drop(held);
+        for asked in reads {
+            asked.await;
+        }
         store.close().await.expect("the store closes");
     }
 

@@ -11,8 +11,8 @@
 //!   verified the file and fenced off what the failed one may have left.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -31,7 +31,7 @@ use crate::turns::{Turn, Turns};
 
 /// A connection that writes, and its watch over the log.
 #[derive(Debug)]
-pub(crate) struct Line {
+struct Line {
     connection: Connection,
     checkpoints: Checkpoints,
     space: Space,
@@ -39,7 +39,7 @@ pub(crate) struct Line {
 
 impl Line {
     /// Opens a connection that writes.
-    pub(crate) fn open(shared: &Shared) -> Result<Self, Failure> {
+    fn open(shared: &Shared) -> Result<Self, Failure> {
         let mut connection =
             connection::open_again(&shared.files, &shared.options, shared.incarnation)?;
         if let Some(bytes) = shared.options.database_bytes_max {
@@ -67,18 +67,61 @@ enum Next {
     End,
 }
 
+/// Whether the thread that commits was started: it is when it is needed first.
+#[derive(Debug)]
+pub(crate) struct Post {
+    is_filled: AtomicBool,
+    /// What it is given.
+    turns: Mutex<Option<Turns>>,
+}
+
+impl Post {
+    pub(crate) const fn new(turns: Turns) -> Self {
+        Self {
+            is_filled: AtomicBool::new(false),
+            turns: Mutex::new(Some(turns)),
+        }
+    }
+
+    /// Whether the thread was started.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.is_filled.load(Ordering::Acquire)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Option<Turns>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the thread that commits, unless it was.
+pub(crate) fn ensure(shared: &Arc<Shared>) -> Result<(), Failure> {
+    let post = &shared.post;
+    if post.is_filled() {
+        return Ok(());
+    }
+    // Whoever comes second waits for what becomes of the first.
+    let _turns = post.turns();
+    if post.is_filled() {
+        return Ok(());
+    }
+    shared.spawn("write", |shared| {
+        let turns = shared.post.turns().take();
+        run(shared, turns.expect("the thread is started once"));
+    })?;
+    post.is_filled.store(true, Ordering::Release);
+    Ok(())
+}
+
 /// Commits until the store is closed and nothing waits.
-pub(crate) fn run(shared: &Arc<Shared>, turns: Turns, first: Line) {
+fn run(shared: &Arc<Shared>, turns: Turns) {
     let mut writer = Writer {
         shared,
         turns,
         backlog: Backlog::default(),
         has_tidied: false,
     };
-    let mut line = Some(first);
     loop {
-        let opened = line.take().map_or_else(|| writer.reopen(), Ok);
-        let next = match opened {
+        let next = match writer.open() {
             Ok(line) => writer.serve(line),
             Err(failure) => writer.refuse_for_now(&failure),
         };
@@ -206,11 +249,11 @@ impl Writer<'_> {
         }
     }
 
-    /// Opens a new connection, which verifies the file, and after a commit
-    /// that failed sees to it that nothing of it can turn up any more: by a
+    /// Opens a connection, which verifies the file, and after a commit that
+    /// failed sees to it that nothing of it can turn up any more: by a
     /// commit in its place or, where there is no room for one, by emptying
     /// the log.
-    fn reopen(&self) -> Result<Line, Failure> {
+    fn open(&self) -> Result<Line, Failure> {
         let line = Line::open(self.shared)?;
         if !self.shared.settled.load(Ordering::Acquire) {
             let _turn = self.turns.take()?;
