@@ -8,8 +8,8 @@ use windlass::Windlass;
 use windlass::core::Coded;
 use windlass::queue::{Under, Work};
 use windlass_replay::{
-    Crew, Observer, Percent, Recording, Replay, ReplayOptions, Report, Restrictions, StepDone,
-    Withhold,
+    Commits, Crew, Observer, Percent, Recording, Replay, ReplayOptions, Report, Restrictions,
+    StepDone, Withhold,
 };
 
 use crate::common::{caller, examples, memory, play, published, read, sqlite, timeless};
@@ -70,9 +70,16 @@ fn comparable(report: &Report) -> Vec<String> {
 #[tokio::test]
 async fn workers_do_every_step_once_and_in_the_order_of_its_run() {
     let recording = read(&examples());
-    for restrictions in [Restrictions::default(), restricted()] {
+    let table = [
+        (Restrictions::default(), Commits::Step),
+        (Restrictions::default(), Commits::Message),
+        (restricted(), Commits::Step),
+        (restricted(), Commits::Message),
+    ];
+    for (restrictions, commits) in table {
         let options = ReplayOptions {
             restrictions,
+            commits,
             crew: crew(4),
             ..ReplayOptions::default()
         };

@@ -84,6 +84,12 @@ const TABLE: [(Format, &str, u64, u64); 8] = [
     (Format::AutoGen, AUTOGEN, 2, 3),
 ];
 
+/// A run of which the second call goes on from before the first.
+pub(crate) fn searching() -> Recording {
+    let directory = tempfile::tempdir().unwrap();
+    read(&written(directory.path(), TOOLBENCH))
+}
+
 fn written(directory: &Path, text: &str) -> PathBuf {
     let path = directory.join("input");
     fs::write(&path, text).unwrap();

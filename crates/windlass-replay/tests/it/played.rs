@@ -12,6 +12,7 @@ use windlass_store_testing::postgres::Server;
 use crate::common::{
     caller, contents, examples, memory, play, postgres, read, sled, sqlite, timeless,
 };
+use crate::invented::searching;
 
 #[tokio::test]
 async fn every_run_becomes_a_closed_session_with_a_use_for_every_call() {
@@ -54,6 +55,25 @@ async fn every_run_becomes_a_closed_session_with_a_use_for_every_call() {
                 .iter()
                 .map(|step| step.tool.as_str())
                 .collect::<Vec<_>>()
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_step_leaves_an_operation_record_but_those_whose_state_is_a_fork() {
+    for (recording, named) in [(read(&examples()), 0), (searching(), 2)] {
+        let windlass = memory().await;
+        let report = play(&windlass, &recording, &ReplayOptions::default()).await;
+        let stored = contents(&windlass).await;
+        let operations = stored.iter().map(|(key, _)| key);
+        let operations = operations.filter(|key| key.starts_with("acme/op/"));
+        let uses = operations.clone().filter(|key| key.contains(":use:"));
+        assert_eq!(uses.count(), named);
+        // One that creates each run's session, and one that closes a tree.
+        let roots = report.by_run.iter().filter(|run| run.parent.is_none());
+        assert_eq!(
+            operations.count(),
+            report.by_run.len() + roots.count() + named
         );
     }
 }
