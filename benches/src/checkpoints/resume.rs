@@ -168,7 +168,7 @@ impl Side for Scan {
 
 /// Reads every row of the session, checks its seal and unpacks it.
 fn scan_once(path: &Path) -> Result<Duration, BenchError> {
-    let start = clock::now();
+    let began = clock::now();
     let connection = rows::open(path, None)?;
     let below = Key::new(TENANT)
         .text("checkpoint")
@@ -191,7 +191,7 @@ fn scan_once(path: &Path) -> Result<Duration, BenchError> {
             _ => opened.len(),
         };
     }
-    let took = start.elapsed();
+    let took = began.elapsed();
     if bytes < MESSAGE_BYTES * 300 {
         return Err(BenchError::Unfair("rows are missing".into()));
     }
