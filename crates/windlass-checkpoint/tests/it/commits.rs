@@ -9,8 +9,9 @@ use windlass_checkpoint::{
 };
 use windlass_core::Coded;
 use windlass_store::{Store, StoreExt};
+use windlass_store_testing::Slow;
 
-use crate::support::{DAY, HOUR, World, caller, id, message, text_of, turn};
+use crate::support::{DAY, HOUR, World, caller, id, message, over, strict, text_of, turn};
 
 fn part(name: &str) -> windlass_checkpoint::PartName {
     name.parse().expect("a part name")
@@ -68,13 +69,14 @@ async fn rows(world: &World) -> Vec<(Bytes, Bytes)> {
 async fn of_many_writers_with_one_expected_revision_exactly_one_wins() {
     let world = World::new();
     world.say("s", "base").await;
-    let other = world.reopen();
+    // Two processes, whose calls take a while: both have read before one of
+    // them writes.
+    let processes = [1, 2].map(|seed| {
+        let slow = Arc::new(Slow::new(strict(&world.ground), seed));
+        over(slow, &world.env, &world.config)
+    });
     let commits = (0..16).map(|number| {
-        let states = if number % 2 == 0 {
-            world.states.clone()
-        } else {
-            other.clone()
-        };
+        let states = processes[number % 2].clone();
         let changes = message(Changes::at(1), &format!("writer {number}"));
         tokio::spawn(async move { states.commit(&caller(), &id("s"), changes).await })
     });

@@ -1,6 +1,6 @@
 //! Collections that are due: bounded in all, and gone on with.
 
-use windlass_checkpoint::{Collect, Sweep};
+use windlass_checkpoint::{Collect, GarbageReport, Sweep};
 
 use crate::support::{HOUR, World, caller, id};
 
@@ -22,27 +22,50 @@ async fn removed() -> World {
     world
 }
 
-#[tokio::test]
-async fn a_round_is_bounded_over_all_lineages_and_the_next_goes_on() {
-    const LIMIT: u64 = 40;
-    let world = removed().await;
-    let none = world.states.collect_due(Sweep::Due, Collect::default(), 0);
-    assert_eq!(none.await.expect("nothing").lineages, 0);
-    let first = world
+async fn round(world: &World, limit: u64) -> GarbageReport {
+    let round = world
         .states
-        .collect_due(Sweep::Due, Collect::default(), LIMIT);
-    let first = first.await.expect("a round");
-    assert!(first.collected.truncated, "{first:?}");
-    assert!(first.lineages < SESSIONS as u64, "{first:?}");
-    for _ in 0..200 {
-        let round = world
-            .states
-            .collect_due(Sweep::Due, Collect::default(), LIMIT);
-        if !round.await.expect("a round").collected.truncated {
+        .collect_due(Sweep::Due, Collect::default(), limit);
+    round.await.expect("a round")
+}
+
+/// How many rows the collection of one of them looks at.
+async fn rows_of_one() -> u64 {
+    let all = round(&removed().await, u64::MAX).await;
+    assert_eq!(all.lineages, SESSIONS as u64, "{all:?}");
+    all.collected.scanned / all.lineages
+}
+
+/// Goes on until nothing is left; how many rounds that took.
+async fn rounds(world: &World, limit: u64) -> usize {
+    for number in 1..200 {
+        if !round(world, limit).await.collected.truncated {
             let left = world.states.lineages(&caller().tenant, None, 10).await;
             assert_eq!(left.expect("a read"), Vec::<String>::new());
-            return;
+            return number;
         }
     }
-    panic!("rounds get no further");
+    panic!("rounds of {limit} rows get no further");
+}
+
+#[tokio::test]
+async fn a_round_is_bounded_over_all_lineages_and_the_next_goes_on() {
+    let world = removed().await;
+    assert_eq!(round(&world, 0).await.lineages, 0);
+    // Enough for each of them alone, with the rows that are written.
+    let limit = 4 * rows_of_one().await;
+    let first = round(&world, limit).await;
+    assert!(first.collected.truncated, "{first:?}");
+    assert!((2..SESSIONS as u64).contains(&first.lineages), "{first:?}");
+    assert!(rounds(&world, limit).await > 1, "{first:?}");
+}
+
+#[tokio::test]
+async fn a_lineage_that_is_too_large_for_one_round_is_gone_on_with() {
+    let world = removed().await;
+    let limit = rows_of_one().await / 2;
+    let first = round(&world, limit).await;
+    assert_eq!((first.lineages, first.collected.truncated), (1, true));
+    let rounds = rounds(&world, limit).await;
+    assert!(rounds > SESSIONS, "{rounds} rounds");
 }
