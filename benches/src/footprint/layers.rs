@@ -22,29 +22,46 @@ pub struct Layer {
 /// A store's file, and what is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
-    /// The size of the file and its log, without pages that are free.
-    pub file_bytes: u64,
+    /// The sizes of the file and its log on disk.
+    pub disk_bytes: u64,
+    /// The same without pages that are free.
+    pub used_bytes: u64,
     /// Pages that are free.
     pub free_bytes: u64,
     /// The rows by their kind.
     pub layers: BTreeMap<String, Layer>,
 }
 
+impl Layer {
+    /// What it takes of the file, beside what pages take for themselves.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        2 * self.key_bytes + self.value_bytes
+    }
+}
+
 impl Layers {
+    /// What the rows of states take, without those of the sessions whose
+    /// states they are.
+    #[must_use]
+    pub fn state_bytes(&self) -> u64 {
+        let states = self.layers.iter().filter(|(kind, _)| is_of_states(kind));
+        states.map(|(_, layer)| layer.bytes()).sum()
+    }
+
     /// A line for the whole, and one for each kind, the largest first.
     #[must_use]
     pub fn lines(&self, name: &str) -> Vec<String> {
         let mut layers: Vec<_> = self.layers.iter().collect();
-        let taken = |layer: &Layer| 2 * layer.key_bytes + layer.value_bytes;
-        layers.sort_by_key(|(_, layer)| std::cmp::Reverse(taken(layer)));
-        let all: u64 = self.layers.values().map(taken).sum();
+        layers.sort_by_key(|(_, layer)| std::cmp::Reverse(layer.bytes()));
+        let all: u64 = self.layers.values().map(Layer::bytes).sum();
         let whole = format!(
-            "{name}: {} bytes of pages in use, {} free; {all} of keys, twice, and values:",
-            self.file_bytes, self.free_bytes
+            "{name}: {} bytes on disk, {} of pages in use, {} free; {all} of keys, twice, and values:",
+            self.disk_bytes, self.used_bytes, self.free_bytes
         );
         let each = layers.into_iter().map(|(kind, layer)| {
             let (keys, values) = (layer.key_bytes, layer.value_bytes);
-            let taken = taken(layer);
+            let taken = layer.bytes();
             format!(
                 "{name}:   {kind:<20} {taken:>9}  {:>6} rows, keys {keys}, values {values}",
                 layer.rows
@@ -67,7 +84,8 @@ pub fn read(path: &Path) -> Result<Layers, BenchError> {
     };
     let (page, free) = (pragma("page_size")?, pragma("freelist_count")?);
     let used = (pragma("page_count")? - free) * page;
-    let log = fs::metadata(path.with_extension("db-wal")).map_or(0, |log| log.len());
+    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let log = length(&path.with_extension("db-wal"));
     let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
     let mut rows = file.prepare("SELECT key, length(value) FROM entry")?;
     let mut rows = rows.query([])?;
@@ -79,10 +97,18 @@ pub fn read(path: &Path) -> Result<Layers, BenchError> {
         layer.value_bytes += unsigned(value);
     }
     Ok(Layers {
-        file_bytes: used + log,
+        disk_bytes: length(path) + log,
+        used_bytes: used + log,
         free_bytes: free * page,
         layers,
     })
+}
+
+/// Whether rows of this kind are of states and nothing else.
+fn is_of_states(kind: &str) -> bool {
+    let part = kind.strip_prefix("due ").unwrap_or(kind);
+    let part = part.split(' ').next();
+    part.is_some_and(|part| ["checkpoint", "lineage"].contains(&part))
 }
 
 /// A number that SQLite gives, which knows none without a sign.
@@ -126,5 +152,8 @@ mod tests {
             "created",
         ];
         assert_eq!(kinds, expected);
+        let states = expected.map(is_of_states);
+        assert_eq!(states, [false, false, true, false, false]);
+        assert!(is_of_states("lineage chunk") && is_of_states("due checkpoint"));
     }
 }

@@ -75,22 +75,26 @@ pub fn run(bench: &Bench<'_>) -> Result<Report, BenchError> {
         };
         bench.say.say(set.name);
         let played = replayed::replayed(bench, &path, set.name)?;
-        let (ours, distinct) = (played.layers.file_bytes, played.distinct_bytes);
-        let row = |versus, against, bar| compared(set.name, versus, ours, against, bar);
-        report.rows.push(row(
-            "distinct messages",
-            distinct,
-            Bar::RatioAtMost(set.bar),
-        ));
-        let full = played.snapshot_bytes;
+        let full = (played.snapshot_bytes, "full snapshots");
+        let distinct = (played.distinct_bytes, "distinct messages");
+        let layers = &played.layers;
+        let bar = Bar::RatioAtMost(set.bar);
+        let ours = (layers.used_bytes, "store");
+        report.rows.push(compared(set.name, ours, distinct, bar));
+        let states = (layers.state_bytes(), "states");
+        let disk = (layers.disk_bytes, "file");
+        for looked_at in [states, disk] {
+            let row = compared(set.name, looked_at, distinct, Bar::Absent);
+            report.rows.push(row);
+        }
         if let Some(times) = set.snapshots {
             let bar = Bar::RatioAtMost(1.0 / times);
-            report.rows.push(row("full snapshots", full, bar));
+            report.rows.push(compared(set.name, ours, full, bar));
         }
-        let smaller = float(full) / float(ours);
+        let smaller = float(full.0) / float(ours.0);
         report.notes.push(format!(
-            "{}: {smaller:.1} times smaller than full snapshots after each message ({full})",
-            set.name
+            "{}: {smaller:.1} times smaller than full snapshots after each message ({})",
+            set.name, full.0
         ));
         report.notes.extend(played.layers.lines(set.name));
     }
@@ -99,9 +103,10 @@ pub fn run(bench: &Bench<'_>) -> Result<Report, BenchError> {
         bench.say.say(name);
         let (layers, distinct) = snapshots::snapshots(bench, &path, name)?;
         let bar = Bar::RatioAtMost(bar);
-        let (versus, ours) = ("distinct elements", layers.file_bytes);
-        let row = compared(name, versus, ours, distinct, bar);
-        report.rows.push(row);
+        let (ours, distinct) = (layers.used_bytes, (distinct, "distinct elements"));
+        report
+            .rows
+            .push(compared(name, (ours, "store"), distinct, bar));
         report.notes.extend(layers.lines(name));
     }
     Ok(report)
@@ -158,7 +163,13 @@ fn finish(bench: &Bench<'_>, windlass: &Windlass, path: &Path) -> Result<Layers,
     layers::read(path)
 }
 
-fn compared(name: &str, versus: &'static str, ours: u64, against: u64, bar: Bar) -> Row {
+/// The row of a set, with what our bytes and the other ones are of.
+fn compared(
+    name: &str,
+    (ours, what): (u64, &str),
+    (against, versus): (u64, &'static str),
+    bar: Bar,
+) -> Row {
     let rounds = Rounds {
         samples: vec![vec![float(ours), float(against)]],
         counted: 1,
@@ -166,7 +177,7 @@ fn compared(name: &str, versus: &'static str, ours: u64, against: u64, bar: Bar)
         enough: true,
     };
     Comparison {
-        what: format!("store of {name}"),
+        what: format!("{what} of {name}"),
         versus,
         unit: "bytes",
         number: &|sample: &f64| *sample,

@@ -30,7 +30,7 @@ struct Object<'a> {
     ours: f64,
     against: Option<f64>,
     ratio: Option<f64>,
-    bar: f64,
+    bar: Option<f64>,
     bar_is: &'a str,
     runs: usize,
     min: Option<f64>,

@@ -16,17 +16,20 @@ pub enum Bar {
     OursAtLeast(f64),
     /// Ours, by itself, is at most this.
     OursAtMost(f64),
+    /// Nothing: the row is there to be looked at.
+    Absent,
 }
 
 impl Bar {
     /// The number of the bar.
     #[must_use]
-    pub const fn number(self) -> f64 {
+    pub const fn number(self) -> Option<f64> {
         match self {
             Self::RatioAtLeast(number)
             | Self::RatioAtMost(number)
             | Self::OursAtLeast(number)
-            | Self::OursAtMost(number) => number,
+            | Self::OursAtMost(number) => Some(number),
+            Self::Absent => None,
         }
     }
 
@@ -38,18 +41,19 @@ impl Bar {
             Self::RatioAtMost(_) => "ratio at most",
             Self::OursAtLeast(_) => "ours at least",
             Self::OursAtMost(_) => "ours at most",
+            Self::Absent => "none",
         }
     }
 
     /// The bar as the table shows it.
     #[must_use]
     pub fn label(self) -> String {
-        let number = figure(self.number());
         match self {
-            Self::RatioAtLeast(_) => format!(">= {number}x"),
-            Self::RatioAtMost(_) => format!("<= {number}x"),
-            Self::OursAtLeast(_) => format!(">= {number}"),
-            Self::OursAtMost(_) => format!("<= {number}"),
+            Self::RatioAtLeast(number) => format!(">= {}x", figure(number)),
+            Self::RatioAtMost(number) => format!("<= {}x", figure(number)),
+            Self::OursAtLeast(number) => format!(">= {}", figure(number)),
+            Self::OursAtMost(number) => format!("<= {}", figure(number)),
+            Self::Absent => "-".to_owned(),
         }
     }
 
@@ -65,6 +69,7 @@ impl Bar {
             Self::RatioAtMost(bar) => ratio.is_some_and(|ratio| ratio <= bar),
             Self::OursAtLeast(bar) => ours >= bar,
             Self::OursAtMost(bar) => ours <= bar,
+            Self::Absent => true,
         }
     }
 }
@@ -77,6 +82,8 @@ pub enum Verdict {
     Met,
     /// It is not.
     Missed,
+    /// There is none.
+    NoBar,
     /// Too few rounds were undisturbed.
     NotMeasurable,
     /// The machine is far from what the bars were made for.
@@ -90,6 +97,7 @@ impl Verdict {
         match self {
             Self::Met => "met",
             Self::Missed => "MISSED",
+            Self::NoBar => "no bar",
             Self::NotMeasurable => "not measurable",
             Self::Void => "void",
         }
@@ -213,7 +221,9 @@ impl<S> Comparison<'_, S> {
             return Verdict::NotMeasurable;
         }
         let ratio = self.against.and(spread).map(|spread| spread.median);
-        if self.bar.is_met(ours, ratio) {
+        if self.bar == Bar::Absent {
+            Verdict::NoBar
+        } else if self.bar.is_met(ours, ratio) {
             Verdict::Met
         } else {
             Verdict::Missed
@@ -301,6 +311,13 @@ mod tests {
             assert_eq!(row(&rounds, against, met).verdict, Verdict::Met);
             assert_eq!(row(&rounds, against, missed).verdict, Verdict::Missed);
         }
+    }
+
+    #[test]
+    fn a_row_without_a_bar_clears_none_and_misses_none() {
+        let row = row(&rounds(&[[6.0, 3.0]], true), Some(1), Bar::Absent);
+        assert_eq!((row.verdict, row.bar.number()), (Verdict::NoBar, None));
+        assert_eq!(row.bar.label(), "-");
     }
 
     #[test]
