@@ -3,10 +3,12 @@
 mod attaching;
 mod collecting;
 mod commits;
+mod ending;
 mod garbage;
 mod history;
 mod model;
 mod names;
 mod pages;
+mod reachable;
 mod relatives;
 mod support;

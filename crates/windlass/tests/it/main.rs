@@ -24,6 +24,8 @@ mod refusals;
 mod requests;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod stash;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
+mod states;
 #[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
 mod transfer;
 #[cfg(all(feature = "memory", feature = "sqlite"))]

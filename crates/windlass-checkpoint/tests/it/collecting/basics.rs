@@ -10,8 +10,8 @@ use windlass_store::{KeyRange, StoreExt};
 use windlass_store_testing::Slow;
 
 use super::contents::{COUNT, content, name, payload};
-use super::ledger::rows;
 use super::steps::{GARBAGE, NOW, THERE, World};
+use crate::reachable::rows;
 use crate::support::{caller, id};
 
 /// A collection in one go; its report without the time it took.
@@ -24,9 +24,9 @@ async fn collect(world: &World, options: Collect) -> windlass_checkpoint::Collec
 #[tokio::test]
 async fn a_report_says_what_was_there_and_what_went() {
     let world = World::new().await;
-    let before = rows(&world.ground).await;
+    let before = rows(world.ground.as_ref()).await;
     let report = collect(&world, NOW).await;
-    let after = rows(&world.ground).await;
+    let after = rows(world.ground.as_ref()).await;
     assert_eq!(report.roots, 1);
     assert_eq!(report.kept, after.len() as u64);
     assert_eq!(report.deleted, (before.len() - after.len()) as u64);
@@ -241,11 +241,11 @@ async fn of_two_collections_the_earlier_one_gives_up() {
 #[tokio::test]
 async fn a_large_blob_put_ahead_of_a_commit_that_never_came_goes() {
     let world = World::new().await;
-    let before = rows(&world.ground).await.len();
+    let before = rows(world.ground.as_ref()).await.len();
     world.put_ahead_and_end().await;
-    assert!(rows(&world.ground).await.len() > before + 100);
+    assert!(rows(world.ground.as_ref()).await.len() > before + 100);
     collect(&world, NOW).await;
-    assert!(rows(&world.ground).await.len() < before);
+    assert!(rows(world.ground.as_ref()).await.len() < before);
     assert_eq!(content(COUNT - 1).len(), 280_000);
 }
 
@@ -253,7 +253,7 @@ async fn a_large_blob_put_ahead_of_a_commit_that_never_came_goes() {
 async fn commits_that_refer_to_the_same_blob_at_once_are_all_made() {
     let world = World::new().await;
     let mut collection = world.collection();
-    while !rows(&world.ground)
+    while !rows(world.ground.as_ref())
         .await
         .keys()
         .any(|it| it.starts_with("condemned/"))

@@ -2,88 +2,18 @@
 //! that is needed, and takes the rest away.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use windlass_checkpoint::{
     BlobId, Changes, CheckpointError, Checkpoints, Expected, Form, Label, PartChange,
 };
-use windlass_store::{
-    Batch, Commit, Export, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind,
-};
-use windlass_store_memory::MemoryStore;
+use windlass_store::StoreErrorKind;
 use windlass_store_testing::{Fault, Faulty, Moment};
 
 use super::contents::{COUNT, content, name, put};
 use super::ledger::Parts;
 use super::steps::{GARBAGE, NOW, World};
+use crate::ending::Ending;
 use crate::support::{caller, id};
-
-/// A store whose process ends: every call from a certain one on fails, and of
-/// that one nobody knows whether it was done.
-#[derive(Debug)]
-struct Ending {
-    inner: Arc<MemoryStore>,
-    calls_left: AtomicU64,
-    /// Whether the call at which it ends is done.
-    does_the_last: bool,
-}
-
-impl Ending {
-    fn new(inner: &Arc<MemoryStore>, calls: u64, does_the_last: bool) -> Self {
-        Self {
-            inner: Arc::clone(inner),
-            calls_left: AtomicU64::new(calls),
-            does_the_last,
-        }
-    }
-
-    /// How many calls are left with this one.
-    fn count(&self) -> u64 {
-        let left = self.calls_left.load(Ordering::Relaxed);
-        self.calls_left
-            .store(left.saturating_sub(1), Ordering::Relaxed);
-        left
-    }
-}
-
-fn ended(kind: StoreErrorKind) -> StoreError {
-    StoreError::new(kind, "commit", "the process has ended")
-}
-
-#[async_trait]
-impl Store for Ending {
-    async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
-        match self.count() {
-            0 | 1 => Err(ended(StoreErrorKind::Closed)),
-            _ => self.inner.read(scans).await,
-        }
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
-        match self.count() {
-            0 => Err(ended(StoreErrorKind::Closed)),
-            1 if self.does_the_last => {
-                let _ = self.inner.commit(batch).await?;
-                Err(ended(StoreErrorKind::Closed))
-            }
-            1 => Err(ended(StoreErrorKind::Closed)),
-            _ => self.inner.commit(batch).await,
-        }
-    }
-
-    async fn export(&self, range: KeyRange) -> Result<Export, StoreError> {
-        self.inner.export(range).await
-    }
-
-    fn subscribe(&self, prefix: &[u8]) -> windlass_store::Changes {
-        self.inner.subscribe(prefix)
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
-    }
-}
 
 /// Lets a process end at each of its calls in turn; `act` says whether it
 /// came to an end of its own.
@@ -92,7 +22,7 @@ async fn at_every_call(act: impl AsyncFn(&mut World, &Checkpoints) -> bool) {
         for calls in 1.. {
             let mut world = World::new().await;
             world.position = usize::try_from(calls).expect("small");
-            let store = Ending::new(&world.ground, calls, does_the_last);
+            let store = Ending::new(Arc::clone(&world.ground) as _, calls, does_the_last);
             let mortal = world.over(Arc::new(store));
             let whole = act(&mut world, &mortal).await;
             world.settle().await;

@@ -5,8 +5,8 @@ use windlass_checkpoint::{BlobId, Reason};
 use windlass_store::{Batch, Commit, KeyRange, Store, StoreExt};
 
 use super::contents::{content, put};
-use super::ledger::rows;
 use super::steps::{NOW, World};
+use crate::reachable::rows;
 use crate::support::{caller, id};
 
 /// The keys that begin with `prefix`.
@@ -27,7 +27,7 @@ async fn write(world: &World, batch: Batch) {
 
 /// Collects, and asserts that nothing went because of `what`.
 async fn assert_kept_because_of(world: &World, what: &str) {
-    let before = rows(&world.ground).await;
+    let before = rows(world.ground.as_ref()).await;
     let tenant = caller().tenant;
     let report = world.states.collect(&tenant, &world.lineage, NOW).await;
     let report = report.expect("a collection");
@@ -36,7 +36,7 @@ async fn assert_kept_because_of(world: &World, what: &str) {
         panic!("{report:?}");
     };
     assert_eq!(named, what);
-    assert!(rows(&world.ground).await == before);
+    assert!(rows(world.ground.as_ref()).await == before);
 }
 
 async fn manifest_of(world: &World) -> BlobId {

@@ -1,14 +1,12 @@
-//! What every revision of every session has to hold, and what the store may
-//! hold because of it.
+//! What every revision of every session has to hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use windlass_checkpoint::{At, BlobId, Checkpoints, LogEntry};
-use windlass_store::{KeyRange, StoreExt};
-use windlass_store_memory::MemoryStore;
+use windlass_checkpoint::{At, Checkpoints};
 
 use super::contents::name;
+use crate::reachable::log;
 use crate::support::{caller, id};
 
 /// The parts of a state.
@@ -53,21 +51,6 @@ impl Ledger {
     }
 }
 
-/// All commits of a session that are kept, newest first.
-async fn log(states: &Checkpoints, session: &str) -> Vec<LogEntry> {
-    let mut commits = Vec::new();
-    let mut before = None;
-    loop {
-        let page = states.log(&caller(), &id(session), before, 100).await;
-        let page = page.expect("a readable log").expect("a state");
-        commits.extend(page.commits);
-        before = page.before;
-        if before.is_none() {
-            return commits;
-        }
-    }
-}
-
 async fn check_parts(
     states: &Checkpoints,
     session: &str,
@@ -88,82 +71,4 @@ async fn check_parts(
         let (_, payload) = found.unwrap_or_else(|| panic!("{place}: {part} is gone"));
         assert!(payload.bytes() == content, "{place}: {part} is another one");
     }
-}
-
-/// Asserts that the store has nothing that no commit of these sessions needs:
-/// blobs that some state names, and below them what is listed.
-pub(super) async fn assert_clean(
-    ground: &MemoryStore,
-    states: &Checkpoints,
-    sessions: &[String],
-    place: &str,
-) {
-    let mut needed = BTreeSet::new();
-    for session in sessions {
-        for commit in log(states, session).await {
-            needed.insert(format!("blob/{}", commit.manifest));
-            needed.extend(blobs_of(states, session, commit.manifest).await);
-        }
-    }
-    let rows = rows(ground).await;
-    for (name, value) in &rows {
-        if !name.starts_with("chunk/") {
-            needed.extend(listed(value));
-        }
-    }
-    let there: BTreeSet<&String> = rows.keys().collect();
-    let extra: Vec<_> = there.iter().filter(|it| !needed.contains(**it)).collect();
-    assert!(extra.is_empty(), "{place}: nothing needs {extra:?}");
-}
-
-async fn blobs_of(states: &Checkpoints, session: &str, manifest: BlobId) -> Vec<String> {
-    let found = states.manifest(&caller(), &id(session), manifest).await;
-    let found = found.expect("a readable manifest").expect("a manifest");
-    let blobs = found
-        .parts
-        .values()
-        .map(|part| format!("blob/{}", part.blob));
-    blobs.collect()
-}
-
-/// The rows that hold contents, by kind and id, and those under `condemned`.
-pub(super) async fn rows(ground: &MemoryStore) -> BTreeMap<String, Bytes> {
-    let all = ground.scan_all(KeyRange::prefix("acme/lineage/")).await;
-    let mut rows = BTreeMap::new();
-    for entry in all.expect("a readable store") {
-        let key = String::from_utf8(entry.key.to_vec()).expect("keys are text");
-        let name = key
-            .splitn(4, '/')
-            .nth(3)
-            .expect("a row of a lineage")
-            .to_owned();
-        if !name.starts_with("member/") && name != "gc" {
-            rows.insert(name, entry.value);
-        }
-    }
-    rows
-}
-
-/// What a row lists, read as the layout says.
-fn listed(row: &[u8]) -> Vec<String> {
-    let mut listed = Vec::new();
-    if row[1] != 2 {
-        return listed;
-    }
-    let (_, mut rest) = number(&row[8..]);
-    while !rest.is_empty() {
-        let (size, after) = number(rest);
-        let (digest, after) = after.split_first_chunk::<32>().expect("an id");
-        let kind = if size % 2 == 1 { "list" } else { "chunk" };
-        listed.push(format!("{kind}/{}", BlobId::from_digest(*digest)));
-        rest = after;
-    }
-    listed
-}
-
-fn number(bytes: &[u8]) -> (u64, &[u8]) {
-    let end = bytes.iter().position(|byte| *byte < 0x80).expect("an end");
-    let digits = bytes[..=end].iter().rev();
-    let value = digits.fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f));
-    (value, &bytes[end + 1..])
 }

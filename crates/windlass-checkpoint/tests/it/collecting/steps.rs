@@ -2,6 +2,7 @@
 //! their steps: whatever comes between any two, nothing needed is lost and
 //! nothing else stays.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use windlass_checkpoint::{
@@ -14,7 +15,8 @@ use windlass_store_memory::MemoryStore;
 use windlass_store_testing::{Fault, Faulty, Moment, Verb};
 
 use super::contents::{COUNT, content, name, put};
-use super::ledger::{Ledger, Parts, assert_clean, rows};
+use super::ledger::{Ledger, Parts};
+use crate::reachable::{assert_clean, rows};
 use crate::support::{START, caller, id, over};
 
 /// What nothing needs when the collection begins: 8 KiB in several chunks.
@@ -150,7 +152,14 @@ impl World {
         }
         self.ledger.check(&self.states, &place).await;
         let sessions: Vec<String> = self.ledger.sessions.keys().cloned().collect();
-        assert_clean(&self.ground, &self.states, &sessions, &place).await;
+        assert_clean(
+            self.ground.as_ref(),
+            &self.states,
+            &sessions,
+            BTreeSet::new(),
+            &place,
+        )
+        .await;
     }
 }
 
@@ -289,14 +298,14 @@ async fn a_collection_deletes_nothing_once_another_has_begun() {
         go_on(&mut first, position).await;
         let mut second = world.collection();
         go_on(&mut second, 1).await;
-        let before = rows(&world.ground).await;
+        let before = rows(world.ground.as_ref()).await;
         while !go_on(&mut first, 1).await {}
         let report = first.step(1).await.expect("a collection");
         if report.reasons == [Reason::AnotherRun] {
             gave_up += 1;
         }
         let gone = |name: &&String| !name.starts_with("condemned/");
-        let after = rows(&world.ground).await;
+        let after = rows(world.ground.as_ref()).await;
         let before: Vec<_> = before.keys().filter(gone).collect();
         let after: Vec<_> = after.keys().filter(gone).collect();
         assert_eq!(before, after, "{}", world.place());

@@ -2,6 +2,7 @@
 //! packing, retention and forks: nothing that is needed is lost, and nothing
 //! else is left.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +16,8 @@ use windlass_store_memory::MemoryStore;
 use windlass_store_testing::{Random, Slow};
 
 use super::contents::{COUNT, content, name, payload, put};
-use super::ledger::{Ledger, Parts, assert_clean, rows};
+use super::ledger::{Ledger, Parts};
+use crate::reachable::{assert_clean, rows};
 use crate::support::{START, caller, id, over};
 
 /// Seeds that always run.
@@ -303,8 +305,15 @@ impl Case {
         }
         ledger.check(&states, &place).await;
         let sessions: Vec<String> = ledger.sessions.keys().cloned().collect();
-        assert_clean(&self.ground, &states, &sessions, &place).await;
-        let kinds: Vec<String> = rows(&self.ground).await.into_keys().collect();
+        assert_clean(
+            self.ground.as_ref(),
+            &states,
+            &sessions,
+            BTreeSet::new(),
+            &place,
+        )
+        .await;
+        let kinds: Vec<String> = rows(self.ground.as_ref()).await.into_keys().collect();
         assert!(
             kinds.iter().all(|it| !it.starts_with("condemned/")),
             "{place}: {kinds:?}"

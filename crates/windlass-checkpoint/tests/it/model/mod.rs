@@ -1,12 +1,16 @@
 //! Random histories: what states answer, compared with a simple model, over a
 //! store that makes the least of its contract, or does not say what became of
-//! a commit.
+//! a commit, and beside processes that end half way.
 
 mod play;
 mod state;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
+use windlass_store_memory::MemoryStore;
+
+use crate::{ending, reachable, support};
 use play::play;
 
 /// Seeds that always run.
@@ -20,8 +24,9 @@ fn cases() -> usize {
 }
 
 fn run(seed: u64) {
+    let ground = Arc::new(MemoryStore::new().expect("an incarnation"));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime").block_on(play(seed));
+    runtime.expect("a runtime").block_on(play(seed, ground));
 }
 
 #[test]

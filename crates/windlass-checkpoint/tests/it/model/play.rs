@@ -1,26 +1,29 @@
 //! One history: commits, forks, time, upkeep, restarts, failures, and the
 //! comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use windlass_checkpoint::{
-    At, Changes, CheckpointError, Checkpoints, Config, Expected, NewNode, Parent, Payload, Profile,
-    Retention, Sweep,
+    At, BlobId, Changes, CheckpointError, Checkpoints, Collect, Config, Expected, NewNode, Parent,
+    Payload, Profile, Reason, Retention, Sweep,
 };
 use windlass_core::{Coded, Env, ErrorKind, ManualEnv, OperationId};
 use windlass_store::Store;
-use windlass_store_memory::MemoryStore;
 use windlass_store_testing::{Random, Strict, StrictOptions};
 
+use super::ending::Ending;
+use super::reachable::assert_clean;
 use super::state::{Appended, Revision, Session};
-use crate::support::{HOUR, START, caller, id, over};
+use super::support::{HOUR, START, caller, id, over};
 
 /// Steps of one history.
 const STEPS: usize = 40;
 const SESSIONS: [&str; 4] = ["a", "b", "c", "d"];
 const PARTS: [&str; 3] = ["plan", "memory", "file"];
 const TAGS: [&str; 2] = ["one", "two"];
+/// At most so many calls after it began a process ends half way.
+const CALLS_MAX: usize = 12;
 const RETENTION: Retention = Retention {
     keep_ms: 2 * HOUR,
     keep_last: 4,
@@ -31,7 +34,7 @@ struct Play {
     step: usize,
     turns: u64,
     random: Random,
-    ground: Arc<MemoryStore>,
+    ground: Arc<dyn Store>,
     env: Arc<ManualEnv>,
     config: Config,
     options: StrictOptions,
@@ -40,17 +43,19 @@ struct Play {
     model: BTreeMap<&'static str, Session>,
 }
 
-pub(super) async fn play(seed: u64) {
-    let mut play = Play::new(seed);
+pub(super) async fn play(seed: u64, ground: Arc<dyn Store>) {
+    let mut play = Play::new(seed, ground);
     for step in 0..STEPS {
         play.step = step;
         play.go().await;
     }
     play.compare().await;
+    play.clean().await;
+    play.compare().await;
 }
 
 impl Play {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, ground: Arc<dyn Store>) -> Self {
         let mut random = Random::new(seed);
         let profile = *random.pick(&[Profile::LowLatency, Profile::Balanced, Profile::Compact]);
         let config = Config {
@@ -72,7 +77,7 @@ impl Play {
             step: 0,
             turns: 0,
             random,
-            ground: Arc::new(MemoryStore::new().expect("an incarnation")),
+            ground,
             env: Arc::new(ManualEnv::new(seed, START)),
             config,
             options,
@@ -86,6 +91,14 @@ impl Play {
     fn open(&self) -> Checkpoints {
         let store: Arc<dyn Store> = Arc::new(Strict::new(Arc::clone(&self.ground), self.options));
         over(store, &self.env, &self.config)
+    }
+
+    /// A process that ends at one of its first calls.
+    fn mortal(&mut self) -> Checkpoints {
+        let calls = u64::try_from(1 + self.random.below(CALLS_MAX)).expect("small");
+        let does_the_last = self.random.one_in(2);
+        let store = Ending::new(Arc::clone(&self.ground), calls, does_the_last);
+        over(Arc::new(store), &self.env, &self.config)
     }
 
     fn place(&self) -> String {
@@ -114,6 +127,7 @@ impl Play {
             13 => self.tag().await,
             14 => self.pack().await,
             15 => self.sweep().await,
+            18 => self.collect().await,
             16 => self.env.advance_ms(HOUR),
             17 => {
                 let place = self.random.below(self.processes.len());
@@ -214,7 +228,7 @@ impl Play {
     }
 
     async fn commit(&mut self) {
-        let (name, states, place) = (self.session(), self.process(), self.place());
+        let (name, place) = (self.session(), self.place());
         let state = self.model[name].clone();
         let (mut changes, next, appended) = self.changes(&state);
         let stale = self.random.one_in(8);
@@ -226,7 +240,7 @@ impl Play {
         changes.turn = Some(self.turn());
         let who = caller();
         let done = self
-            .insist(async || states.commit(&who, &id(name), changes.clone()).await)
+            .insist(async |states| states.commit(&who, &id(name), changes.clone()).await)
             .await;
         match done {
             Ok(done) => {
@@ -243,7 +257,9 @@ impl Play {
                 session.revisions.insert(revision, next);
                 if self.random.one_in(5) {
                     let again = self
-                        .insist(async || states.commit(&who, &id(name), changes.clone()).await)
+                        .insist(async |states| {
+                            states.commit(&who, &id(name), changes.clone()).await
+                        })
                         .await;
                     assert_eq!(again.expect("the first answer"), done, "{place}");
                 }
@@ -255,13 +271,18 @@ impl Play {
         }
     }
 
-    /// Asks until the outcome is known: under one turn that is safe.
+    /// Asks until the outcome is known: under one turn that is safe. Before
+    /// that a process may have asked that ended half way, and never heard.
     async fn insist<T>(
-        &self,
-        ask: impl AsyncFn() -> Result<T, CheckpointError>,
+        &mut self,
+        ask: impl AsyncFn(&Checkpoints) -> Result<T, CheckpointError>,
     ) -> Result<T, CheckpointError> {
+        if self.random.one_in(3) {
+            let _ = ask(&self.mortal()).await;
+        }
+        let states = self.process();
         loop {
-            match ask().await {
+            match ask(&states).await {
                 Err(error) if error.kind() == ErrorKind::Indeterminate => {}
                 other => return other,
             }
@@ -269,14 +290,14 @@ impl Play {
     }
 
     async fn roll_back(&mut self) {
-        let (name, states, place) = (self.session(), self.process(), self.place());
+        let (name, place) = (self.session(), self.place());
         let state = self.model[name].clone();
         let to = u64::try_from(self.random.below(10))
             .expect("small")
             .min(state.revision() + 1);
         let (turn, who) = (self.turn(), caller());
         let done = self
-            .insist(async || {
+            .insist(async |states| {
                 states
                     .rollback(&who, &id(name), to, Expected::Any, Some(&turn))
                     .await
@@ -323,14 +344,14 @@ impl Play {
 
     async fn fork(&mut self) {
         let (from, to) = (self.session(), self.session());
-        let (states, place, who, turn) = (self.process(), self.place(), caller(), self.turn());
+        let (place, who, turn) = (self.place(), caller(), self.turn());
         let state = self.model[from].clone();
         let revision = match self.random.below(3) {
             0 => None,
             _ => Some(u64::try_from(self.random.below(12)).expect("small")),
         };
         let done = self
-            .insist(async || {
+            .insist(async |states| {
                 states
                     .fork(&who, &id(from), revision, &id(to), Some(&turn))
                     .await
@@ -355,13 +376,13 @@ impl Play {
     }
 
     async fn tag(&mut self) {
-        let (name, states, place, who) = (self.session(), self.process(), self.place(), caller());
+        let (name, place, who) = (self.session(), self.place(), caller());
         let tag = *self.random.pick(&TAGS);
         let revision = u64::try_from(self.random.below(10)).expect("small");
         let (parsed, turn) = (tag.parse().expect("a tag"), self.turn());
         if self.random.one_in(3) {
             let done = self
-                .insist(async || states.untag(&who, &id(name), &parsed, Some(&turn)).await)
+                .insist(async |states| states.untag(&who, &id(name), &parsed, Some(&turn)).await)
                 .await;
             let session = self.model.get_mut(name).expect("a session");
             let there = session.tags.remove(tag).is_some();
@@ -369,7 +390,7 @@ impl Play {
             return;
         }
         let done = self
-            .insist(async || {
+            .insist(async |states| {
                 states
                     .tag(&who, &id(name), &parsed, revision, Some(&turn))
                     .await
@@ -388,21 +409,63 @@ impl Play {
     }
 
     async fn pack(&mut self) {
-        let (name, states) = (self.session(), self.process());
-        let tenant = caller().tenant;
+        let (name, tenant) = (self.session(), caller().tenant);
         let done = self
-            .insist(async || states.pack(&tenant, &id(name)).await)
+            .insist(async |states| states.pack(&tenant, &id(name)).await)
             .await;
         assert!(done.is_ok(), "{}: {done:?}", self.place());
     }
 
     async fn sweep(&mut self) {
-        let states = self.process();
         let sweep = *self.random.pick(&[Sweep::Due, Sweep::All]);
         let limit = *self.random.pick(&[3, 1_000]);
-        let report = self.insist(async || states.sweep(sweep, limit).await).await;
+        let report = self
+            .insist(async |states| states.sweep(sweep, limit).await)
+            .await;
         let report = report.unwrap_or_else(|error| panic!("{}: {error:?}", self.place()));
         assert_eq!(report.unreadable, [], "{}", self.place());
+    }
+
+    /// Collects what nothing needs, by a process that may end half way.
+    async fn collect(&mut self) {
+        let states = match self.random.one_in(3) {
+            true => self.mortal(),
+            false => self.process(),
+        };
+        let collect = Collect {
+            grace_ms: *self.random.pick(&[Some(0), None]),
+            dry_run: self.random.one_in(4),
+        };
+        let tenant = caller().tenant;
+        let done = states.collect_tenant(&tenant, collect, u64::MAX).await;
+        let reasons = match done {
+            Ok(report) => report.collected.reasons,
+            // The next one goes on.
+            Err(CheckpointError::Store(_)) => return,
+            Err(other) => panic!("{}: {other:?}", self.place()),
+        };
+        let lost = |reason: &Reason| matches!(reason, Reason::Unreadable { .. });
+        assert!(!reasons.iter().any(lost), "{}: {reasons:?}", self.place());
+    }
+
+    /// Collects twice once everything is past its grace: then nothing is left
+    /// that nothing needs.
+    async fn clean(&mut self) {
+        self.env.advance_ms(self.config.grace_ms);
+        let states = over(Arc::clone(&self.ground), &self.env, &self.config);
+        for _ in 0..2 {
+            let (tenant, collect) = (caller().tenant, Collect::default());
+            let report = states.collect_tenant(&tenant, collect, u64::MAX).await;
+            let report = report.unwrap_or_else(|error| panic!("{}: {error:?}", self.place()));
+            assert_eq!(report.collected.reasons, [], "{}", self.place());
+        }
+        let there = self.model.iter().filter(|(_, it)| it.revision() > 0);
+        let sessions: Vec<String> = there.map(|(name, _)| (*name).to_owned()).collect();
+        let needed = self.model.values().flat_map(Session::contents);
+        let needed = needed.map(|it| format!("blob/{}", BlobId::of(&it)));
+        let needed: BTreeSet<String> = needed.collect();
+        let place = self.place();
+        assert_clean(self.ground.as_ref(), &states, &sessions, needed, &place).await;
     }
 
     /// Compares the head of one session.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use windlass_checkpoint::Payload;
 use windlass_core::Millis;
 
@@ -56,6 +57,14 @@ impl Session {
         way
     }
 
+    /// What it needs beside the contents of its parts: those of its nodes, and
+    /// the sets of those that left the graph.
+    pub(super) fn contents(&self) -> impl Iterator<Item = Bytes> {
+        let nodes = self.nodes.values().map(|node| node.payload.bytes().clone());
+        let hidden = self.revisions.values().map(|it| ranges(&it.hidden));
+        nodes.chain(hidden)
+    }
+
     /// What a fork at `revision` begins with.
     pub(super) fn forked(&self, revision: u64, now: Millis) -> Self {
         let mut fork = self.clone();
@@ -80,4 +89,19 @@ impl Session {
         let tagged = self.tags.values().any(|it| *it == revision);
         revision >= self.own_from && (young || late || tagged)
     }
+}
+
+/// A set as it is stored: its ranges, first and last number of each.
+fn ranges(set: &BTreeSet<u64>) -> Bytes {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for number in set {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let ranges = ranges
+        .iter()
+        .map(|(first, last)| format!("[{first},{last}]"));
+    format!("[{}]", ranges.collect::<Vec<_>>().join(",")).into()
 }
