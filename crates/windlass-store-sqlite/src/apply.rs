@@ -63,6 +63,8 @@ pub(crate) struct Statements<'c> {
     put: Statement<'c>,
     delete: Statement<'c>,
     delete_version: Statement<'c>,
+    /// Rows deleted since this was last asked.
+    deleted: u64,
 }
 
 /// What a check found.
@@ -91,6 +93,7 @@ impl<'c> Statements<'c> {
             )?,
             delete: connection.prepare("DELETE FROM entry WHERE key = ?1")?,
             delete_version: connection.prepare("DELETE FROM entry WHERE key = ?1 AND version = ?2")?,
+            deleted: 0,
         })
     }
 
@@ -104,6 +107,11 @@ impl<'c> Statements<'c> {
         self.sequence
             .execute(params![header.sequence(), header.crc()])
             .map(drop)
+    }
+
+    /// Rows that were deleted since the last call.
+    pub(crate) const fn take_deleted(&mut self) -> u64 {
+        std::mem::replace(&mut self.deleted, 0)
     }
 
     /// Decides `batch` and, if it applies, writes it under `version`.
@@ -219,10 +227,16 @@ impl<'c> Statements<'c> {
                 };
                 statement.execute(params![key.as_ref(), version, crc, sealed])?
             }
-            (Write::Delete { key }, Some(expected)) => self
-                .delete_version
-                .execute(params![key.as_ref(), expected])?,
-            (Write::Delete { key }, None) => self.delete.execute([key.as_ref()])?,
+            (Write::Delete { key }, Some(expected)) => {
+                let deleted = self
+                    .delete_version
+                    .execute(params![key.as_ref(), expected])?;
+                self.count(deleted)
+            }
+            (Write::Delete { key }, None) => {
+                let deleted = self.delete.execute([key.as_ref()])?;
+                self.count(deleted)
+            }
         };
         Ok(changed == 1)
     }
@@ -235,8 +249,17 @@ impl<'c> Statements<'c> {
                     .execute(params![key.as_ref(), version, crc, sealed])
                     .map(drop)
             }
-            Write::Delete { key } => self.delete.execute([key.as_ref()]).map(drop),
+            Write::Delete { key } => {
+                let deleted = self.delete.execute([key.as_ref()])?;
+                self.count(deleted);
+                Ok(())
+            }
         }
+    }
+
+    fn count(&mut self, deleted: usize) -> usize {
+        self.deleted += u64::try_from(deleted).unwrap_or(0);
+        deleted
     }
 }
 

@@ -5,7 +5,6 @@ use tokio::sync::oneshot;
 use windlass_store::{Batch, Commit, StoreError, Version};
 
 use crate::apply::{Decision, Fused, Statements};
-use crate::connection::cut_off;
 use crate::error::{Failure, refused_a_write};
 use crate::schema::Header;
 
@@ -91,14 +90,28 @@ fn decide(
     Ok(answers)
 }
 
-/// Cuts off at most `pages` free pages in a transaction of its own.
-pub(crate) fn vacuum(connection: &Connection, pages: u64) -> Result<(), GroupError> {
+/// Commits what `work` does, in a transaction of its own.
+pub(crate) fn aside<T>(
+    connection: &Connection,
+    work: impl FnOnce() -> rusqlite::Result<T>,
+) -> Result<T, GroupError> {
     let transaction = begin(connection).map_err(GroupError::Begin)?;
-    if let Err(cause) = cut_off(connection, pages) {
-        let _ = transaction.finish();
-        return Err(GroupError::Apply(cause.into()));
-    }
-    finish(transaction)
+    let done = match work() {
+        Ok(done) => done,
+        Err(cause) => {
+            // SQLite may have rolled back already; this does it if not.
+            let _ = transaction.finish();
+            let certain = refused_a_write(&cause);
+            let wrap = if certain {
+                GroupError::Full
+            } else {
+                GroupError::Apply
+            };
+            return Err(wrap(cause.into()));
+        }
+    };
+    finish(transaction)?;
+    Ok(done)
 }
 
 /// Commits; an error says whether it may have happened all the same.

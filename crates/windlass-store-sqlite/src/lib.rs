@@ -44,6 +44,7 @@ mod files;
 mod gate;
 mod group;
 mod health;
+mod holes;
 mod limits;
 mod options;
 mod queue;

@@ -39,13 +39,35 @@ pub(crate) const REOPEN_MS: u64 = 250;
 /// Most free pages that one transaction gives back: what a commit that arrives
 /// meanwhile has to wait for.
 pub(crate) const VACUUM_PAGES_MAX: u64 = 256;
+/// Most rows that one transaction moves; each changes its own page and one of
+/// the index of keys.
+pub(crate) const MOVED_ROWS_MAX: i64 = 256;
+/// Bytes of key and value above which a row is not moved: of so large ones few
+/// fit into a page in any case.
+pub(crate) const MOVED_ROW_BYTES_MAX: i64 = 2_048;
+/// Most holes that one gap between rows counts for: where more rows are gone,
+/// their pages are as well.
+pub(crate) const GAP_HOLES_MAX: usize = 63;
+/// The share of holes, as one for so many rows, from which on rows are moved.
+pub(crate) const HOLES_SHARE_TO_MOVE: usize = 4;
+/// The same, from which on the table is gone through. There have to be more,
+/// so that one that was gone through is not soon again.
+pub(crate) const HOLES_SHARE_TO_START: usize = 3;
+/// Places of the table that are looked at before it is gone through.
+pub(crate) const SAMPLE_LOOKS: i64 = 16;
+/// Rows looked at in each.
+pub(crate) const SAMPLE_ROWS: i64 = 64;
+/// Rows that have to be deleted, for each page that is kept free, before holes
+/// are looked for again.
+pub(crate) const DELETED_ROWS_PER_PAGE: u64 = 4;
 /// The share of the file, as one in so many pages, that has to be free before
 /// any of it is given back.
 pub(crate) const FREE_SHARE_MIN: u64 = 8;
 /// How long no commit must have come before free pages are looked for, in
 /// milliseconds; in a store that was just opened, no read either.
 pub(crate) const IDLE_MS: u64 = 10;
-/// Most transactions that give pages back while a store is closed.
+/// Most steps that move rows while a store is closed, and most transactions
+/// that give pages back.
 pub(crate) const CLOSING_BITES_MAX: usize = 32;
 /// Free pages that a file keeps where nothing else is set, in bytes.
 pub(crate) const FREE_BYTES_KEPT: u64 = 256 * 1_024;

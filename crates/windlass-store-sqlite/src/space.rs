@@ -5,9 +5,13 @@
 //! waits: a bite is a commit like any other, in this writer's turn, of so many
 //! pages at most. So a commit that arrives meanwhile waits for one bite.
 //!
-//! What moves is pages, never rows: whether a bite has happened is nothing
-//! that anybody was told, and after one that failed the store goes on as after
-//! a commit that failed. The file itself gets shorter when the log is copied.
+//! Before that, rows that lie scattered are moved together (`holes.rs`), in bites
+//! of the same kind.
+//!
+//! What changes is where rows are, never what is in them: whether a bite has
+//! happened is nothing that anybody was told, and after one that failed the
+//! store goes on as after a commit that failed. The file itself gets shorter
+//! when the log is copied.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +21,10 @@ use rusqlite::Connection;
 use crate::connection;
 use crate::error::Failure;
 use crate::group::{self, GroupError};
-use crate::limits::{CLOSING_BITES_MAX, FREE_SHARE_MIN, IDLE_MS, VACUUM_PAGES_MAX};
+use crate::holes::Holes;
+use crate::limits::{
+    CLOSING_BITES_MAX, DELETED_ROWS_PER_PAGE, FREE_SHARE_MIN, IDLE_MS, VACUUM_PAGES_MAX,
+};
 use crate::options::Options;
 use crate::shared::Shared;
 use crate::turns::Turns;
@@ -32,6 +39,7 @@ pub(crate) struct Space {
     kept: u64,
     stage: Stage,
     bites: u64,
+    holes: Holes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +48,7 @@ enum Stage {
     Rest,
     /// Something may have; it is looked for once nothing has come for a while.
     Settle,
-    /// There is something to give back.
+    /// There are rows to move or pages to give back.
     Give,
 }
 
@@ -54,18 +62,25 @@ struct Free {
 impl Space {
     pub(crate) fn watch(connection: &Connection, options: &Options) -> Result<Self, Failure> {
         let page_bytes = connection::page_bytes(connection)?;
+        let kept = options.free_bytes_kept / page_bytes;
         Ok(Self {
             can_shrink: connection::can_shrink(connection)?,
             page_bytes,
-            kept: options.free_bytes_kept / page_bytes,
+            kept,
             stage: Stage::Settle,
             bites: 0,
+            holes: Holes::watch(kept.saturating_mul(DELETED_ROWS_PER_PAGE)),
         })
     }
 
     /// Takes note of a commit.
     pub(crate) const fn stir(&mut self) {
         self.stage = Stage::Settle;
+    }
+
+    /// Takes note of rows that were deleted.
+    pub(crate) fn count_deleted(&mut self, rows: u64) {
+        self.holes.count(rows);
     }
 
     /// Leaves what is free until the next commit.
@@ -83,33 +98,39 @@ impl Space {
         }
     }
 
-    /// Looks whether there is something to give back, or gives back some of
-    /// it: the pages that were moved, or `None` once there is nothing more to
-    /// do for now.
+    /// Looks whether there is something to do, or does some of it: the pages
+    /// that were changed, or `None` once there is nothing more to do for now.
     pub(crate) fn step(
         &mut self,
         connection: &Connection,
         turns: &Turns,
         shared: &Shared,
     ) -> Result<Option<u64>, GroupError> {
-        let before = self.look(connection, shared).map_err(GroupError::Begin)?;
-        if !self.is_much(before) {
-            self.stage = Stage::Rest;
-            return Ok(None);
-        }
         // Whoever cannot have the turn, or finds no room, tries another time.
         self.stage = Stage::Rest;
-        let Ok(_turn) = turns.take() else {
-            return Ok(None);
-        };
-        if shared.assert_in_place().is_err() {
+        let free = self.look(connection, shared).map_err(GroupError::Begin)?;
+        if self.is_large(free) && self.holes.are_many(connection, false) {
+            return self.fill(connection, turns, shared);
+        }
+        self.give(free, connection, turns, shared)
+    }
+
+    /// Gives back some of what is free: the pages that were moved, or `None` if
+    /// that is not to be done, or not now.
+    fn give(
+        &mut self,
+        before: Free,
+        connection: &Connection,
+        turns: &Turns,
+        shared: &Shared,
+    ) -> Result<Option<u64>, GroupError> {
+        if !self.is_much(before) {
             return Ok(None);
         }
         let pages = before.pages.saturating_sub(self.kept).min(VACUUM_PAGES_MAX);
-        match group::vacuum(connection, pages) {
-            Ok(()) => {}
-            Err(GroupError::Begin(_) | GroupError::Full(_)) => return Ok(None),
-            Err(error) => return Err(error),
+        let cut_off = || connection::cut_off(connection, pages);
+        if bite(connection, turns, shared, cut_off)?.is_none() {
+            return Ok(None);
         }
         self.bites += 1;
         let after = self.look(connection, shared).map_err(GroupError::Begin)?;
@@ -119,6 +140,27 @@ impl Space {
         Ok(Some(pages))
     }
 
+    /// Moves the next run of rows, or goes past it: the pages that were changed,
+    /// or `None` if that could not be done now.
+    fn fill(
+        &mut self,
+        connection: &Connection,
+        turns: &Turns,
+        shared: &Shared,
+    ) -> Result<Option<u64>, GroupError> {
+        if !self.holes.find(connection) {
+            self.stage = Stage::Give;
+            return Ok(Some(0));
+        }
+        let fill = || self.holes.fill(connection);
+        let Some(after) = bite(connection, turns, shared, fill)? else {
+            return Ok(None);
+        };
+        self.holes.go_on(after);
+        self.stage = Stage::Give;
+        Ok(Some(VACUUM_PAGES_MAX))
+    }
+
     /// Gives back what a store that is being closed has time for.
     pub(crate) fn last_steps(
         &mut self,
@@ -126,8 +168,19 @@ impl Space {
         turns: &Turns,
         shared: &Shared,
     ) -> Result<(), GroupError> {
+        let free = self.look(connection, shared).map_err(GroupError::Begin)?;
+        let is_large = self.is_large(free);
         for _ in 0..CLOSING_BITES_MAX {
-            if self.step(connection, turns, shared)?.is_none() {
+            if !is_large
+                || !self.holes.are_many(connection, true)
+                || self.fill(connection, turns, shared)?.is_none()
+            {
+                break;
+            }
+        }
+        for _ in 0..CLOSING_BITES_MAX {
+            let free = self.look(connection, shared).map_err(GroupError::Begin)?;
+            if self.give(free, connection, turns, shared)?.is_none() {
                 break;
             }
         }
@@ -148,8 +201,35 @@ impl Space {
         Ok(Free { pages, of })
     }
 
+    /// Whether there are more pages in use than would be kept if they were
+    /// free: the holes in fewer are not worth a look.
+    const fn is_large(&self, free: Free) -> bool {
+        free.of.saturating_sub(free.pages) > self.kept
+    }
+
     const fn is_much(&self, free: Free) -> bool {
         let share = free.pages.saturating_mul(FREE_SHARE_MIN) >= free.of;
         self.can_shrink && free.pages > self.kept && share
+    }
+}
+
+/// Does `work` as a commit of its own, in this writer's turn; `None` if it
+/// cannot be done now and has not been.
+fn bite<T>(
+    connection: &Connection,
+    turns: &Turns,
+    shared: &Shared,
+    work: impl FnOnce() -> rusqlite::Result<T>,
+) -> Result<Option<T>, GroupError> {
+    let Ok(_turn) = turns.take() else {
+        return Ok(None);
+    };
+    if shared.assert_in_place().is_err() {
+        return Ok(None);
+    }
+    match group::aside(connection, work) {
+        Ok(done) => Ok(Some(done)),
+        Err(GroupError::Begin(_) | GroupError::Full(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }

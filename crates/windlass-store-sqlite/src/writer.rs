@@ -119,6 +119,7 @@ fn run(shared: &Arc<Shared>, turns: Turns) {
         turns,
         backlog: Backlog::default(),
         has_tidied: false,
+        is_weary: false,
     };
     loop {
         let next = match writer.open() {
@@ -138,6 +139,9 @@ struct Writer<'a> {
     /// Whether free pages were given back before the end; that is not tried
     /// twice.
     has_tidied: bool,
+    /// Whether that failed just now; then it is not tried before something was
+    /// committed.
+    is_weary: bool,
 }
 
 impl Writer<'_> {
@@ -151,11 +155,16 @@ impl Writer<'_> {
             Ok(statements) => statements,
             Err(cause) => return self.refuse_for_now(&cause.into()),
         };
+        if std::mem::take(&mut self.is_weary) {
+            space.rest();
+        }
         loop {
             let next = match self.backlog.wait(&self.shared.writes, space.patience()) {
                 Woken::Arrived => {
                     space.stir();
-                    self.commit_next(&connection, &mut statements, &mut checkpoints)
+                    let next = self.commit_next(&connection, &mut statements, &mut checkpoints);
+                    space.count_deleted(statements.take_deleted());
+                    next
                 }
                 Woken::Idle => self.tidy(&connection, &mut space, &mut checkpoints),
                 Woken::Closed if self.has_tidied => return Next::End,
@@ -194,7 +203,10 @@ impl Writer<'_> {
                 }
             }
             Ok(None) => {}
-            Err(error) => return self.throw_away(error),
+            Err(error) => {
+                self.is_weary = true;
+                return self.throw_away(error);
+            }
         }
         Next::Continue
     }

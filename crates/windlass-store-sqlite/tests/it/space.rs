@@ -1,9 +1,11 @@
 //! A store that was filled and emptied gives its space back, and nothing of
 //! what is left in it changes by that.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rusqlite::Connection;
 use windlass_store::{Batch, Entry, KeyRange, Store, StoreExt};
 use windlass_store_sqlite::{Options, SqliteStore};
@@ -134,6 +136,133 @@ async fn what_is_little_stays_for_what_is_written_next() {
     let store = place.open().await;
     shrunk(&place.store(), MIB).await;
     store.close().await.expect("the store closes");
+}
+
+/// Small rows, of which every other one goes.
+const SCATTERED: usize = 8_000;
+
+async fn scatter(store: &SqliteStore) {
+    let numbers: Vec<_> = (0..SCATTERED).collect();
+    for some in numbers.chunks(1_000) {
+        let put = |batch: Batch, number: &usize| {
+            batch.put(format!("acme/{number:05}"), format!("{number:0300}"))
+        };
+        apply(store, some.iter().fold(Batch::new(), put)).await;
+    }
+    for some in numbers.chunks(1_000) {
+        let delete = |batch: Batch, number: &usize| match number % 2 {
+            0 => batch,
+            _ => batch.delete(format!("acme/{number:05}")),
+        };
+        apply(store, some.iter().fold(Batch::new(), delete)).await;
+    }
+}
+
+/// Bytes of a closed store's pages that are in use.
+fn used(path: &Path) -> u64 {
+    let connection = Connection::open(path).expect("the file opens");
+    let ask = |pragma: &str| -> u32 {
+        let asked = connection.pragma_query_value(None, pragma, |row| row.get(0));
+        asked.expect("it can be asked")
+    };
+    u64::from(ask("page_count") - ask("freelist_count")) * u64::from(ask("page_size"))
+}
+
+#[tokio::test]
+async fn what_is_left_between_deleted_rows_moves_together_while_nobody_waits() {
+    let place = Place::new();
+    let store = place.open().await;
+    scatter(&store).await;
+    let (left, long) = (all(&store).await, store.health());
+    shrunk(&place.store(), 5 * MIB / 2).await;
+    assert_eq!(all(&store).await, left, "{long:?}");
+    store.close().await.expect("the store closes");
+    assert!(
+        used(&place.store()) < 2 * MIB,
+        "{} bytes",
+        used(&place.store())
+    );
+    assert_sound(&place.store());
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_at_once_moves_what_it_has_time_for() {
+    let place = Place::new();
+    let keeping = Options {
+        free_bytes_kept: u64::MAX,
+        ..Options::default()
+    };
+    let store = place.open_with(keeping).await;
+    scatter(&store).await;
+    let left = all(&store).await;
+    store.close().await.expect("the store closes");
+    let scattered = used(&place.store());
+    assert!(scattered > 5 * MIB / 2, "{scattered} bytes");
+    // It deletes one row more, so it looks before it closes.
+    let store = place.open().await;
+    apply(&store, Batch::new().delete("acme/00000")).await;
+    store.close().await.expect("the store closes");
+    let together = used(&place.store());
+    assert!(
+        together * 10 < scattered * 6,
+        "{together} of {scattered} bytes"
+    );
+    assert_sound(&place.store());
+    let store = place.open().await;
+    assert_eq!(all(&store).await, left[1..]);
+    store.close().await.expect("the store closes");
+}
+
+/// One store moves rows while another, as another process would, writes and
+/// reads the same ones; what both show is what a map says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_move_under_the_hands_of_another_writer_stay_what_they_are() {
+    const ROUNDS: usize = 4;
+    let mut random = Random::new(0x401e5);
+    let place = Place::new();
+    let writer = place.open().await;
+    scatter(&writer).await;
+    let entries = all(&writer).await;
+    let mut model: BTreeMap<_, _> = entries
+        .into_iter()
+        .map(|entry| (entry.key, entry.value))
+        .collect();
+    for round in 0..ROUNDS {
+        let mover = place.open().await;
+        for _ in 0..100 {
+            let mut batch = Batch::new();
+            for _ in 0..random.below(20) {
+                let number = random.below(SCATTERED);
+                let key = Bytes::from(format!("acme/{number:05}"));
+                if batch.writes.iter().any(|write| *write.key() == key) {
+                    continue;
+                }
+                if random.one_in(2) {
+                    model.remove(&key);
+                    batch = batch.delete(key);
+                } else {
+                    let value = Bytes::from(vec![7; random.below(600)]);
+                    model.insert(key.clone(), value.clone());
+                    batch = batch.put(key, value);
+                }
+            }
+            if !batch.writes.is_empty() {
+                apply(&writer, batch).await;
+            }
+        }
+        for store in [&mover, &writer] {
+            let found = all(store).await;
+            let found: Vec<_> = found
+                .iter()
+                .map(|entry| (&entry.key, &entry.value))
+                .collect();
+            let expected: Vec<_> = model.iter().collect();
+            assert_eq!(found, expected, "round {round}");
+        }
+        mover.close().await.expect("the store closes");
+    }
+    writer.close().await.expect("the store closes");
+    assert_sound(&place.store());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use windlass_store::{Batch, Commit, Entry, Expect, Store, StoreExt, Version};
@@ -54,6 +55,9 @@ pub(crate) struct History {
     pub(crate) start: Image,
     pub(crate) ledger: Ledger,
     pub(crate) events: Vec<Event>,
+    /// Whether the oldest row, which is never deleted, is at another place of
+    /// the table than it was written to.
+    pub(crate) has_moved: bool,
 }
 
 /// A directory in memory where the system has one, so that no image is
@@ -94,13 +98,22 @@ pub(crate) fn record(vfs: &Vfs, seed: u64, start: Start, manner: Manner) -> Hist
         counters: counters(&start.entries),
     };
     runtime().block_on(crew.work(&mut random, &plans));
-    let history = History {
+    let mut history = History {
         start: start.image,
         ledger,
         events: recorder.finish(),
+        has_moved: false,
     };
     history.assert_complete(directory.path());
+    history.has_moved = first_id(directory.path()) > 1;
     history
+}
+
+/// The lowest id in a store that is closed.
+fn first_id(directory: &Path) -> i64 {
+    let connection = Connection::open(directory.join(DATABASE)).expect("the file opens");
+    let first = connection.query_row("SELECT min(id) FROM entry", [], |row| row.get(0));
+    first.expect("it has entries")
 }
 
 impl History {

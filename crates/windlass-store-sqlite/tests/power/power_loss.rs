@@ -94,6 +94,7 @@ fn birth(vfs: &Vfs) -> History {
         start: Image::new(),
         ledger: Ledger::new(&[], &[]),
         events: recorder.finish(),
+        has_moved: false,
     }
 }
 
@@ -114,9 +115,11 @@ fn a_birth_cut_short_leaves_a_whole_store_or_none() {
 fn recorded_histories_hold_everything_that_a_log_goes_through() {
     let vfs = vfs();
     let (mut acknowledged, mut commits, mut starts, mut truncates, mut copies) = (0, 0, 0, 0, 0);
-    let mut shrinks = 0;
+    let (mut shrinks, mut moves) = (0, 0);
     for seed in 0..PLANTED_HISTORIES {
-        let events = record(vfs, seed, Start::default(), Manner::default()).events;
+        let history = record(vfs, seed, Start::default(), Manner::default());
+        moves += usize::from(history.has_moved);
+        let events = history.events;
         let logs = files_ending(&events, "-wal");
         let database = files_ending(&events, DATABASE);
         let mut lengths = HashMap::new();
@@ -138,13 +141,15 @@ fn recorded_histories_hold_everything_that_a_log_goes_through() {
     }
     let found = format!(
         "{acknowledged} batches, {commits} syncs of logs, {starts} logs started, \
-         {truncates} emptied, {copies} syncs of databases, {shrinks} cut shorter"
+         {truncates} emptied, {copies} syncs of databases, {shrinks} cut shorter, \
+         {moves} with rows that moved"
     );
     assert!(commits < acknowledged, "no commits were grouped: {found}");
     let each = usize::try_from(PLANTED_HISTORIES).expect("a small number");
     let enough = starts > 6 * each && copies > 6 * each && truncates >= each;
     assert!(enough, "too little of something: {found}");
     assert!(shrinks > 0, "no file was ever cut shorter: {found}");
+    assert!(moves > 0, "no row was ever moved: {found}");
 }
 
 /// Cuts the power in histories that `plant` has spoilt until it is noticed.
