@@ -23,10 +23,9 @@ use crate::table;
 
 /// Drives the engine with recorded agent runs.
 ///
-/// Every run becomes a session, every tool call a durable use and a commit of
-/// the run's state. A replay that
-/// was interrupted goes on where it was when it is started again on the same
-/// store.
+/// Every run becomes a session, every tool call a turn: a durable use and a
+/// commit of the run's state in one. A replay that was interrupted goes on
+/// where it was when it is started again on the same store.
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
     /// The recording: a file, or a directory of files; compressed with

@@ -45,7 +45,7 @@ pub enum ReplayError {
         /// What the engine says.
         source: CheckpointError,
     },
-    /// A worker could not make the turn of a step.
+    /// The turn of a step could not be made.
     #[error("cannot make a turn of run `{run}`")]
     Turn {
         /// The run's id.

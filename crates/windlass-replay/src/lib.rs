@@ -3,7 +3,8 @@
 //!
 //! Every run becomes a session with the run's agent, tools and budget, within
 //! that of another one where the run was delegated; every tool call becomes a
-//! durable use under the tool's own name. A replay that was killed is simply
+//! turn: a durable use under the tool's own name, and a commit of the run's
+//! state, in one. A replay that was killed is simply
 //! started again: it goes on where it was, and what it leaves is the same,
 //! byte for byte, as if nothing had happened.
 //!

@@ -38,7 +38,8 @@ impl Names {
         self.operation("close")
     }
 
-    /// The operation of step `number`, counted from 1.
+    /// The operation of step `number`, counted from 1, where it has one: its
+    /// state is a fork.
     pub(crate) fn step(&self, number: usize) -> OperationId {
         self.operation(&format!("use:{number}"))
     }

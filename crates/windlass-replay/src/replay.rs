@@ -1,5 +1,5 @@
 //! The driver: a session for every run, delegated where the run was, and for
-//! every tool call a durable use and a commit of the run's state.
+//! every tool call a turn: a durable use and a commit of the run's state.
 //!
 //! What is stored at the end depends on the recording, the caller and the
 //! restrictions only:
@@ -80,7 +80,7 @@ impl Replay<'_> {
     /// Plays every run to its end.
     ///
     /// On a store where the same was begun before it goes on from there: what
-    /// was done is found in the sessions' histories and not done again.
+    /// was done is found in the runs' states and not done again.
     /// Dropping the future, or the end of the process, leaves such a store.
     ///
     /// # Errors

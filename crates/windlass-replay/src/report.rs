@@ -25,7 +25,7 @@ pub struct Report {
     pub uses_refused: BTreeMap<&'static str, u64>,
     /// Steps that an earlier, interrupted replay had done.
     pub steps_found: u64,
-    /// The median time from asking for a use to its durable answer, in
+    /// The median time from asking for a turn to its durable answer, in
     /// milliseconds, over the steps done now; `None` if there were none.
     pub step_ms_p50: Option<f64>,
     /// The 99th percentile of the same.

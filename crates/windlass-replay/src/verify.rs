@@ -56,8 +56,8 @@ impl Replay<'_> {
 
 impl Replay<'_> {
     /// What workers did has real times in it, so no two replays leave the
-    /// same entries. Compares what the runs came to, that every use is of a
-    /// step of its own, that no work is left, and the states.
+    /// same entries. Compares what the runs came to, that their uses are those
+    /// of their steps, that no work is left, and the states.
     async fn verify_crew(&self) -> Result<Verified, ReplayError> {
         let memory = Windlass::open(&StoreLocation::Memory, Options::default()).await;
         let memory = memory.map_err(ReplayError::Engine)?;
