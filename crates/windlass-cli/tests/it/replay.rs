@@ -271,7 +271,9 @@ fn twenty_kills_with_refusals_leave_what_an_uninterrupted_replay_leaves() {
     let directory = tempfile::tempdir().unwrap();
     let recording = directory.path().join("invented.json");
     fs::write(&recording, invented(40, 40).to_string()).unwrap();
-    let restricted = ["--withhold-tool", "most-used", "--calls-percent", "60"];
+    let denied = ["--withhold-tool", "most-used", "--calls-percent", "60"];
+    // So that it also dies between two commits of a step.
+    let restricted = [&denied[..], &["--commits", "message"]].concat();
     let killed = killed_often(directory.path(), &recording, &restricted, TWENTY);
     assert_eq!(killed, TWENTY.count);
 }
