@@ -7,6 +7,10 @@
 //! | [`snapshots`] | a state that changes in its middle, written out again and again |
 //! | [`layers`] | which kinds of rows the bytes are in |
 //!
+//! Replays stash what tools answered, so right after one every output is there
+//! twice. The stash is for a day: after that and a round of maintenance, the
+//! states and the sessions are left. Both are measured.
+//!
 //! Nothing here is timed, so nothing depends on the machine.
 
 pub mod layers;
@@ -14,9 +18,11 @@ pub mod replayed;
 pub mod snapshots;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use windlass::checkpoint::{self, Profile, Retention};
-use windlass::{Options, StoreLocation, Windlass};
+use windlass::core::{Env, ManualEnv, Millis};
+use windlass::{Options, StoreLocation, SystemEnv, Windlass};
 
 use crate::error::BenchError;
 use crate::harness::contest::{Durability, Rounds};
@@ -27,6 +33,8 @@ use layers::Layers;
 
 /// Steps of upkeep that pack everything.
 const SWEEP_STEPS: usize = 1_000_000;
+/// A day, and an hour for runs that began later than others.
+const DAY_MS: u64 = 25 * 60 * 60 * 1_000;
 
 /// A set of recordings, and how large its store may become: so many times the
 /// bytes of its distinct messages.
@@ -81,6 +89,8 @@ pub fn run(bench: &Bench<'_>) -> Result<Report, BenchError> {
         let bar = Bar::RatioAtMost(set.bar);
         let ours = (layers.used_bytes, "store");
         report.rows.push(compared(set.name, ours, distinct, bar));
+        let later = (played.later.used_bytes, "store, a day later,");
+        report.rows.push(compared(set.name, later, distinct, bar));
         let states = (layers.state_bytes(), "states");
         let disk = (layers.disk_bytes, "file");
         for looked_at in [states, disk] {
@@ -128,6 +138,12 @@ fn at_hand(name: &str, report: &mut Report) -> Option<PathBuf> {
 /// commit kept.
 fn open(bench: &Bench<'_>, name: &str) -> Result<(Windlass, PathBuf), BenchError> {
     let path = bench.directory.join(format!("{name}.db"));
+    let windlass = reopen(bench, &path, Arc::new(SystemEnv::new()))?;
+    Ok((windlass, path))
+}
+
+/// The same store, at whatever time it is in `env`.
+fn reopen(bench: &Bench<'_>, path: &Path, env: Arc<dyn Env>) -> Result<Windlass, BenchError> {
     let checkpoints = checkpoint::Config {
         compression: Profile::Compact.into(),
         retention: Retention {
@@ -140,10 +156,26 @@ fn open(bench: &Bench<'_>, name: &str) -> Result<(Windlass, PathBuf), BenchError
         checkpoints,
         ..Options::default()
     };
-    let location = StoreLocation::Sqlite(path.clone());
-    let opened = bench.runtime.block_on(Windlass::open(&location, options));
-    let windlass = opened.map_err(|error| BenchError::Process(error.to_string()))?;
-    Ok((windlass, path))
+    let location = StoreLocation::Sqlite(path.to_owned());
+    let opened = Windlass::with_env(&location, options, env);
+    let opened = bench.runtime.block_on(opened);
+    opened.map_err(|error| BenchError::Process(error.to_string()))
+}
+
+/// What is left of a store after a round of maintenance a day later, when
+/// stashed outputs and the answers to operations have had their time: states,
+/// sessions and their events.
+fn a_day_later(bench: &Bench<'_>, path: &Path, last: Millis) -> Result<Layers, BenchError> {
+    let env = Arc::new(ManualEnv::new(1, last.plus_ms(DAY_MS)));
+    let windlass = reopen(bench, path, env)?;
+    let maintained = bench.runtime.block_on(windlass.maintain(SWEEP_STEPS));
+    let maintained = maintained.map_err(|error| BenchError::Process(error.to_string()))?;
+    if maintained.sessions.removed > 0 || maintained.checkpoints.dropped > 0 {
+        return Err(BenchError::Unfair(format!(
+            "maintenance did {maintained:?}"
+        )));
+    }
+    finish(bench, &windlass, path)
 }
 
 /// Packs what lies unpacked, closes the store, and looks at its file.

@@ -7,7 +7,7 @@ use windlass::session::Caller;
 use windlass_replay::{Commits, ReadOptions, Recording, Replay, ReplayOptions, Run};
 
 use super::layers::Layers;
-use super::{finish, open};
+use super::{a_day_later, finish, open};
 use crate::error::BenchError;
 use crate::sessions::Bench;
 
@@ -16,6 +16,8 @@ use crate::sessions::Bench;
 pub struct Replayed {
     /// Its store.
     pub layers: Layers,
+    /// The same, a day and a round of maintenance later.
+    pub later: Layers,
     /// Bytes of its distinct messages.
     pub distinct_bytes: u64,
     /// Bytes of the whole conversation, written out after each message.
@@ -49,8 +51,14 @@ pub fn replayed(bench: &Bench<'_>, path: &Path, name: &str) -> Result<Replayed, 
     };
     let report = bench.runtime.block_on(replay.run(&()));
     report.map_err(|error| failed(&error))?;
+    let ends = recording
+        .runs
+        .iter()
+        .map(|run| run.times.at(run.steps.len() + 1));
+    let last = ends.max().unwrap_or_default();
     Ok(Replayed {
         layers: finish(bench, &windlass, &file)?,
+        later: a_day_later(bench, &file, last)?,
         distinct_bytes: recording.distinct_message_bytes(),
         snapshot_bytes: recording.runs.iter().map(snapshots).sum(),
     })
