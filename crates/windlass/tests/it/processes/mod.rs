@@ -10,6 +10,7 @@ mod leaving;
 mod racing;
 mod sharing;
 mod turns;
+mod working;
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -39,16 +40,25 @@ enum Role {
     Light,
     /// Commits to states that another process commits to as well.
     Writer,
+    /// Enqueues work and does it, and tells everything.
+    Worker,
+    /// Does the work that others left.
+    Last,
+    /// Enqueues when it is told to.
+    Producer,
 }
 
 impl Role {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Mortal,
         Self::Spender,
         Self::Clerk,
         Self::Saturated,
         Self::Light,
         Self::Writer,
+        Self::Worker,
+        Self::Last,
+        Self::Producer,
     ];
 
     fn named(name: &str) -> Option<Self> {
@@ -65,6 +75,9 @@ impl Role {
             Self::Saturated => turns::play_saturated(engine).await,
             Self::Light => turns::play_light(engine).await,
             Self::Writer => racing::play_writer(engine).await,
+            Self::Worker => working::play_worker(engine).await,
+            Self::Last => working::play_last(engine).await,
+            Self::Producer => working::play_producer(engine).await,
         }
     }
 }
