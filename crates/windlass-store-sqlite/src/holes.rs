@@ -315,6 +315,29 @@ mod tests {
     }
 
     #[test]
+    fn one_long_gap_is_no_reason_to_move_anything() {
+        let connection = table(8_000, SMALL);
+        // One of the looks begins right before it.
+        delete(&connection, "id BETWEEN 521 AND 7000");
+        assert_eq!(tidy(&connection), 0);
+    }
+
+    #[test]
+    fn large_rows_left_behind_do_not_make_a_table_look_full_of_holes() {
+        let connection = table(6_000, SMALL);
+        connection
+            .execute(
+                "UPDATE entry SET value = zeroblob(3000) WHERE id < 5000 AND id % 100 = 0",
+                [],
+            )
+            .expect("it can be written");
+        delete(&connection, "id % 2 = 1");
+        assert_ne!(tidy(&connection), 0, "much is missing");
+        // Many looks begin among the large ones and end at the same gap.
+        assert_eq!(tidy(&connection), 0, "it was tidied");
+    }
+
+    #[test]
     fn another_look_takes_deleted_rows() {
         let connection = table(6_000, SMALL);
         let mut holes = Holes::watch(100);
