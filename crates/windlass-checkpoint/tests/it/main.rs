@@ -6,6 +6,7 @@ mod commits;
 mod ending;
 mod garbage;
 mod history;
+mod layout;
 mod model;
 mod names;
 mod pages;
