@@ -93,7 +93,8 @@ pub fn run(bench: &Bench<'_>) -> Result<Report, BenchError> {
         report.rows.push(compared(set.name, later, distinct, bar));
         let states = (layers.state_bytes(), "states");
         let disk = (layers.disk_bytes, "file");
-        for looked_at in [states, disk] {
+        let disk_later = (played.later.disk_bytes, "file, a day later,");
+        for looked_at in [states, disk, disk_later] {
             let row = compared(set.name, looked_at, distinct, Bar::Absent);
             report.rows.push(row);
         }

@@ -69,6 +69,8 @@ pub(crate) const IDLE_MS: u64 = 10;
 /// Most steps that move rows while a store is closed, and most transactions
 /// that give pages back.
 pub(crate) const CLOSING_BITES_MAX: usize = 32;
+/// What is kept free at most, as one in so many pages in use.
+pub(crate) const KEPT_SHARE: u64 = 16;
 /// Free pages that a file keeps where nothing else is set, in bytes.
 pub(crate) const FREE_BYTES_KEPT: u64 = 256 * 1_024;
 

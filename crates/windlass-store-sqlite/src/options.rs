@@ -60,10 +60,11 @@ pub struct Options {
     /// this while other processes read, and without bound while an export
     /// runs.
     pub wal_empty_bytes: u64,
-    /// Bytes of free pages that the file keeps for what is written next. What
-    /// is free beyond them is given back to the file system while no commit
-    /// waits, if it is an eighth of the file or more. [`u64::MAX`] gives back
-    /// nothing; nor do files that were made before this was.
+    /// Bytes of free pages that the file keeps for what is written next, but
+    /// no more than a sixteenth of what is in it. What is free beyond them is
+    /// given back to the file system while no commit waits, if it is an eighth
+    /// of the file or more. [`u64::MAX`] gives back nothing; nor do files that
+    /// were made before this was.
     pub free_bytes_kept: u64,
     /// How long a commit waits for another process before it fails with
     /// `Unavailable`. Waiting is fair and short; only a process that was

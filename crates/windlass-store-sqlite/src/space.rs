@@ -23,7 +23,7 @@ use crate::error::Failure;
 use crate::group::{self, GroupError};
 use crate::holes::Holes;
 use crate::limits::{
-    CLOSING_BITES_MAX, DELETED_ROWS_PER_PAGE, FREE_SHARE_MIN, IDLE_MS, VACUUM_PAGES_MAX,
+    CLOSING_BITES_MAX, DELETED_ROWS_PER_PAGE, FREE_SHARE_MIN, IDLE_MS, KEPT_SHARE, VACUUM_PAGES_MAX,
 };
 use crate::options::Options;
 use crate::shared::Shared;
@@ -32,7 +32,7 @@ use crate::turns::Turns;
 /// What one connection knows of free pages.
 #[derive(Debug)]
 pub(crate) struct Space {
-    /// Whether the file was born with what it takes.
+    /// Whether the file was born with what it takes, and nobody forbids it.
     can_shrink: bool,
     page_bytes: u64,
     /// Free pages that stay for what is written next.
@@ -64,7 +64,7 @@ impl Space {
         let page_bytes = connection::page_bytes(connection)?;
         let kept = options.free_bytes_kept / page_bytes;
         Ok(Self {
-            can_shrink: connection::can_shrink(connection)?,
+            can_shrink: connection::can_shrink(connection)? && options.free_bytes_kept < u64::MAX,
             page_bytes,
             kept,
             stage: Stage::Settle,
@@ -127,7 +127,8 @@ impl Space {
         if !self.is_much(before) {
             return Ok(None);
         }
-        let pages = before.pages.saturating_sub(self.kept).min(VACUUM_PAGES_MAX);
+        let kept = self.kept_of(before);
+        let pages = before.pages.saturating_sub(kept).min(VACUUM_PAGES_MAX);
         let cut_off = || connection::cut_off(connection, pages);
         if bite(connection, turns, shared, cut_off)?.is_none() {
             return Ok(None);
@@ -207,9 +208,16 @@ impl Space {
         free.of.saturating_sub(free.pages) > self.kept
     }
 
-    const fn is_much(&self, free: Free) -> bool {
+    fn is_much(&self, free: Free) -> bool {
         let share = free.pages.saturating_mul(FREE_SHARE_MIN) >= free.of;
-        self.can_shrink && free.pages > self.kept && share
+        self.can_shrink && free.pages > self.kept_of(free) && share
+    }
+
+    /// Free pages that stay: in a small file no more than a small share, so
+    /// that it is about as large as what is in it.
+    fn kept_of(&self, free: Free) -> u64 {
+        let used = free.of.saturating_sub(free.pages);
+        self.kept.min(used / KEPT_SHARE)
     }
 }
 

@@ -138,6 +138,21 @@ async fn what_is_little_stays_for_what_is_written_next() {
     store.close().await.expect("the store closes");
 }
 
+/// A file is about as large as what is in it, however small that is.
+#[tokio::test]
+async fn a_small_file_keeps_no_more_free_than_a_share_of_what_is_in_it() {
+    let place = Place::new();
+    let store = place.open().await;
+    let value = "x".repeat(4_096);
+    let put = |batch: Batch, number| batch.put(format!("acme/{number:02}"), value.clone());
+    apply(&store, (0..50).fold(Batch::new(), put)).await;
+    let delete = |batch: Batch, number| batch.delete(format!("acme/{number:02}"));
+    apply(&store, (0..25).fold(Batch::new(), delete)).await;
+    store.close().await.expect("the store closes");
+    let length = length(&place.store());
+    assert!((100 * 1_024..200 * 1_024).contains(&length), "{length}");
+}
+
 /// Small rows, of which every other one goes.
 const SCATTERED: usize = 8_000;
 
