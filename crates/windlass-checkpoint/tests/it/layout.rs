@@ -16,6 +16,8 @@ use crate::support::{HOUR, World, caller, id, message, turn};
 /// One row a line: the key, and the value with a character for each byte.
 /// Nothing in it is compressed, as a later compressor may write other bytes.
 const LAYOUT: &str = include_str!("../fixtures/layout-1.ndjson");
+/// A state of one message whose rows were made smaller.
+const SMALLER: &str = include_str!("../fixtures/smaller-1.ndjson");
 
 fn world() -> World {
     World::with_config(Config {
@@ -149,6 +151,18 @@ fn parse(layout: &str) -> Vec<(String, String)> {
     layout.lines().map(row).collect()
 }
 
+async fn put_all(world: &World, layout: &str) {
+    let bytes = |text: &str| -> Bytes {
+        let byte = |it: char| u8::try_from(it).expect("a byte");
+        text.chars().map(byte).collect::<Vec<u8>>().into()
+    };
+    for (key, value) in parse(layout) {
+        let put = Batch::new().put(bytes(&key), bytes(&value));
+        let put = world.ground.commit(put).await.expect("a store that works");
+        assert!(matches!(put, Commit::Applied(_)), "{put:?}");
+    }
+}
+
 /// A key with its variable parts left out.
 fn kind(key: &str) -> String {
     let parts: Vec<&str> = key.split('/').collect();
@@ -202,15 +216,7 @@ fn every_kind_of_row_is_in_the_released_layout() {
 #[tokio::test]
 async fn the_released_layout_is_read_and_worked_on() {
     let world = world();
-    for (key, value) in parse(LAYOUT) {
-        let bytes = |text: &str| -> Bytes {
-            let byte = |it: char| u8::try_from(it).expect("a byte");
-            text.chars().map(byte).collect::<Vec<u8>>().into()
-        };
-        let put = Batch::new().put(bytes(&key), bytes(&value));
-        let put = world.ground.commit(put).await.expect("a store that works");
-        assert!(matches!(put, Commit::Applied(_)), "{put:?}");
-    }
+    put_all(&world, LAYOUT).await;
     let (states, who, session) = (&world.states, caller(), id("s"));
     assert_eq!(
         world.texts("s", &At::Head).await,
@@ -240,4 +246,22 @@ async fn the_released_layout_is_read_and_worked_on() {
     world.say("s", "goes on").await;
     let head = states.head(&who, &session).await.expect("readable");
     assert_eq!(head.expect("a state").revision, 6);
+}
+
+#[tokio::test]
+async fn rows_that_were_made_smaller_are_read() {
+    let rows = parse(SMALLER);
+    let smaller = |kind: &str| {
+        let mut rows = rows.iter().filter(|(key, _)| key.contains(kind));
+        rows.any(|(_, value)| value.starts_with('z') || value[1..].starts_with('\u{1}'))
+    };
+    assert!(smaller("/log/") && smaller("/chunk/"), "{rows:?}");
+    let world = world();
+    put_all(&world, SMALLER).await;
+    assert_eq!(world.texts("s", &At::Head).await, ["hello ".repeat(200)]);
+    let (who, session) = (caller(), id("s"));
+    let file = part("file");
+    let found = world.states.part(&who, &session, &At::Head, &file).await;
+    let (_, content) = found.expect("readable").expect("a part");
+    assert_eq!(content, Payload::Bytes(large()));
 }
