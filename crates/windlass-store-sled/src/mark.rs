@@ -10,7 +10,9 @@
 //! number of the last acknowledged commit (8), length of sled's file (8: when
 //! it was closed, else 0), CRC-32 of these (4), zeros.
 //!
-//! It is synced when the store opens and closes. In between it is written
+//! It is synced when the store opens and closes. Before sled opens its files,
+//! which it may make shorter, a length of 1 is noted: if the power fails before
+//! the store is open, a shorter file is no damage. In between it is written
 //! after each group was synced and before it is answered, without a sync of
 //! its own: so it is exact after the death of a process, never ahead of what
 //! is on the disk, and behind by what the system had not yet written if the
@@ -104,6 +106,16 @@ impl Mark {
         })
     }
 
+    /// Notes that the files are going to be opened and may become shorter by
+    /// it, and syncs that.
+    pub(crate) fn forget_length(&mut self) -> Result<(), Failure> {
+        let noted = match self.note.state {
+            State::Open => Ok(()),
+            State::Closed { .. } => self.set_state(State::Closed { file_bytes: 1 }),
+        };
+        noted.map_err(unwritten)
+    }
+
     /// Notes whether a store has the files open, and syncs it.
     pub(crate) fn set_state(&mut self, state: State) -> io::Result<()> {
         self.write(Note { state, ..self.note })?;
@@ -123,6 +135,11 @@ impl Mark {
         (self.turn, self.note) = (turn, note);
         Ok(())
     }
+}
+
+/// A mark that could not be written.
+pub(crate) fn unwritten(cause: io::Error) -> Failure {
+    Failure::system("the mark of the store cannot be written", cause)
 }
 
 fn slot(turn: u64, note: Note) -> [u8; SLOT_BYTES] {

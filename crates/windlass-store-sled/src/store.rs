@@ -21,7 +21,7 @@ use crate::group;
 use crate::health::Health;
 use crate::ledger::Ledger;
 use crate::limits::SWEEP_PIECES;
-use crate::mark::{Mark, State};
+use crate::mark::{Mark, State, unwritten};
 use crate::options::{Durability, Options};
 use crate::reader::Job;
 use crate::shared::Shared;
@@ -96,9 +96,10 @@ fn start(path: &Path, options: Options) -> Result<SledStore, Failure> {
     let files = Files::locate(path)?;
     birth::ensure(&files, &options)?;
     let claim = Claim::take(&files, options.open_time_max)?;
-    let mark = Mark::open(&files.mark())?;
+    let mut mark = Mark::open(&files.mark())?;
     files.survey_log(mark.note())?;
     files.remove_unfinished_snapshots()?;
+    mark.forget_length()?;
     let engine = Engine::open(&files, &options)?;
     let disk = Disk::open(&engine, &files, options.durability)?;
     let mut opened = Opened {
@@ -143,7 +144,7 @@ impl Opened {
         files::sync(files.directory())?;
         let noted = self.mark.advance(found.ledger.sequence);
         let noted = noted.and_then(|()| self.mark.set_state(State::Open));
-        noted.map_err(|cause| Failure::system("the mark of the store cannot be written", cause))?;
+        noted.map_err(unwritten)?;
         Ok(found.ledger)
     }
 
@@ -256,6 +257,8 @@ impl fmt::Debug for SledStore {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use windlass_store::StoreExt;
 
     use super::*;
@@ -289,6 +292,41 @@ mod tests {
         let again = open().await.expect("the store opens");
         let entry = again.get("acme/a".into()).await.expect("it can be read");
         assert_eq!(entry.expect("it is there").value.as_ref(), b"1");
+        store.close().await.expect("the store closes");
+    }
+
+    /// sled makes its file shorter when it opens it. If the power fails before
+    /// the mark says that the store is open, that is no damage.
+    #[tokio::test]
+    async fn the_length_of_the_file_is_forgotten_before_sled_opens_it() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = directory.path().join("store.sled");
+        let open = |open_time_max| {
+            let options = Options {
+                open_time_max,
+                ..Options::default()
+            };
+            SledStore::open(&path, options)
+        };
+        let patience = Options::default().open_time_max;
+        let store = open(patience).await.expect("the store opens");
+        store.close().await.expect("the store closes");
+        let files = Files::locate(&path).expect("the directory is there");
+        let noted = || {
+            let mark = Mark::open(&files.mark()).expect("the mark can be read");
+            mark.note().state
+        };
+        let file_bytes = files.log_bytes();
+        assert_eq!(noted(), State::Closed { file_bytes });
+        // Nobody gets further than to the locked file of sled.
+        let log = std::fs::File::open(files.log()).expect("it is there");
+        log.lock().expect("it is free");
+        let refused = open(Duration::from_millis(1)).await;
+        assert!(refused.is_err(), "{refused:?}");
+        assert_eq!(noted(), State::Closed { file_bytes: 1 });
+        drop(log);
+        let store = open(patience).await.expect("the store opens");
+        assert_eq!(noted(), State::Open);
         store.close().await.expect("the store closes");
     }
 }
