@@ -165,7 +165,10 @@ impl ReplayArgs {
 /// Replays a recording and reports what came of it.
 pub(crate) async fn run(args: ReplayArgs, context: &Context) -> Result<(), Failure> {
     let recording = Recording::read(&args.path, &args.reading())?;
-    let options = args.options()?;
+    let options = ReplayOptions {
+        compression: context.options().checkpoints.compression,
+        ..args.options()?
+    };
     if args.crew.worker {
         return work(&args, context, &recording, &options).await;
     }

@@ -11,13 +11,14 @@ mod error;
 mod file;
 mod server;
 mod setting;
+mod states;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use windlass::core::{PrincipalId, Sharing, TenantId};
 use windlass::session::{Caller, Config};
-use windlass::{Options, StoreLocation, stash};
+use windlass::{Options, StoreLocation, checkpoint, stash};
 
 pub(crate) use command::ConfigCommand;
 pub(crate) use environment::Environment;
@@ -40,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) principal: PrincipalId,
     pub(crate) sessions: Config,
     pub(crate) stash: stash::Config,
+    pub(crate) states: checkpoint::Config,
     pub(crate) color: ColorWhen,
     pub(crate) server: ServerSettings,
     /// The server to work on instead of the store.
@@ -56,6 +58,7 @@ impl Default for Settings {
             principal: "cli".parse().expect("a word is an identifier"),
             sessions: Config::default(),
             stash: stash::Config::default(),
+            states: checkpoint::Config::default(),
             color: ColorWhen::Auto,
             server: ServerSettings::default(),
             server_url: None,
@@ -145,6 +148,7 @@ impl Settings {
                 stash: self.stash.clone(),
                 ..stash::durable::Options::default()
             },
+            checkpoints: self.states.clone(),
             ..Options::default()
         }
     }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use windlass::LocationError;
+use windlass::checkpoint::CheckpointError;
 use windlass::core::{IdError, Sharing};
 use windlass::session::{Config, SessionError};
 use windlass::stash::limits::TOTAL_BYTES_MAX;
@@ -15,6 +16,7 @@ use windlass::stash::{self, StashError};
 
 use super::environment::variable;
 use super::server::Knob;
+use super::states::StateSetting;
 use super::{ConfigError, Settings, shown};
 use crate::args::ColorWhen;
 
@@ -38,6 +40,8 @@ pub(crate) enum Setting {
     StashGroupBytesMax,
     ClientServer,
     OutputColor,
+    /// One of states.
+    State(StateSetting),
     /// One of `windlass serve`.
     Server(Knob),
 }
@@ -105,6 +109,8 @@ pub(crate) enum ValueError {
     #[error(transparent)]
     Stash(#[from] StashError),
     #[error(transparent)]
+    States(#[from] CheckpointError),
+    #[error(transparent)]
     Address(#[from] AddrParseError),
     #[error(transparent)]
     Server(#[from] windlass_server::ConfigError),
@@ -135,7 +141,9 @@ impl Setting {
 
     /// Every setting.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        Self::PLAIN.into_iter().chain(Knob::all().map(Self::Server))
+        let states = StateSetting::ALL.map(Self::State);
+        let plain = Self::PLAIN.into_iter().chain(states);
+        plain.chain(Knob::all().map(Self::Server))
     }
 
     /// Its name: section and key.
@@ -158,6 +166,7 @@ impl Setting {
             Self::StashGroupBytesMax => "stash.group_quota.bytes_max",
             Self::ClientServer => "client.server",
             Self::OutputColor => "output.color",
+            Self::State(setting) => setting.name(),
             Self::Server(knob) => knob.name(),
         }
     }
@@ -191,6 +200,7 @@ impl Setting {
             | Self::CallerPrincipal
             | Self::ClientServer
             | Self::OutputColor => false,
+            Self::State(setting) => setting.is_number(),
             Self::Server(knob) => knob.is_number(),
             _ => true,
         }
@@ -233,6 +243,7 @@ impl Setting {
             Self::CallerPrincipal => settings.principal = text.parse()?,
             Self::ClientServer => settings.server_url = server(text)?,
             Self::OutputColor => settings.color = color(text)?,
+            Self::State(setting) => setting.set(&mut settings.states, text)?,
             Self::Server(knob) => knob.set(&mut settings.server, text)?,
             Self::SessionsCap
             | Self::SessionsRetentionMs
@@ -310,6 +321,7 @@ impl Setting {
             Self::SessionsCachedSessions => settings.sessions.cached_sessions.to_string(),
             Self::ClientServer => settings.server_url.clone().unwrap_or_default(),
             Self::OutputColor => color_name(settings.color).to_owned(),
+            Self::State(setting) => setting.value(&settings.states),
             Self::Server(knob) => knob.value(&settings.server),
             Self::StashGroupKeysMax | Self::StashGroupBytesMax => {
                 let quota = *self.quota_field(&mut settings.stash.clone());
