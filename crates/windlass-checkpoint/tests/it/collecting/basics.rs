@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use windlass_checkpoint::limits::NODE_INLINE_BYTES_MAX;
 use windlass_checkpoint::{
-    BlobId, Changes, CheckpointError, Collect, Form, Label, PartChange, Reason, Removal,
+    BlobId, Changes, CheckpointError, Collect, Form, Label, PartChange, Payload, Reason, Removal,
 };
 use windlass_store::{KeyRange, StoreExt};
 use windlass_store_testing::Slow;
 
-use super::contents::{COUNT, content, name, payload};
+use super::contents::{COUNT, content, name};
 use super::steps::{GARBAGE, NOW, THERE, World};
 use crate::reachable::rows;
 use crate::support::{caller, id};
@@ -134,8 +135,9 @@ async fn the_configured_grace_period_holds_where_none_is_given() {
 #[tokio::test]
 async fn contents_of_nodes_stay_as_long_as_their_session() {
     let mut world = World::new().await;
-    let large = content(55);
-    let changes = Changes::default().append("result", payload(large.clone()));
+    let large = Payload::Bytes([content(55), content(56)].concat().into());
+    assert!(large.bytes().len() > NODE_INLINE_BYTES_MAX, "it is no blob");
+    let changes = Changes::default().append("result", large.clone());
     let done = world.states.commit(&caller(), &id("a"), changes).await;
     world.note("a", done.expect("a commit").revision, THERE);
     world.put("a", GARBAGE).await;
@@ -143,7 +145,7 @@ async fn contents_of_nodes_stay_as_long_as_their_session() {
     collect(&world, NOW).await;
     let node = world.states.node(&caller(), &id("a"), 1).await;
     let node = node.expect("a readable node").expect("a node");
-    assert!(node.payload == Some(payload(large)));
+    assert!(node.payload == Some(large));
 }
 
 #[tokio::test]

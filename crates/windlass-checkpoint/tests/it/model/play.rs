@@ -140,10 +140,11 @@ impl Play {
     /// Some content: now and then one that has much in common with `before`.
     fn content(&mut self, before: Option<&Payload>) -> Payload {
         let filler = self.random.next();
-        // Now and then more than one commit takes.
+        // Now and then more than one commit takes; a fifth is more than lies
+        // with a node.
         let count = match self.random.one_in(100) {
             true => 12_000,
-            false => *self.random.pick(&[1, 5, 60, 600]),
+            false => *self.random.pick(&[1, 5, 60, 600, 2_400]),
         };
         let element = |it: u64| format!("{{\"id\":{it},\"timestamp\":{}}}", filler % 97 + it);
         match (before, self.random.below(4)) {
