@@ -209,6 +209,14 @@ pub(crate) const TABLE: &[Row] = &[
         ..NOTHING
     },
     Row {
+        name: "windlass-stream",
+        floor: Floor::Part,
+        imports: &["windlass-core", "windlass-store"],
+        in_tests: &["windlass-store-memory", "windlass-store-testing"],
+        blind_to: &[Runtime, Driver, Http, Terminal, Calendar],
+        ..NOTHING
+    },
+    Row {
         name: "windlass-access",
         floor: Floor::Part,
         imports: &["windlass-core", "windlass-store"],

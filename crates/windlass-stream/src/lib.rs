@@ -1,0 +1,56 @@
+//! Append-only output of agents, durable before anybody reads it.
+//!
+//! A stream is a sequence of rows that only grows until it is closed. Rows are
+//! collected into chunks; a chunk is stored in one commit and is sent as it is
+//! stored. Whoever reads can be cut off at any byte and read on, and the digest
+//! at each mark proves that nothing is missing and nothing was sent twice.
+//!
+//! This crate does not know which store it runs on, has no clock and no
+//! runtime (time and randomness come through [`windlass_core::Env`]), speaks no
+//! HTTP, and knows nothing of the other parts: a session is a name here.
+//!
+//! Read first: [`Row`] (what is appended), [`Chunker`] (when it is written),
+//! [`Digest`] (how it is proven), [`Settings`] (what can be set).
+//!
+//! ```
+//! use std::time::Duration;
+//! use windlass_stream::{Chunker, Digest, Offset, Reason, Row, Settings};
+//!
+//! let (settings, changed) = Settings { chunk_rows: 0, ..Settings::default() }.in_range()?;
+//! assert_eq!((settings.chunk_rows, changed.len()), (1, 1));
+//!
+//! let mut chunker = Chunker::new(settings.caps(), 0, Duration::ZERO);
+//! chunker.push(&Row::json(r#"{"token":"Hel"}"#)?);
+//! assert_eq!(chunker.reached(Duration::ZERO), Some(Reason::Rows));
+//! let cut = chunker.cut(Reason::Rows).expect("a row");
+//! assert_eq!(cut.lines, b"{\"row\":{\"token\":\"Hel\"}}\n");
+//! let digest = Digest::START.chain(Offset::START, cut.hash);
+//! assert_eq!(digest.to_string().len(), 64);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod audit;
+mod caller;
+mod capacity;
+mod chunker;
+mod digest;
+pub mod limits;
+mod offset;
+mod row;
+mod secret;
+mod settings;
+
+pub use audit::{Audit, CloseReason, Event};
+pub use caller::Caller;
+pub use capacity::{Capacity, Occupancy, Refusal, Slot};
+pub use chunker::{Chunker, Cut, Flushed, Reason};
+pub use digest::{Digest, DigestError, RowsHash, RowsHasher};
+pub use offset::{Offset, OffsetError};
+pub use row::{Row, RowError};
+pub use secret::{Cursor, CursorError, CursorHash, Handle};
+pub use settings::{Adjustment, Caps, Settings, SettingsError};
+
+/// Compiles and runs the example that README.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
