@@ -185,6 +185,12 @@ identifier!(
     check
 );
 identifier!(
+    /// One stream of one tenant.
+    StreamId,
+    "stream",
+    check
+);
+identifier!(
     /// The caller's name for one change, which makes it safe to retry.
     OperationId,
     "operation",
@@ -192,6 +198,17 @@ identifier!(
 );
 
 impl SessionId {
+    /// A fresh identifier of our own making.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomError`] if the environment has no random bytes.
+    pub fn unique(env: &dyn Env) -> Result<Self, RandomError> {
+        Ok(Self(unique_id(env)?.into()))
+    }
+}
+
+impl StreamId {
     /// A fresh identifier of our own making.
     ///
     /// # Errors

@@ -40,7 +40,8 @@ pub use env::{BoxFuture, Env, RandomError, Sharing};
 pub use error::{Coded, ErrorKind};
 pub use format::Format;
 pub use id::{
-    AgentId, GroupId, IdError, OperationId, OwnerId, PrincipalId, SessionId, TenantId, unique_id,
+    AgentId, GroupId, IdError, OperationId, OwnerId, PrincipalId, SessionId, StreamId, TenantId,
+    unique_id,
 };
 pub use manual::ManualEnv;
 pub use time::Millis;

@@ -1,5 +1,7 @@
 //! What is told of leases to whoever watches.
 
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::caller::Caller;
@@ -73,7 +75,8 @@ pub enum Event {
         request: Arc<str>,
     },
     /// `stream.closed`: the read has ended, or was refused. Exactly one for
-    /// each opening that was tried and came to a slot.
+    /// each opening that was tried: one that did not come to a lease has no
+    /// handle.
     Closed {
         /// Who.
         caller: Caller,
@@ -108,4 +111,32 @@ impl Event {
 pub trait Audit: Send + Sync {
     /// Hears of one event.
     fn record(&self, event: &Event);
+}
+
+/// Whoever listens, if anybody does.
+#[derive(Clone, Default)]
+pub(crate) struct Ear(Option<Arc<dyn Audit>>);
+
+impl Ear {
+    pub(crate) fn new(audit: Arc<dyn Audit>) -> Self {
+        Self(Some(audit))
+    }
+
+    /// Tells of an event, if anybody listens.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
+        let Some(audit) = &self.0 else { return };
+        let event = event();
+        // A listener's panic is its own affair.
+        let _ = catch_unwind(AssertUnwindSafe(|| audit.record(&event)));
+    }
+}
+
+impl fmt::Debug for Ear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Ear(listens)"
+        } else {
+            "Ear(deaf)"
+        })
+    }
 }

@@ -29,26 +29,47 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod append;
 mod audit;
 mod caller;
 mod capacity;
 mod chunker;
 mod digest;
+mod engine;
+pub mod error;
+mod keys;
+mod lease;
 pub mod limits;
+mod mark;
+mod model;
 mod offset;
+mod open;
+mod reader;
+mod record;
 mod row;
 mod secret;
 mod settings;
+mod streams;
+mod wire;
+mod writer;
 
 pub use audit::{Audit, CloseReason, Event};
 pub use caller::Caller;
 pub use capacity::{Capacity, Occupancy, Refusal, Slot};
 pub use chunker::{Chunker, Cut, Flushed, Reason};
 pub use digest::{Digest, DigestError, RowsHash, RowsHasher};
+pub use error::{AppendError, StreamError};
+pub use mark::{Chunk, Mark};
+pub use model::{Closed, Ending, Expiry, NewStream, Placed, StreamView};
 pub use offset::{Offset, OffsetError};
+pub use open::{Open, Start};
+pub use reader::Reader;
 pub use row::{Row, RowError};
 pub use secret::{Cursor, CursorError, CursorHash, Handle};
 pub use settings::{Adjustment, Caps, Settings, SettingsError};
+pub use streams::{StreamPage, Streams};
+pub use wire::{End, Failure, Frame, Opened};
+pub use writer::StreamWriter;
 
 /// Compiles and runs the example that README.md shows.
 #[cfg(doctest)]

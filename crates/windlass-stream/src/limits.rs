@@ -14,5 +14,17 @@ pub const CHUNK_ROWS_MAX: usize = 100_000;
 pub const LATENCY_MS_MAX: u64 = 60_000;
 /// Longest time of a lease between two renewals, in milliseconds: a day.
 pub const LEASE_TTL_MS_MAX: u64 = 86_400_000;
+/// Least time between two looks of a reader that follows, in milliseconds.
+pub const POLL_MS_MIN: u64 = 10;
+/// Longest time between two looks of a reader that follows, in milliseconds.
+pub const POLL_MS_MAX: u64 = 3_600_000;
 /// Most open streams a cap can allow.
 pub const CAP_MAX: usize = 1_000_000;
+/// Lost races after which a change gives up.
+pub(crate) const ROUNDS_MAX: u32 = 64;
+/// Commits of one change whose outcome may be unknown at a time.
+pub(crate) const DOUBTS_MAX: usize = 32;
+/// Longest code of a stream that failed, in bytes.
+pub const CODE_BYTES_MAX: usize = 64;
+/// Longest message of a stream that failed, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 512;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::limits::{
     CAP_MAX, CHUNK_PAGES_MAX, CHUNK_ROWS_MAX, LATENCY_MS_MAX, LEASE_TTL_MS_MAX, PAGE_BYTES,
+    POLL_MS_MAX, POLL_MS_MIN,
 };
 
 /// Settings that can change at run time. A lease keeps those it was opened
@@ -25,6 +26,9 @@ pub struct Settings {
     /// How long rows may wait for others, in milliseconds, up to a minute; 0
     /// flushes each row.
     pub latency_ms: u64,
+    /// How often a reader that follows a stream looks for rows of which no hint
+    /// came, in milliseconds: 10 to an hour.
+    pub poll_ms: u64,
     /// Streams that are read at a time in this process: 1 to 1,000,000.
     pub streams_max: usize,
     /// Of these, for one principal of one tenant: 1 to 1,000,000.
@@ -40,6 +44,7 @@ impl Default for Settings {
             chunk_pages_max: CHUNK_PAGES_MAX,
             chunk_rows: 1_000,
             latency_ms: 50,
+            poll_ms: 1_000,
             streams_max: 256,
             principal_streams_max: 32,
         }
@@ -86,6 +91,7 @@ impl Settings {
             chunk_pages_max: pages_max,
             chunk_rows: self.chunk_rows.clamp(1, CHUNK_ROWS_MAX),
             latency_ms: self.latency_ms.min(LATENCY_MS_MAX),
+            poll_ms: self.poll_ms.clamp(POLL_MS_MIN, POLL_MS_MAX),
             streams_max: self.streams_max.clamp(1, CAP_MAX),
             principal_streams_max: self.principal_streams_max.clamp(1, CAP_MAX),
         };
@@ -107,7 +113,7 @@ impl Settings {
             .collect()
     }
 
-    fn figures(&self) -> [(&'static str, u64); 8] {
+    fn figures(&self) -> [(&'static str, u64); 9] {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         [
             ("lease_ttl_ms", self.lease_ttl_ms),
@@ -116,6 +122,7 @@ impl Settings {
             ("chunk_pages_max", count(self.chunk_pages_max)),
             ("chunk_rows", count(self.chunk_rows)),
             ("latency_ms", self.latency_ms),
+            ("poll_ms", self.poll_ms),
             ("streams_max", count(self.streams_max)),
             ("principal_streams_max", count(self.principal_streams_max)),
         ]

@@ -1,8 +1,12 @@
 //! Everything that streams promise, over a store that makes the least of its
 //! own contract.
 
+mod appending;
 mod chunking;
 mod digests;
+mod latency;
 mod names;
+mod reading;
 mod slots;
+mod support;
 mod tuning;

@@ -1,0 +1,107 @@
+//! What all drivers of streams share: the store, the environment, the settings.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use windlass_core::{Env, back_off};
+use windlass_store::{Scan, Store, Version};
+
+use crate::audit::Ear;
+use crate::caller::Caller;
+use crate::capacity::Capacity;
+use crate::error::StreamError;
+use crate::keys::StreamKeys;
+use crate::limits::ROUNDS_MAX;
+use crate::record::{Floor, Head, decode};
+use crate::settings::Settings;
+
+/// The surroundings of every driver.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) ear: Ear,
+    pub(crate) capacity: Capacity,
+    settings: RwLock<Arc<Settings>>,
+}
+
+/// A head as it was read or written.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) head: Head,
+    pub(crate) version: Version,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        env: Arc<dyn Env>,
+        ear: Ear,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            store,
+            env,
+            ear,
+            capacity: Capacity::new(),
+            settings: RwLock::new(Arc::new(settings)),
+        }
+    }
+
+    /// The settings that hold now.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        let settings = self.settings.read();
+        Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set(&self, settings: Settings) {
+        let mut current = self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(settings);
+    }
+
+    /// The stream's head, if there is such a stream and it is the caller's.
+    /// One read in any case.
+    pub(crate) async fn head(
+        &self,
+        caller: &Caller,
+        keys: &StreamKeys,
+    ) -> Result<Loaded, StreamError> {
+        let pages = self.store.read(&[Scan::point(keys.head())]).await?;
+        let entry = pages.into_iter().flat_map(|page| page.entries).next();
+        let entry = entry.ok_or(StreamError::NotFound)?;
+        let head: Head = decode("stream head", &entry.value)?;
+        self.admit(caller, &head)?;
+        Ok(Loaded {
+            head,
+            version: entry.version,
+        })
+    }
+
+    /// Refuses who does not own a stream, and one that has expired.
+    pub(crate) fn admit(&self, caller: &Caller, head: &Head) -> Result<(), StreamError> {
+        if head.principal != caller.principal {
+            return Err(StreamError::NotFound);
+        }
+        let now = self.env.now();
+        if head.expires().is_some_and(|time| time.has_passed(now)) {
+            return Err(StreamError::Expired);
+        }
+        Ok(())
+    }
+
+    /// Waits after so many lost races in a row, or gives up.
+    pub(crate) async fn back_off(&self, lost: u32) -> Result<(), StreamError> {
+        if lost >= ROUNDS_MAX {
+            return Err(StreamError::Busy);
+        }
+        Ok(back_off(self.env.as_ref(), lost).await?)
+    }
+}
+
+/// The floor of a stream that has a head.
+pub(crate) fn floor(stored: Option<&windlass_store::Entry>) -> Result<Floor, StreamError> {
+    let stored = stored.ok_or_else(|| StreamError::corrupt("stream floor", "it is missing"))?;
+    decode("stream floor", &stored.value)
+}

@@ -1,0 +1,181 @@
+//! Every way in which an operation on streams can fail.
+
+use std::fmt;
+use std::sync::Arc;
+
+use windlass_core::{Coded, ErrorKind, RandomError};
+use windlass_store::{StoreError, StoreErrorKind};
+
+use crate::capacity::Refusal;
+use crate::offset::Offset;
+use crate::row::RowError;
+
+/// Why an operation on streams failed. Unless it is
+/// [`ErrorKind::Indeterminate`], nothing has changed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The caller has no such stream or cursor: it never was, is another
+    /// principal's, or is forgotten.
+    #[error("no such stream or cursor")]
+    NotFound,
+    /// The stream or the cursor has expired a while ago.
+    #[error("it has expired")]
+    Expired,
+    /// The cursor was cancelled.
+    #[error("the read was cancelled")]
+    Cancelled,
+    /// The tenant has a stream of this name.
+    #[error("a stream of this name exists")]
+    Exists,
+    /// The stream was closed: nothing can be appended any more.
+    #[error("the stream is closed")]
+    Closed,
+    /// What begins at the offset asked for is not kept any more.
+    #[error("rows before `{earliest}` are not kept any more")]
+    Gap {
+        /// The first offset that can be read from.
+        earliest: Offset,
+    },
+    /// The offset is beyond the tail of what is read.
+    #[error("the offset is beyond the tail `{tail}`")]
+    BeyondTail {
+        /// The tail.
+        tail: Offset,
+    },
+    /// What the reader has received is not what was sent up to this offset.
+    #[error("the digest of what was received does not match the stream")]
+    PrefixHashMismatch,
+    /// Nobody may open another stream for now.
+    #[error("no stream can be opened for now")]
+    Capacity(#[source] Refusal),
+    /// The row cannot be stored.
+    #[error("the row cannot be appended")]
+    Row(#[from] RowError),
+    /// A field of the request cannot be accepted.
+    #[error("`{field}` {problem}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it, in a few words.
+        problem: &'static str,
+    },
+    /// Others changed the same stream each time first.
+    #[error("lost too many races for the same record; try again")]
+    Busy,
+    /// A stored record cannot be understood, or one is missing.
+    #[error("the stored {record} cannot be read: {why}")]
+    Corrupt {
+        /// Which record.
+        record: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store failed.
+    #[error("the streams' store failed")]
+    Store(#[source] Arc<StoreError>),
+    /// No random bytes for a name.
+    #[error("no identifier could be drawn")]
+    Random(#[from] RandomError),
+}
+
+impl From<StoreError> for StreamError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<Refusal> for StreamError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Capacity(refusal)
+    }
+}
+
+impl StreamError {
+    pub(crate) fn corrupt(record: &'static str, why: impl fmt::Display) -> Self {
+        Self::Corrupt {
+            record,
+            why: why.to_string(),
+        }
+    }
+
+    /// A commit of which it can no longer be told whether it was applied.
+    pub(crate) fn forgotten() -> Self {
+        let why = "its outcome is unknown, and too much was written since to tell";
+        StoreError::new(StoreErrorKind::Indeterminate, "commit", why).into()
+    }
+}
+
+impl Coded for StreamError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Exists => "stream_exists",
+            Self::Closed => "stream_closed",
+            Self::Gap { .. } => "gap",
+            Self::BeyondTail { .. } => "offset_beyond_tail",
+            Self::PrefixHashMismatch => "prefix_hash_mismatch",
+            Self::Capacity(Refusal::Server { .. }) => "server_stream_capacity_exhausted",
+            Self::Capacity(Refusal::Principal { .. }) => "principal_stream_quota_exhausted",
+            Self::Row(_) => "invalid_row",
+            Self::Invalid { .. } => "invalid_request",
+            Self::Busy => "busy",
+            Self::Corrupt { .. } => "corrupt_record",
+            Self::Store(error) => error.kind().code(),
+            Self::Random(_) => "no_randomness",
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound => ErrorKind::NotFound,
+            Self::Cancelled
+            | Self::Exists
+            | Self::Closed
+            | Self::Gap { .. }
+            | Self::PrefixHashMismatch => ErrorKind::Conflict,
+            Self::Expired | Self::Capacity(_) => ErrorKind::Refused,
+            Self::BeyondTail { .. } | Self::Row(_) | Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Busy => ErrorKind::Unavailable,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Store(error) => kind_of(error.kind()),
+            Self::Random(_) => ErrorKind::Environment,
+        }
+    }
+}
+
+/// A store's failure keeps its kind through every layer.
+const fn kind_of(kind: StoreErrorKind) -> ErrorKind {
+    match kind {
+        StoreErrorKind::Unavailable => ErrorKind::Unavailable,
+        StoreErrorKind::Indeterminate => ErrorKind::Indeterminate,
+        StoreErrorKind::Invalid => ErrorKind::Invalid,
+        StoreErrorKind::Environment => ErrorKind::Environment,
+        StoreErrorKind::Corrupt => ErrorKind::Corrupt,
+        StoreErrorKind::Closed => ErrorKind::Closed,
+    }
+}
+
+/// Why a row was not appended, and where it is.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the row could not be written")]
+pub struct AppendError {
+    /// Whether the writer has the row: if so it is written with the next flush,
+    /// and must not be appended again.
+    pub taken: bool,
+    /// What went wrong.
+    #[source]
+    pub error: StreamError,
+}
+
+impl Coded for AppendError {
+    fn code(&self) -> &'static str {
+        self.error.code()
+    }
+
+    fn kind(&self) -> ErrorKind {
+        self.error.kind()
+    }
+}
