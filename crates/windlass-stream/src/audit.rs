@@ -32,7 +32,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// The reason's stable name.
     #[must_use]
-    pub const fn code(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Cancelled => "cancelled",

@@ -15,16 +15,13 @@ use crate::row::RowError;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// The caller has no such stream or cursor: it never was, is another
-    /// principal's, or is forgotten.
-    #[error("no such stream or cursor")]
+    /// The caller has no such stream: it never was, is another principal's, or
+    /// was removed.
+    #[error("no such stream")]
     NotFound,
-    /// The stream or the cursor has expired a while ago.
+    /// The stream has expired, or the lease ran out while nobody read.
     #[error("it has expired")]
     Expired,
-    /// The cursor was cancelled.
-    #[error("the read was cancelled")]
-    Cancelled,
     /// The tenant has a stream of this name.
     #[error("a stream of this name exists")]
     Exists,
@@ -111,7 +108,6 @@ impl Coded for StreamError {
         match self {
             Self::NotFound => "not_found",
             Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
             Self::Exists => "stream_exists",
             Self::Closed => "stream_closed",
             Self::Gap { .. } => "gap",
@@ -131,11 +127,9 @@ impl Coded for StreamError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound => ErrorKind::NotFound,
-            Self::Cancelled
-            | Self::Exists
-            | Self::Closed
-            | Self::Gap { .. }
-            | Self::PrefixHashMismatch => ErrorKind::Conflict,
+            Self::Exists | Self::Closed | Self::Gap { .. } | Self::PrefixHashMismatch => {
+                ErrorKind::Conflict
+            }
             Self::Expired | Self::Capacity(_) => ErrorKind::Refused,
             Self::BeyondTail { .. } | Self::Row(_) | Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Busy => ErrorKind::Unavailable,

@@ -4,7 +4,9 @@
 mod appending;
 mod chunking;
 mod digests;
+mod errors;
 mod latency;
+mod layout;
 mod names;
 mod reading;
 mod slots;

@@ -46,7 +46,7 @@ impl Heard {
         let words = |event: &Event| match event {
             Event::Opened { pinned, .. } => format!("{} {}", event.name(), pinned.number()),
             Event::Closed { reason, rows, .. } => {
-                format!("{} {} {rows}", event.name(), reason.code())
+                format!("{} {} {rows}", event.name(), reason.name())
             }
             other => format!("{other:?}"),
         };

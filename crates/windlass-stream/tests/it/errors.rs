@@ -1,0 +1,80 @@
+//! Every way to fail: its code, its kind and its words, each layer once.
+
+use windlass_core::{Coded, RandomError};
+use windlass_store::{StoreError, StoreErrorKind};
+use windlass_stream::{AppendError, Offset, Refusal, RowError, StreamError};
+
+/// Code, kind and words of an error and of all below it, as a log shows them.
+fn shown(error: &(impl Coded + 'static)) -> String {
+    let mut text = format!("{} {:?}: {error}", error.code(), error.kind());
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(" because ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+#[test]
+fn errors_have_a_code_a_kind_and_their_words() {
+    let store = StoreError::new(StoreErrorKind::Indeterminate, "commit", "the disk failed");
+    let (limit, current) = (4, 4);
+    let offset = Offset::new(10);
+    let errors = [
+        StreamError::NotFound,
+        StreamError::Expired,
+        StreamError::Exists,
+        StreamError::Closed,
+        StreamError::Gap { earliest: offset },
+        StreamError::BeyondTail { tail: offset },
+        StreamError::PrefixHashMismatch,
+        Refusal::Server { limit, current }.into(),
+        Refusal::Principal { limit, current }.into(),
+        RowError::LineBreak.into(),
+        StreamError::Invalid {
+            field: "code",
+            problem: "has 1 to 64 bytes",
+        },
+        StreamError::Busy,
+        StreamError::Corrupt {
+            record: "chunk",
+            why: "one is missing".to_owned(),
+        },
+        store.into(),
+        RandomError::new("no entropy").into(),
+    ];
+    let expected = [
+        "not_found NotFound: no such stream",
+        "expired Refused: it has expired",
+        "stream_exists Conflict: a stream of this name exists",
+        "stream_closed Conflict: the stream is closed",
+        "gap Conflict: rows before `000000000000000a` are not kept any more",
+        "offset_beyond_tail Invalid: the offset is beyond the tail `000000000000000a`",
+        "prefix_hash_mismatch Conflict: the digest of what was received does not match the stream",
+        "server_stream_capacity_exhausted Refused: no stream can be opened for now \
+         because all 4 slots for streams are taken",
+        "principal_stream_quota_exhausted Refused: no stream can be opened for now \
+         because all 4 slots of this principal are taken",
+        "invalid_row Invalid: the row cannot be appended because the row has a line break",
+        "invalid_request Invalid: `code` has 1 to 64 bytes",
+        "busy Unavailable: lost too many races for the same record; try again",
+        "corrupt_record Corrupt: the stored chunk cannot be read: one is missing",
+        "store_indeterminate Indeterminate: the streams' store failed \
+         because `commit` failed: the disk failed",
+        "no_randomness Environment: no identifier could be drawn \
+         because random generator failed: no entropy",
+    ];
+    assert_eq!(errors.each_ref().map(shown), expected);
+}
+
+#[test]
+fn an_error_of_appending_keeps_code_and_kind_of_its_cause() {
+    let error = AppendError {
+        taken: true,
+        error: StreamError::Closed,
+    };
+    let expected = "stream_closed Conflict: the row could not be written \
+                    because the stream is closed";
+    assert_eq!(shown(&error), expected);
+}
