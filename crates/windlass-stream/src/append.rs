@@ -304,6 +304,7 @@ pub(crate) fn birth(
         expiry: new.expiry,
         due: None,
         closed: None,
+        removing: false,
         by,
     };
     head.due = head.expires();

@@ -9,10 +9,12 @@ use crate::audit::Ear;
 use crate::caller::Caller;
 use crate::capacity::Capacity;
 use crate::error::StreamError;
+use crate::hold::Running;
 use crate::keys::StreamKeys;
 use crate::limits::ROUNDS_MAX;
 use crate::record::{Floor, Head, decode};
 use crate::settings::Settings;
+use crate::sweep::Bookmark;
 
 /// The surroundings of every driver.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Engine {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) ear: Ear,
     pub(crate) capacity: Capacity,
+    pub(crate) running: Running,
+    pub(crate) bookmark: Bookmark,
     settings: RwLock<Arc<Settings>>,
 }
 
@@ -43,6 +47,8 @@ impl Engine {
             env,
             ear,
             capacity: Capacity::new(),
+            running: Running::default(),
+            bookmark: Bookmark::default(),
             settings: RwLock::new(Arc::new(settings)),
         }
     }
@@ -72,23 +78,33 @@ impl Engine {
         let entry = pages.into_iter().flat_map(|page| page.entries).next();
         let entry = entry.ok_or(StreamError::NotFound)?;
         let head: Head = decode("stream head", &entry.value)?;
-        self.admit(caller, &head)?;
+        self.admit(caller, keys, &head).await?;
         Ok(Loaded {
             head,
             version: entry.version,
         })
     }
 
-    /// Refuses who does not own a stream, and one that has expired.
-    pub(crate) fn admit(&self, caller: &Caller, head: &Head) -> Result<(), StreamError> {
-        if head.principal != caller.principal {
+    /// Refuses who does not own a stream, and one that has expired while nobody
+    /// read it. A read more only for one whose time is over.
+    pub(crate) async fn admit(
+        &self,
+        caller: &Caller,
+        keys: &StreamKeys,
+        head: &Head,
+    ) -> Result<(), StreamError> {
+        if head.principal != caller.principal || head.removing {
             return Err(StreamError::NotFound);
         }
         let now = self.env.now();
-        if head.expires().is_some_and(|time| time.has_passed(now)) {
-            return Err(StreamError::Expired);
+        let over = head.expires().is_some_and(|time| time.has_passed(now));
+        if !over || !self.is_idle(keys).await? {
+            return Ok(());
         }
-        Ok(())
+        if head.is_forgotten(now) {
+            return Err(StreamError::NotFound);
+        }
+        Err(StreamError::Expired)
     }
 
     /// Waits after so many lost races in a row, or gives up.

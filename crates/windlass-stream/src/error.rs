@@ -15,13 +15,17 @@ use crate::row::RowError;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// The caller has no such stream: it never was, is another principal's, or
-    /// was removed.
-    #[error("no such stream")]
+    /// The caller has no such stream or cursor: it never was, is another
+    /// principal's, or is forgotten.
+    #[error("no such stream or cursor")]
     NotFound,
-    /// The stream has expired, or the lease ran out while nobody read.
+    /// The stream or the cursor has expired, or the lease ran out while nobody
+    /// read.
     #[error("it has expired")]
     Expired,
+    /// The cursor was cancelled.
+    #[error("the read was cancelled")]
+    Cancelled,
     /// The tenant has a stream of this name.
     #[error("a stream of this name exists")]
     Exists,
@@ -108,6 +112,7 @@ impl Coded for StreamError {
         match self {
             Self::NotFound => "not_found",
             Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
             Self::Exists => "stream_exists",
             Self::Closed => "stream_closed",
             Self::Gap { .. } => "gap",
@@ -127,9 +132,11 @@ impl Coded for StreamError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound => ErrorKind::NotFound,
-            Self::Exists | Self::Closed | Self::Gap { .. } | Self::PrefixHashMismatch => {
-                ErrorKind::Conflict
-            }
+            Self::Cancelled
+            | Self::Exists
+            | Self::Closed
+            | Self::Gap { .. }
+            | Self::PrefixHashMismatch => ErrorKind::Conflict,
             Self::Expired | Self::Capacity(_) => ErrorKind::Refused,
             Self::BeyondTail { .. } | Self::Row(_) | Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Busy => ErrorKind::Unavailable,

@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use windlass_core::{Millis, SessionId, StreamId, TenantId};
-use windlass_store::key::Key;
+use windlass_store::key::{Key, number, segments};
 use windlass_store::{KeyRange, Scan};
 
 use crate::offset::Offset;
+
+/// The first segment of the index of what maintenance has to look at.
+const DUE: &str = "due";
 
 /// The keys of one stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +64,24 @@ impl StreamKeys {
             .limit(1)
     }
 
+    /// What keeps everything from `at` on for a cursor.
+    pub(crate) fn pin(&self, at: Offset, cursor: &str) -> Bytes {
+        let pins = self.base().text("pin");
+        pins.number(at.number()).text(cursor).finish()
+    }
+
+    /// All pins, the lowest first.
+    pub(crate) fn pins(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("pin").below())
+    }
+
+    /// The offset of a pin's key.
+    pub(crate) fn pinned_by(&self, key: &[u8]) -> Option<Offset> {
+        let rest = key.strip_prefix(self.pins().start.as_ref())?;
+        let first = rest.split(|byte| *byte == b'/').next()?;
+        Some(Offset::new(number(std::str::from_utf8(first).ok()?)?))
+    }
+
     /// The entry of the stream in the list of its session's streams.
     pub(crate) fn listed(&self, session: &SessionId) -> Bytes {
         list_of(&self.tenant, session)
@@ -70,14 +91,13 @@ impl StreamKeys {
 
     /// The first offset of a chunk's key.
     pub(crate) fn first_of(&self, key: &[u8]) -> Option<Offset> {
-        let number = key.strip_prefix(self.chunks().start.as_ref())?;
-        let number = windlass_store::key::number(std::str::from_utf8(number).ok()?)?;
-        Some(Offset::new(number))
+        let first = key.strip_prefix(self.chunks().start.as_ref())?;
+        Some(Offset::new(number(std::str::from_utf8(first).ok()?)?))
     }
 
     /// When upkeep next looks at the stream.
     pub(crate) fn due(&self, time: Millis) -> Bytes {
-        Key::new("due")
+        Key::new(DUE)
             .number(time.get())
             .text("stream")
             .text(self.tenant.as_str())
@@ -91,4 +111,50 @@ pub(crate) fn list_of(tenant: &TenantId, session: &SessionId) -> Key {
     Key::new(tenant.as_str())
         .text("streams")
         .text(session.as_str())
+}
+
+/// The record of a cursor.
+pub(crate) fn cursor(tenant: &TenantId, name: &str) -> Bytes {
+    Key::new(tenant.as_str()).text("cursor").text(name).finish()
+}
+
+/// When upkeep next looks at a cursor.
+pub(crate) fn due_cursor(time: Millis, tenant: &TenantId, name: &str) -> Bytes {
+    Key::new(DUE)
+        .number(time.get())
+        .text("cursor")
+        .text(tenant.as_str())
+        .text(name)
+        .finish()
+}
+
+/// What a row of due work is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DueRow {
+    Stream(Millis, StreamKeys),
+    Cursor(Millis, TenantId, String),
+}
+
+impl DueRow {
+    /// What the row is about, if it is of this part.
+    pub(crate) fn parse(key: &[u8]) -> Option<Self> {
+        let [_, time, part, tenant, name] = <[String; 5]>::try_from(segments(key)?).ok()?;
+        let time = Millis::new(number(&time)?);
+        let tenant: TenantId = tenant.parse().ok()?;
+        match part.as_str() {
+            "stream" => {
+                let stream = name.parse().ok()?;
+                Some(Self::Stream(time, StreamKeys { tenant, stream }))
+            }
+            "cursor" => Some(Self::Cursor(time, tenant, name)),
+            _ => None,
+        }
+    }
+}
+
+/// All rows of work that is due by `now`, of whatever part.
+pub(crate) fn due_until(now: Millis) -> KeyRange {
+    let start = Key::new(DUE).below();
+    let end = Key::new(DUE).number(now.get().saturating_add(1)).finish();
+    KeyRange::new(start, end)
 }

@@ -81,11 +81,6 @@ impl Lease {
         });
     }
 
-    /// When it runs out unless there is a sign of life before.
-    pub(crate) const fn until(&self) -> Millis {
-        self.until
-    }
-
     /// Refuses a reader that was away for too long.
     pub(crate) fn check(&mut self) -> Result<(), StreamError> {
         if self.until.has_passed(self.env.now()) {

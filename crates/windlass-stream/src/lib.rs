@@ -9,8 +9,11 @@
 //! runtime (time and randomness come through [`windlass_core::Env`]), speaks no
 //! HTTP, and knows nothing of the other parts: a session is a name here.
 //!
-//! Read first: [`Row`] (what is appended), [`Chunker`] (when it is written),
-//! [`Digest`] (how it is proven), [`Settings`] (what can be set).
+//! Read first: [`Streams`] (what can be done), [`StreamWriter`] and [`Reader`]
+//! (the two ends), [`Row`] (what is appended), [`Mark`] (how it is proven),
+//! [`StreamError`] (how it is refused). The rule for when rows are written is
+//! in `chunker.rs`, what is stored in `mark.rs` and `record.rs`, and why nothing
+//! is written twice in `append.rs`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,6 +40,7 @@ mod chunker;
 mod digest;
 mod engine;
 pub mod error;
+mod hold;
 mod keys;
 mod lease;
 pub mod limits;
@@ -46,10 +50,13 @@ mod offset;
 mod open;
 mod reader;
 mod record;
+mod remove;
 mod row;
 mod secret;
 mod settings;
 mod streams;
+mod sweep;
+mod trim;
 mod wire;
 mod writer;
 
@@ -68,6 +75,8 @@ pub use row::{Row, RowError};
 pub use secret::{Cursor, CursorError, CursorHash, Handle};
 pub use settings::{Adjustment, Caps, Settings, SettingsError};
 pub use streams::{StreamPage, Streams};
+pub use sweep::SweepReport;
+pub use trim::Trimmed;
 pub use wire::{End, Failure, Frame, Opened};
 pub use writer::StreamWriter;
 

@@ -28,3 +28,13 @@ pub(crate) const DOUBTS_MAX: usize = 32;
 pub const CODE_BYTES_MAX: usize = 64;
 /// Longest message of a stream that failed, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 512;
+/// How long an expired or cancelled cursor, and an expired stream, are answered
+/// as such before they are not found, in milliseconds: ten minutes.
+pub const TOMBSTONE_MS: u64 = 600_000;
+/// How far apart the clocks of two processes may be, in milliseconds.
+pub const CLOCK_SKEW_MS_MAX: u64 = 5_000;
+/// Most rows that one commit of upkeep deletes.
+pub(crate) const COMMIT_DELETES_MAX: usize = 500;
+/// Rows of other parts that a sweep passes over before it says that it was cut
+/// short.
+pub(crate) const PASSED_ROWS_MAX: usize = 4_096;

@@ -8,16 +8,19 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{pending, select};
-use windlass_core::{Coded, ErrorKind};
+use windlass_core::Millis;
 use windlass_store::limits::READ_ENTRIES_MAX;
 use windlass_store::{Changes, Scan};
 
 use crate::audit::CloseReason;
+use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::StreamError;
+use crate::hold::Hold;
 use crate::keys::StreamKeys;
 use crate::lease::Lease;
 use crate::mark::{Chunk, Mark};
@@ -25,7 +28,7 @@ use crate::model::{Closed, Ending};
 use crate::offset::Offset;
 use crate::open::{Begin, parse};
 use crate::record::{Head, decode};
-use crate::secret::Handle;
+use crate::secret::{Cursor, Handle};
 use crate::settings::Settings;
 use crate::wire::{End, Failure, Frame, Opened};
 
@@ -38,6 +41,11 @@ use crate::wire::{End, Failure, Frame, Opened};
 pub struct Reader {
     engine: Arc<Engine>,
     keys: StreamKeys,
+    hold: Hold,
+    /// When the hold was last renewed.
+    renewed: Millis,
+    /// Set when the cursor is cancelled in this process.
+    stop: Arc<AtomicBool>,
     handle: Handle,
     settings: Arc<Settings>,
     /// Until the read has ended.
@@ -66,29 +74,35 @@ struct Follow {
 impl Reader {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        keys: StreamKeys,
+        cursor: Cursor,
+        hold: Hold,
         lease: Lease,
         begin: Begin,
-        follow: bool,
     ) -> Self {
+        let (tail, follow) = (hold.row.tail, hold.row.follow);
+        let end = if follow { begin.head.tail } else { tail };
         let opened = Opened {
             handle: lease.handle.to_string(),
+            cursor: cursor.to_string(),
             start: begin.start,
-            tail: begin.head.tail,
+            tail: end,
             digest: begin.digest,
             base: begin.base,
-            expires: lease.until(),
+            expires: hold.row.until,
             resumable: true,
         };
         // Subscribed before anything is read from now on, so that no hint of
         // what is appended later is missed.
         let follow = follow.then(|| Follow {
-            changes: engine.store.subscribe(&keys.head()),
+            changes: engine.store.subscribe(&hold.keys.head()),
             hints: true,
         });
         Self {
+            keys: hold.keys.clone(),
+            renewed: engine.env.now(),
+            stop: engine.running.join(&hold.name),
             engine,
-            keys,
+            hold,
             handle: lease.handle,
             settings: Arc::clone(&lease.settings),
             lease: Some(lease),
@@ -98,10 +112,16 @@ impl Reader {
                 digest: begin.digest,
             },
             opened: Some(opened),
-            tail: begin.head.tail,
-            closed: begin.head.closed,
+            tail: end,
+            // What was appended after a pinned tail is not part of the read,
+            // and how the stream ended neither.
+            closed: begin.head.closed.filter(|_| end == begin.head.tail),
             widest: begin.head.widest,
-            ahead: begin.rest.into_iter().collect(),
+            ahead: begin
+                .rest
+                .into_iter()
+                .filter(|_| begin.start < end)
+                .collect(),
         }
     }
 
@@ -112,13 +132,15 @@ impl Reader {
     }
 
     /// The next piece; `None` after the last one. Waits only if it follows a
-    /// stream of which everything was given.
+    /// stream of which everything was given. Twice in the time of a lease it
+    /// makes a commit, which lets the cursor last.
     ///
     /// # Errors
     ///
-    /// `Expired` if nobody asked for as long as a lease lasts, `Corrupt` if a
-    /// chunk is missing or damaged; both end the read. The store's failures
-    /// otherwise: the next call tries again.
+    /// `Expired` if nobody asked for as long as a lease lasts, `Cancelled`,
+    /// `NotFound` if the stream was removed, `Corrupt` if a chunk is missing or
+    /// damaged: each ends the read. The store's failures otherwise: the next
+    /// call tries again.
     pub async fn next(&mut self) -> Result<Option<Frame>, StreamError> {
         let Some(lease) = &mut self.lease else {
             return Ok(None);
@@ -131,12 +153,21 @@ impl Reader {
         match &frame {
             Ok(Frame::End(_) | Frame::Failed(_)) => self.close(CloseReason::Ok),
             Ok(Frame::Open(_) | Frame::Chunk(_)) => self.go_on(CloseReason::Disconnected),
-            Err(error) => match error.kind() {
-                ErrorKind::Corrupt | ErrorKind::NotFound => self.close(CloseReason::Error),
-                _ => self.go_on(CloseReason::Error),
-            },
+            Err(error) => self.fail(error),
         }
         frame.map(Some)
+    }
+
+    /// Ends the read, unless trying again may help.
+    fn fail(&mut self, error: &StreamError) {
+        match error {
+            StreamError::Cancelled => self.close(CloseReason::Cancelled),
+            StreamError::Expired | StreamError::Gap { .. } => {
+                self.close(CloseReason::SnapshotExpired);
+            }
+            StreamError::Corrupt { .. } | StreamError::NotFound => self.close(CloseReason::Error),
+            _ => self.go_on(CloseReason::Error),
+        }
     }
 
     /// Gives the slot back and tells how the read ended.
@@ -155,15 +186,18 @@ impl Reader {
     }
 
     async fn advance(&mut self) -> Result<Frame, StreamError> {
-        if let Some(opened) = self.opened.take() {
-            return Ok(Frame::Open(opened));
-        }
         loop {
+            self.stay().await?;
+            if let Some(opened) = self.opened.take() {
+                return Ok(Frame::Open(opened));
+            }
             if let Some(chunk) = self.ahead.pop_front() {
-                return self.give(chunk);
+                return Ok(self.give(chunk));
             }
             if self.at.offset < self.tail {
-                self.fetch().await?;
+                if let Err(error) = self.fetch().await {
+                    return Err(self.explain(error).await);
+                }
                 continue;
             }
             if self.follow.is_none() || self.closed.is_some() {
@@ -176,17 +210,40 @@ impl Reader {
         }
     }
 
-    /// Gives out a chunk, if it is the one that follows.
-    fn give(&mut self, chunk: Chunk) -> Result<Frame, StreamError> {
-        if chunk.first != self.at.offset {
-            return Err(StreamError::corrupt("chunk", "one is missing"));
+    /// Refuses to go on for a cursor that was cancelled, and lets it last.
+    async fn stay(&mut self) -> Result<(), StreamError> {
+        if self.stop.load(Ordering::Acquire) {
+            return Err(StreamError::Cancelled);
         }
+        let ttl_ms = self.settings.lease_ttl_ms;
+        let now = self.engine.env.now();
+        if now.since(self.renewed) >= ttl_ms.div_ceil(2) {
+            self.engine.renew(&mut self.hold, ttl_ms).await?;
+            self.renewed = now;
+        }
+        Ok(())
+    }
+
+    /// Why a chunk is missing.
+    async fn explain(&self, error: StreamError) -> StreamError {
+        let caller = Caller {
+            tenant: self.keys.tenant.clone(),
+            principal: self.hold.row.principal.clone(),
+        };
+        let offset = self.at.offset;
+        self.engine
+            .explain(&caller, &self.keys, offset, error)
+            .await
+    }
+
+    /// Gives out a chunk. It is the one that follows.
+    fn give(&mut self, chunk: Chunk) -> Frame {
         self.at = chunk.mark;
         if let Some(lease) = &mut self.lease {
             lease.rows += chunk.row_count();
             lease.bytes += u64::try_from(chunk.row_bytes()).expect("a length fits in 64 bits");
         }
-        Ok(Frame::Chunk(chunk))
+        Frame::Chunk(chunk)
     }
 
     /// Reads the next chunks up to the tail.
@@ -200,12 +257,20 @@ impl Reader {
             .limit(limit);
         let pages = self.engine.store.read(&[scan]).await?;
         let entries = pages.into_iter().flat_map(|page| page.entries);
+        let mut next = self.at.offset;
+        let mut ahead = VecDeque::new();
         for entry in entries {
-            self.ahead.push_back(parse(&self.keys, entry)?);
+            let chunk = parse(&self.keys, entry)?;
+            if chunk.first != next {
+                break;
+            }
+            next = chunk.mark.offset;
+            ahead.push_back(chunk);
         }
-        if self.ahead.is_empty() {
+        if ahead.is_empty() {
             return Err(StreamError::corrupt("chunk", "one is missing"));
         }
+        self.ahead = ahead;
         Ok(())
     }
 
@@ -215,6 +280,9 @@ impl Reader {
         let pages = self.engine.store.read(&[scan]).await?;
         let entry = pages.into_iter().flat_map(|page| page.entries).next();
         let head: Head = decode("stream head", &entry.ok_or(StreamError::NotFound)?.value)?;
+        if head.removing {
+            return Err(StreamError::NotFound);
+        }
         self.tail = head.tail;
         self.closed = head.closed;
         self.widest = head.widest;

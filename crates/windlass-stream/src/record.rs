@@ -1,12 +1,15 @@
 //! What is stored, but for the rows themselves.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use windlass_core::{Format, Millis, PrincipalId, SessionId, Writers};
+use windlass_core::{Format, Millis, PrincipalId, SessionId, StreamId, Writers};
 
 use crate::digest::Digest;
 use crate::error::StreamError;
+use crate::limits::{CLOCK_SKEW_MS_MAX, TOMBSTONE_MS};
 use crate::model::{Closed, Expiry};
 use crate::offset::Offset;
 
@@ -38,6 +41,9 @@ pub(crate) struct Head {
     pub(crate) due: Option<Millis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) closed: Option<Closed>,
+    /// Whether its rows are being deleted; for everybody it is gone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) removing: bool,
     pub(crate) by: Writers,
 }
 
@@ -49,6 +55,14 @@ impl Head {
             Expiry::IdleMs(ms) => Some(self.at.plus_ms(ms)),
             Expiry::At(time) => Some(time),
         }
+    }
+}
+
+impl Head {
+    /// Whether it has expired so long ago that nobody is told any more.
+    pub(crate) fn is_forgotten(&self, now: Millis) -> bool {
+        let forgotten = self.expires().map(|time| time.plus_ms(TOMBSTONE_MS));
+        forgotten.is_some_and(|time| time.has_passed(now))
     }
 }
 
@@ -71,6 +85,60 @@ impl Floor {
         kept: Offset::START,
         digest: Digest::START,
     };
+}
+
+/// What a reader comes back for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CursorRow {
+    pub(crate) v: Format,
+    /// The half of the cursor's hash that is not in the key.
+    pub(crate) proof: Arc<str>,
+    pub(crate) principal: PrincipalId,
+    pub(crate) stream: StreamId,
+    /// SHA-256 of the request that it was made for.
+    pub(crate) request: Arc<str>,
+    /// Everything before it was received; everything from it on is pinned.
+    pub(crate) at: Offset,
+    /// Where the read ends, unless it follows the stream.
+    pub(crate) tail: Offset,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) follow: bool,
+    /// When it expires unless it is read on.
+    pub(crate) until: Millis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cancelled: Option<Millis>,
+}
+
+impl CursorRow {
+    /// When nobody is told any more what became of it.
+    pub(crate) fn forgotten(&self) -> Millis {
+        let ended = self.cancelled.unwrap_or(self.until);
+        ended.plus_ms(TOMBSTONE_MS)
+    }
+}
+
+/// Keeps a stream from being trimmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pin {
+    pub(crate) v: Format,
+    pub(crate) until: Millis,
+}
+
+impl Pin {
+    /// Whether it still holds, also for a process whose clock is behind.
+    pub(crate) const fn holds(self, now: Millis) -> bool {
+        !self.until.plus_ms(CLOCK_SKEW_MS_MAX).has_passed(now)
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 pub(crate) fn encode<T: Serialize>(record: &T) -> Bytes {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass_core::{Env, SessionId, StreamId, Writer, WriterId, Written};
+use windlass_core::{Env, SessionId, StreamId, TenantId, Writer, WriterId, Written};
 use windlass_store::{Commit, Scan, Store, StoreError, StoreErrorKind};
 
 use crate::append::{Appender, birth};
@@ -256,7 +256,7 @@ impl Streams {
         let pages = self.engine.store.read(&scans).await?;
         let [head, stored] = [0, 1].map(|page: usize| pages[page].entries.first());
         let head: Head = decode("stream head", &head.ok_or(StreamError::NotFound)?.value)?;
-        self.engine.admit(caller, &head)?;
+        self.engine.admit(caller, &keys, &head).await?;
         let floor = floor(stored)?;
         Ok(StreamView {
             id: stream.clone(),
@@ -287,11 +287,21 @@ impl Streams {
         after: Option<&StreamId>,
         limit: usize,
     ) -> Result<StreamPage, StreamError> {
-        let below = list_of(&caller.tenant, session).below();
+        self.names(&caller.tenant, session, after, limit).await
+    }
+
+    pub(crate) async fn names(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        after: Option<&StreamId>,
+        limit: usize,
+    ) -> Result<StreamPage, StreamError> {
+        let below = list_of(tenant, session).below();
         let prefix = below.len();
         let mut scan = Scan::prefix(below).limit(limit).keys();
         if let Some(after) = after {
-            scan = scan.after(&StreamKeys::new(&caller.tenant, after).listed(session));
+            scan = scan.after(&StreamKeys::new(tenant, after).listed(session));
         }
         let mut listed = StreamPage::default();
         while listed.streams.len() < limit {

@@ -14,11 +14,14 @@ use crate::digest::Digest;
 use crate::mark::{Chunk, Mark};
 use crate::offset::Offset;
 
-/// The beginning of a read.
+/// The beginning of a read. `Debug` shows the cursor: it is for its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Opened {
     /// The lease.
     pub handle: String,
+    /// With which a read that was cut off goes on. It names what is read, and
+    /// gives nobody the right to.
+    pub cursor: String,
     /// Where the read begins.
     pub start: Offset,
     /// Where it ends; what is appended later is not part of it, unless it
@@ -31,7 +34,7 @@ pub struct Opened {
     /// mark; only then can the very next mark be checked without what came
     /// before.
     pub base: Mark,
-    /// When the lease runs out unless it is read on, in Unix milliseconds.
+    /// When the cursor expires unless it is read on, in Unix milliseconds.
     pub expires: Millis,
     /// Whether a read that was cut off can go on where it was.
     pub resumable: bool,

@@ -24,6 +24,7 @@ fn errors_have_a_code_a_kind_and_their_words() {
     let errors = [
         StreamError::NotFound,
         StreamError::Expired,
+        StreamError::Cancelled,
         StreamError::Exists,
         StreamError::Closed,
         StreamError::Gap { earliest: offset },
@@ -45,8 +46,9 @@ fn errors_have_a_code_a_kind_and_their_words() {
         RandomError::new("no entropy").into(),
     ];
     let expected = [
-        "not_found NotFound: no such stream",
+        "not_found NotFound: no such stream or cursor",
         "expired Refused: it has expired",
+        "cancelled Conflict: the read was cancelled",
         "stream_exists Conflict: a stream of this name exists",
         "stream_closed Conflict: the stream is closed",
         "gap Conflict: rows before `000000000000000a` are not kept any more",

@@ -4,6 +4,7 @@
 use windlass_store::key::segments;
 use windlass_stream::{Ending, Expiry, NewStream, Offset, Row, Start};
 
+use crate::cursors::left;
 use crate::support::{Client, World, caller, new, number, row, session, stream, text};
 
 /// One row a line: the key, and the value as text.
@@ -42,6 +43,10 @@ async fn world() -> World {
         .expect("new");
     open.append(&number(0)).await.expect("taken");
     open.flush().await.expect("stored");
+    left(&world, Start::At(Offset::new(1), None)).await;
+    let cancelled = left(&world, Start::Earliest).await;
+    let cancelled = world.streams.cancel(&caller(), &cancelled).await;
+    cancelled.expect("hers");
     world
 }
 

@@ -3,6 +3,7 @@
 
 mod appending;
 mod chunking;
+mod cursors;
 mod digests;
 mod errors;
 mod latency;
@@ -12,3 +13,4 @@ mod reading;
 mod slots;
 mod support;
 mod tuning;
+mod upkeep;

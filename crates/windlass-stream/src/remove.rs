@@ -1,0 +1,115 @@
+//! Removing streams with all that belongs to them.
+
+use windlass_core::{SessionId, StreamId, TenantId};
+use windlass_store::{Batch, Commit, Expect, Scan, StoreExt, Version};
+
+use crate::caller::Caller;
+use crate::engine::Engine;
+use crate::error::StreamError;
+use crate::keys::StreamKeys;
+use crate::record::{Head, decode, encode};
+use crate::streams::Streams;
+
+impl Streams {
+    /// Removes a stream with everything that belongs to it, read or not, and
+    /// says how many rows of the store that were. From the first commit on it
+    /// is gone for everybody; its name is free after the last. Can be repeated,
+    /// and has to be after an error.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; the store's failures.
+    pub async fn remove(&self, caller: &Caller, stream: &StreamId) -> Result<u64, StreamError> {
+        let keys = StreamKeys::new(&caller.tenant, stream);
+        match self.engine().head(caller, &keys).await {
+            Ok(_) | Err(StreamError::Expired) => self.engine().remove(&keys).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes all streams of a session, whoever's they are, and says how many
+    /// rows of the store that were. Can be repeated, and has to be after an
+    /// error.
+    ///
+    /// # Errors
+    ///
+    /// The store's failures.
+    pub async fn remove_session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<u64, StreamError> {
+        let mut removed = 0;
+        loop {
+            let page = self.names(tenant, session, None, 100).await?;
+            if page.streams.is_empty() {
+                return Ok(removed);
+            }
+            for stream in &page.streams {
+                let keys = StreamKeys::new(tenant, stream);
+                removed += self.engine().remove(&keys).await?;
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Removes a stream if there is one.
+    pub(crate) async fn remove(&self, keys: &StreamKeys) -> Result<u64, StreamError> {
+        let Some((head, version)) = self.doom(keys).await? else {
+            return Ok(0);
+        };
+        let mut removed = self.delete_all(&keys.chunks()).await?;
+        removed += self.delete_all(&keys.pins()).await?;
+        let mut batch = Batch::new()
+            .check(keys.head(), Expect::Version(version))
+            .delete(keys.head())
+            .delete(keys.floor())
+            .delete(keys.listed(&head.session));
+        if let Some(due) = head.due {
+            batch = batch.delete(keys.due(due));
+        }
+        let deleted = u64::try_from(batch.writes.len()).expect("a count fits in 64 bits");
+        match self.store.commit(batch).await? {
+            Commit::Applied(_) => Ok(removed + deleted),
+            // Only who removes it, too, can have been faster.
+            Commit::Conflict { .. } => Ok(removed),
+        }
+    }
+
+    /// Makes a stream one that nobody sees, writes or reads any more.
+    async fn doom(&self, keys: &StreamKeys) -> Result<Option<(Head, Version)>, StreamError> {
+        let mut lost = 0;
+        loop {
+            let Some(entry) = self.store.get(keys.head()).await? else {
+                return Ok(None);
+            };
+            let mut head: Head = decode("stream head", &entry.value)?;
+            if head.removing {
+                return Ok(Some((head, entry.version)));
+            }
+            head.removing = true;
+            head.rev += 1;
+            let writer = windlass_core::WriterId::draw(self.env.as_ref())?;
+            head.by.note(&writer, head.rev);
+            let batch = Batch::new()
+                .check(keys.head(), Expect::Version(entry.version))
+                .put(keys.head(), encode(&head));
+            if let Commit::Applied(version) = self.store.commit(batch).await? {
+                return Ok(Some((head, version)));
+            }
+            lost += 1;
+            self.back_off(lost).await?;
+        }
+    }
+
+    /// Whether nobody reads the stream, in any process.
+    pub(crate) async fn is_idle(&self, keys: &StreamKeys) -> Result<bool, StreamError> {
+        let any = Scan::new(keys.pins()).limit(1).keys();
+        let pages = self.store.read(&[any]).await?;
+        if pages.iter().all(|page| page.entries.is_empty()) {
+            return Ok(true);
+        }
+        Ok(self.lowest_pin(keys).await?.is_none())
+    }
+}

@@ -1,0 +1,199 @@
+//! Upkeep: forgetting cursors and streams that have expired.
+//!
+//! What is due is found through an index by time, so a sweep costs what has
+//! become due, not what exists. Each commit is bounded and leaves a state from
+//! which the next sweep goes on. Nothing waits for upkeep: what has expired is
+//! answered so without it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde::Serialize;
+use windlass_core::{Millis, TenantId};
+use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, StoreExt};
+
+use crate::engine::Engine;
+use crate::error::StreamError;
+use crate::keys::{DueRow, StreamKeys, due_until};
+use crate::limits::{PASSED_ROWS_MAX, TOMBSTONE_MS};
+use crate::record::{Head, decode, encode};
+use crate::streams::Streams;
+
+/// What one sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SweepReport {
+    /// Rows of the index that were looked at.
+    pub scanned: usize,
+    /// Cursors forgotten.
+    pub cursors_removed: u64,
+    /// Streams removed that had expired.
+    pub streams_removed: u64,
+    /// Whether work that is due is left, or may be.
+    pub truncated: bool,
+    /// Records that cannot be read, as the keys of the index that led to them,
+    /// and why; they are left alone.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// Where a sweep ended among rows of other parts, so that the next one does
+/// not pass over the same rows again and get no further.
+#[derive(Debug, Default)]
+pub(crate) struct Bookmark(Mutex<Option<Bytes>>);
+
+impl Bookmark {
+    fn put(&self, row: &Bytes) {
+        *self.lock() = Some(row.clone());
+    }
+
+    /// The rest of `range`, all of it if there is no bookmark; the next sweep
+    /// begins at the beginning again.
+    fn take(&self, range: KeyRange) -> KeyRange {
+        match self.lock().take() {
+            Some(start) if range.contains(&start) => KeyRange { start, ..range },
+            Some(_) | None => range,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Streams {
+    /// Does what upkeep is due, in all tenants, looking at no more than `limit`
+    /// rows of the index: forgets cursors ten minutes after they ended, and
+    /// removes streams ten minutes after they expired, unless they are read.
+    /// Safe to run anywhere, any time, also in several processes.
+    ///
+    /// # Errors
+    ///
+    /// The store's failures; what was done before stays done.
+    pub async fn sweep(&self, limit: usize) -> Result<SweepReport, StreamError> {
+        let engine = self.engine();
+        let mut report = SweepReport::default();
+        let mut passed = 0;
+        let due = due_until(engine.env.now());
+        let mut scan = Scan::new(engine.bookmark.take(due)).keys();
+        loop {
+            let pages = engine.store.read(std::slice::from_ref(&scan)).await?;
+            let page = pages.into_iter().next().unwrap_or_default();
+            for row in &page.entries {
+                let Some(subject) = DueRow::parse(&row.key) else {
+                    passed += 1;
+                    if passed > PASSED_ROWS_MAX.max(limit) {
+                        engine.bookmark.put(&row.key);
+                        report.truncated = true;
+                        return Ok(report);
+                    }
+                    continue;
+                };
+                if report.scanned >= limit {
+                    report.truncated = true;
+                    return Ok(report);
+                }
+                report.scanned += 1;
+                engine.visit(row, subject, &mut report).await?;
+            }
+            match page.entries.last() {
+                Some(last) if page.more => scan = scan.after(&last.key),
+                _ => return Ok(report),
+            }
+        }
+    }
+}
+
+impl Engine {
+    async fn visit(
+        &self,
+        row: &Entry,
+        subject: DueRow,
+        report: &mut SweepReport,
+    ) -> Result<(), StreamError> {
+        let visited = match subject {
+            DueRow::Cursor(_, tenant, name) => self.visit_cursor(row, &tenant, &name, report).await,
+            DueRow::Stream(time, keys) => self.visit_stream(row, time, &keys, report).await,
+        };
+        match visited {
+            Err(error @ StreamError::Corrupt { .. }) => {
+                let key = String::from_utf8_lossy(&row.key).into_owned();
+                report.unreadable.push((key, error.to_string()));
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn visit_cursor(
+        &self,
+        row: &Entry,
+        tenant: &TenantId,
+        name: &str,
+        report: &mut SweepReport,
+    ) -> Result<(), StreamError> {
+        let Some(hold) = self.stored_hold(tenant, name).await? else {
+            return self.drop_row(row).await;
+        };
+        let over = hold.row.forgotten().has_passed(self.env.now());
+        let batch = if over {
+            hold.forget(row)
+        } else {
+            hold.list_again(row)
+        };
+        // A conflict means that it was renewed: it is listed still.
+        if let Commit::Applied(_) = self.store.commit(batch).await?
+            && over
+        {
+            report.cursors_removed += 1;
+        }
+        Ok(())
+    }
+
+    async fn visit_stream(
+        &self,
+        row: &Entry,
+        time: Millis,
+        keys: &StreamKeys,
+        report: &mut SweepReport,
+    ) -> Result<(), StreamError> {
+        let Some(entry) = self.store.get(keys.head()).await? else {
+            return self.drop_row(row).await;
+        };
+        let mut head: Head = decode("stream head", &entry.value)?;
+        let now = self.env.now();
+        let idle = self.is_idle(keys).await?;
+        if head.removing || (head.is_forgotten(now) && idle) {
+            self.remove(keys).await?;
+            report.streams_removed += 1;
+            return Ok(());
+        }
+        if head.due != Some(time) {
+            return self.drop_row(row).await;
+        }
+        let forgotten = head.expires().map(|time| time.plus_ms(TOMBSTONE_MS));
+        // While it is read it is looked at again and again.
+        let again = now.plus_ms(TOMBSTONE_MS);
+        head.due = forgotten.map(|time| if time > now { time } else { again });
+        head.rev += 1;
+        let writer = windlass_core::WriterId::draw(self.env.as_ref())?;
+        head.by.note(&writer, head.rev);
+        let mut batch = Batch::new()
+            .check(keys.head(), Expect::Version(entry.version))
+            .put(keys.head(), encode(&head))
+            .delete(row.key.clone());
+        if let Some(due) = head.due {
+            batch = batch.put(keys.due(due), Bytes::new());
+        }
+        // A conflict means that it changed: it is listed still.
+        let _: Commit = self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    async fn drop_row(&self, row: &Entry) -> Result<(), StreamError> {
+        let batch = Batch::new()
+            .check(row.key.clone(), Expect::Version(row.version))
+            .delete(row.key.clone());
+        // A conflict means that somebody else has seen to it.
+        let _: Commit = self.store.commit(batch).await?;
+        Ok(())
+    }
+}
