@@ -1,6 +1,6 @@
 //! Removing streams with all that belongs to them.
 
-use windlass_core::{SessionId, StreamId, TenantId};
+use windlass_core::{SessionId, StreamId, TenantId, WriterId};
 use windlass_store::{Batch, Commit, Expect, Scan, StoreExt, Version};
 
 use crate::caller::Caller;
@@ -21,10 +21,9 @@ impl Streams {
     /// `NotFound`; the store's failures.
     pub async fn remove(&self, caller: &Caller, stream: &StreamId) -> Result<u64, StreamError> {
         let keys = StreamKeys::new(&caller.tenant, stream);
-        match self.engine().head(caller, &keys).await {
-            Ok(_) | Err(StreamError::Expired) => self.engine().remove(&keys).await,
-            Err(error) => Err(error),
-        }
+        let own = |head: &Head, _| head.principal == caller.principal;
+        let removed = self.engine().remove(&keys, own).await?;
+        removed.ok_or(StreamError::NotFound)
     }
 
     /// Removes all streams of a session, whoever's they are, and says how many
@@ -39,7 +38,7 @@ impl Streams {
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<u64, StreamError> {
-        let mut removed = 0;
+        let (mut removed, mut lost) = (0, 0);
         loop {
             let page = self.names(tenant, session, None, 100).await?;
             if page.streams.is_empty() {
@@ -47,20 +46,33 @@ impl Streams {
             }
             for stream in &page.streams {
                 let keys = StreamKeys::new(tenant, stream);
-                removed += self.engine().remove(&keys).await?;
+                let of_session = |head: &Head, _| head.session == *session;
+                let rows = self.engine().remove(&keys, of_session).await?;
+                removed += rows.unwrap_or_default();
+            }
+            lost += 1;
+            if !page.more {
+                self.engine().back_off(lost).await?;
             }
         }
     }
 }
 
 impl Engine {
-    /// Removes a stream if there is one.
-    pub(crate) async fn remove(&self, keys: &StreamKeys) -> Result<u64, StreamError> {
-        let Some((head, version)) = self.doom(keys).await? else {
-            return Ok(0);
+    /// Removes a stream, if there is one that `is_meant`; how many rows that
+    /// were. Every commit checks that it is still the same one: a stream that
+    /// is made under its name meanwhile is left alone.
+    pub(crate) async fn remove(
+        &self,
+        keys: &StreamKeys,
+        is_meant: impl Fn(&Head, Version) -> bool,
+    ) -> Result<Option<u64>, StreamError> {
+        let Some((head, version)) = self.doom(keys, is_meant).await? else {
+            return Ok(None);
         };
-        let mut removed = self.delete_all(&keys.chunks()).await?;
-        removed += self.delete_all(&keys.pins()).await?;
+        let same = (keys.head(), version);
+        let mut removed = self.delete_all(&keys.chunks(), &same).await?;
+        removed += self.delete_all(&keys.pins(), &same).await?;
         let mut batch = Batch::new()
             .check(keys.head(), Expect::Version(version))
             .delete(keys.head())
@@ -71,26 +83,33 @@ impl Engine {
         }
         let deleted = u64::try_from(batch.writes.len()).expect("a count fits in 64 bits");
         match self.store.commit(batch).await? {
-            Commit::Applied(_) => Ok(removed + deleted),
+            Commit::Applied(_) => Ok(Some(removed + deleted)),
             // Only who removes it, too, can have been faster.
-            Commit::Conflict { .. } => Ok(removed),
+            Commit::Conflict { .. } => Ok(Some(removed)),
         }
     }
 
     /// Makes a stream one that nobody sees, writes or reads any more.
-    async fn doom(&self, keys: &StreamKeys) -> Result<Option<(Head, Version)>, StreamError> {
+    async fn doom(
+        &self,
+        keys: &StreamKeys,
+        is_meant: impl Fn(&Head, Version) -> bool,
+    ) -> Result<Option<(Head, Version)>, StreamError> {
         let mut lost = 0;
         loop {
             let Some(entry) = self.store.get(keys.head()).await? else {
                 return Ok(None);
             };
             let mut head: Head = decode("stream head", &entry.value)?;
+            if !is_meant(&head, entry.version) {
+                return Ok(None);
+            }
             if head.removing {
                 return Ok(Some((head, entry.version)));
             }
             head.removing = true;
             head.rev += 1;
-            let writer = windlass_core::WriterId::draw(self.env.as_ref())?;
+            let writer = WriterId::draw(self.env.as_ref())?;
             head.by.note(&writer, head.rev);
             let batch = Batch::new()
                 .check(keys.head(), Expect::Version(entry.version))

@@ -162,8 +162,9 @@ impl Engine {
         let now = self.env.now();
         let idle = self.is_idle(keys).await?;
         if head.removing || (head.is_forgotten(now) && idle) {
-            self.remove(keys).await?;
-            report.streams_removed += 1;
+            let same = |_: &Head, version| version == entry.version;
+            let removed = self.remove(keys, same).await?;
+            report.streams_removed += u64::from(removed.is_some());
             return Ok(());
         }
         if head.due != Some(time) {

@@ -6,6 +6,7 @@
 //! what is from the lowest of them on is kept. Then the floor says what is
 //! kept, and only then rows go: a row that is missing above it is a loss.
 
+use bytes::Bytes;
 use windlass_core::{Format, StreamId};
 use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, StoreExt, Version};
 
@@ -53,11 +54,11 @@ impl Streams {
         let raised = engine.raise_earliest(&keys, before, head.tail).await?;
         let lowest = engine.lowest_pin(&keys).await?;
         let limit = lowest.map_or(raised.earliest, |pin| pin.min(raised.earliest));
-        let floor = engine.raise_kept(&keys, limit, head.tail).await?;
+        let (floor, version) = engine.raise_kept(&keys, limit, head.tail).await?;
         Ok(Trimmed {
             earliest: floor.earliest,
             kept: floor.kept,
-            chunks_removed: engine.delete_below(&keys, floor.kept).await?,
+            chunks_removed: engine.delete_below(&keys, floor.kept, version).await?,
         })
     }
 }
@@ -86,7 +87,7 @@ impl Engine {
                 earliest: self.beginning(keys, &floor, before, tail).await?,
                 ..floor
             };
-            if next == floor || self.put_floor(keys, &next, version).await? {
+            if next == floor || self.put_floor(keys, &next, version).await?.is_some() {
                 return Ok(next);
             }
             lost += 1;
@@ -99,12 +100,12 @@ impl Engine {
         keys: &StreamKeys,
         limit: Offset,
         tail: Offset,
-    ) -> Result<Floor, StreamError> {
+    ) -> Result<(Floor, Version), StreamError> {
         let mut lost = 0;
         loop {
             let (floor, version) = self.floor_of(keys).await?;
             if limit <= floor.kept {
-                return Ok(floor);
+                return Ok((floor, version));
             }
             let kept = self.beginning(keys, &floor, limit, tail).await?;
             let mark = self.mark_at(keys, &floor, kept).await?;
@@ -114,8 +115,11 @@ impl Engine {
                 kept,
                 digest: mark.digest,
             };
-            if next == floor || self.put_floor(keys, &next, version).await? {
-                return Ok(next);
+            if next == floor {
+                return Ok((floor, version));
+            }
+            if let Some(version) = self.put_floor(keys, &next, version).await? {
+                return Ok((next, version));
             }
             lost += 1;
             self.back_off(lost).await?;
@@ -143,14 +147,14 @@ impl Engine {
         keys: &StreamKeys,
         floor: &Floor,
         version: Version,
-    ) -> Result<bool, StreamError> {
+    ) -> Result<Option<Version>, StreamError> {
         let batch = Batch::new()
             .check(keys.floor(), Expect::Version(version))
             .put(keys.floor(), encode(floor));
-        Ok(matches!(
-            self.store.commit(batch).await?,
-            Commit::Applied(_)
-        ))
+        match self.store.commit(batch).await? {
+            Commit::Applied(version) => Ok(Some(version)),
+            Commit::Conflict { .. } => Ok(None),
+        }
     }
 
     /// The lowest offset that somebody reads from. Passes over pins that do
@@ -177,14 +181,25 @@ impl Engine {
         }
     }
 
-    /// Deletes the chunks before `kept`, which nobody can reach any more.
-    async fn delete_below(&self, keys: &StreamKeys, kept: Offset) -> Result<u64, StreamError> {
+    /// Deletes the chunks before `kept`, which nobody can reach any more, while
+    /// the floor is of this version.
+    async fn delete_below(
+        &self,
+        keys: &StreamKeys,
+        kept: Offset,
+        version: Version,
+    ) -> Result<u64, StreamError> {
         let range = KeyRange::new(keys.chunks().start, keys.chunk(kept));
-        self.delete_all(&range).await
+        self.delete_all(&range, &(keys.floor(), version)).await
     }
 
-    /// Deletes every row of a range, some at a time; how many that were.
-    pub(crate) async fn delete_all(&self, range: &KeyRange) -> Result<u64, StreamError> {
+    /// Deletes every row of a range, some at a time, while a record is as it
+    /// was; how many that were. Whoever changes the record takes over.
+    pub(crate) async fn delete_all(
+        &self,
+        range: &KeyRange,
+        (record, version): &(Bytes, Version),
+    ) -> Result<u64, StreamError> {
         let mut removed = 0;
         loop {
             let scan = Scan::new(range.clone()).limit(COMMIT_DELETES_MAX).keys();
@@ -194,11 +209,13 @@ impl Engine {
                 return Ok(removed);
             }
             let count = u64::try_from(rows.len()).expect("a count fits in 64 bits");
+            let same = Batch::new().check(record.clone(), Expect::Version(*version));
             let delete = |batch: Batch, row: Entry| batch.delete(row.key);
-            let batch = rows.into_iter().fold(Batch::new(), delete);
-            // Without checks there is nothing to lose a race about.
-            let _: Commit = self.store.commit(batch).await?;
-            removed += count;
+            let batch = rows.into_iter().fold(same, delete);
+            match self.store.commit(batch).await? {
+                Commit::Applied(_) => removed += count,
+                Commit::Conflict { .. } => return Ok(removed),
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod errors;
 mod latency;
 mod layout;
 mod names;
+mod races;
 mod reading;
 mod slots;
 mod support;
