@@ -44,6 +44,7 @@ pub mod session;
 pub mod stash;
 pub mod state;
 pub mod store;
+pub mod stream;
 
 #[cfg(feature = "client")]
 pub use client::{

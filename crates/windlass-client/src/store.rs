@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::queue::QueueReport;
 use crate::session::Unreadable;
 use crate::state::{AttachmentReport, GarbageReport, PackReport};
+use crate::stream::StreamsReport;
 
 #[cfg(feature = "schema")]
 use crate::schema::Identifier;
@@ -86,6 +87,9 @@ pub struct Maintained {
     /// What queues remembered long enough.
     #[serde(default)]
     pub queue: QueueReport,
+    /// Streams and cursors that expired.
+    #[serde(default)]
+    pub streams: StreamsReport,
 }
 
 /// What a round of upkeep did for sessions.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use windlass_core::{Coded, ErrorKind};
+
 use crate::limits::{
     CAP_MAX, CHUNK_PAGES_MAX, CHUNK_ROWS_MAX, LATENCY_MS_MAX, LEASE_TTL_MS_MAX, PAGE_BYTES,
     POLL_MS_MAX, POLL_MS_MIN,
@@ -68,6 +70,16 @@ pub enum SettingsError {
     /// A lease of no duration.
     #[error("`lease_ttl_ms` must not be 0")]
     LeaseTtlZero,
+}
+
+impl Coded for SettingsError {
+    fn code(&self) -> &'static str {
+        "invalid_request"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
 }
 
 impl Settings {

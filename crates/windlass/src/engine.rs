@@ -11,13 +11,14 @@ use windlass_stash::durable::{self, ReapReport, Stashes};
 use windlass_store::key::Key;
 use windlass_store::limits::READ_ENTRIES_MAX;
 use windlass_store::{Export, KeyRange, Page, Scan, Store};
+use windlass_stream::Streams;
 
 use crate::health::{Health, Probe};
 use crate::opening::open_store;
 use crate::quota::Quotas;
 use crate::{
-    MaintainError, OpenError, Options, StashAudit, StoreFailure, StoreLocation, SystemEnv,
-    unfinished,
+    MaintainError, OpenError, Options, StashAudit, StoreFailure, StoreLocation, StreamAudit,
+    SystemEnv, unfinished,
 };
 
 /// The first segment of the index of upkeep, which every part keeps as
@@ -41,6 +42,7 @@ pub struct Windlass {
     stashes: Stashes,
     checkpoints: Checkpoints,
     queue: Queue,
+    streams: Streams,
     keys: Keys,
     tenants: Tenants,
     quotas: Arc<Quotas>,
@@ -122,6 +124,14 @@ impl Windlass {
         let checkpoints = checkpoints.map_err(OpenError::Checkpoints)?;
         let below = (Arc::clone(&store), Arc::clone(&env));
         let queue = Queue::new(below.0, below.1, settings.queue).map_err(OpenError::Queue)?;
+        let below = (Arc::clone(&store), Arc::clone(&env));
+        let streams = match &settings.stream_audit {
+            Some(audit) => {
+                Streams::with_audit(below.0, below.1, audit.listener(), &settings.streams)
+            }
+            None => Streams::new(below.0, below.1, &settings.streams),
+        };
+        let streams = streams.map_err(OpenError::Streams)?;
         let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&env));
         let quotas = Quotas::new(
             tenants.clone(),
@@ -140,6 +150,7 @@ impl Windlass {
             stashes,
             checkpoints,
             queue,
+            streams,
         })
     }
 
@@ -168,6 +179,13 @@ impl Windlass {
     #[must_use]
     pub const fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// Output that is read on after any cut. Whether its session exists is for
+    /// the caller to decide; a stream is its principal's alone.
+    #[must_use]
+    pub const fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// API keys of a service that many share.
@@ -221,10 +239,10 @@ impl Windlass {
     }
 
     /// Does a bounded amount of every part's upkeep: marks sessions that
-    /// expired, removes those whose retention has ended with their states and
-    /// queues, packs commits and drops those that are no longer kept, collects
-    /// contents that no state needs, and takes back the space of expired stash
-    /// entries; in no more than `limit` steps for each
+    /// expired, removes those whose retention has ended with their states,
+    /// queues and streams, packs commits and drops those that are no longer kept, collects
+    /// contents that no state needs, takes back the space of expired stash
+    /// entries, and forgets streams and cursors that have expired; in no more than `limit` steps for each
     /// part. Safe to run at any time, in any number of processes.
     ///
     /// # Errors
@@ -234,9 +252,12 @@ impl Windlass {
     pub async fn maintain(&self, limit: usize) -> Result<Maintained, MaintainError> {
         let leave = |tenant, session| -> BoxFuture<'static, bool> {
             let (checkpoints, queue) = (self.checkpoints.clone(), self.queue.clone());
+            let streams = self.streams.clone();
             Box::pin(async move {
                 let state = checkpoints.remove(&tenant, &session).await;
-                state.is_ok() && queue.remove(&tenant, &session).await.is_ok()
+                state.is_ok()
+                    && queue.remove(&tenant, &session).await.is_ok()
+                    && streams.remove_session(&tenant, &session).await.is_ok()
             })
         };
         let sessions = self.sessions.sweep_with(limit, &leave).await;
@@ -252,11 +273,10 @@ impl Windlass {
             .checkpoints
             .collect_due(Sweep::Due, Collect::default(), rows);
         let garbage = garbage.await.map_err(MaintainError::Checkpoints)?;
-        let queue = self
-            .queue
-            .sweep(limit)
-            .await
-            .map_err(MaintainError::Queue)?;
+        let queue = self.queue.sweep(limit).await;
+        let queue = queue.map_err(MaintainError::Queue)?;
+        let streams = self.streams.sweep(limit).await;
+        let streams = streams.map_err(MaintainError::Streams)?;
         let access = self.keys.sweep(limit).await;
         let access = access.map_err(MaintainError::Access)?;
         Ok(Maintained {
@@ -266,6 +286,7 @@ impl Windlass {
             attachments,
             garbage,
             queue,
+            streams,
             access,
         })
     }
@@ -329,7 +350,9 @@ struct Settings {
     stashes: durable::Options,
     checkpoints: windlass_checkpoint::Config,
     queue: windlass_queue::Config,
+    streams: windlass_stream::Settings,
     audit: Option<StashAudit>,
+    stream_audit: Option<StreamAudit>,
 }
 
 impl Settings {
@@ -339,7 +362,9 @@ impl Settings {
             stashes: options.checked_stashes()?,
             checkpoints: options.checked_checkpoints()?,
             queue: options.checked_queue()?,
+            streams: options.checked_streams()?,
             audit: options.stash_audit.clone(),
+            stream_audit: options.stream_audit.clone(),
         })
     }
 }
@@ -384,6 +409,8 @@ pub struct Maintained {
     pub garbage: GarbageReport,
     /// What the queue remembered long enough.
     pub queue: windlass_queue::SweepReport,
+    /// Streams and cursors that expired.
+    pub streams: windlass_stream::SweepReport,
     /// API keys that ended long ago.
     pub access: windlass_access::SweepReport,
 }

@@ -8,6 +8,7 @@ use windlass_queue::QueueError;
 use windlass_session::SessionError;
 use windlass_stash::StashError;
 use windlass_store::{StoreError, StoreErrorKind};
+use windlass_stream::{SettingsError, StreamError};
 
 use crate::StoreLocation;
 
@@ -60,6 +61,9 @@ pub enum OpenError {
     /// The settings of the queue were refused.
     #[error("cannot set up the queue")]
     Queue(#[source] QueueError),
+    /// The settings of streams were refused.
+    #[error("cannot set up streams")]
+    Streams(#[source] SettingsError),
 }
 
 impl Coded for OpenError {
@@ -74,6 +78,7 @@ impl Coded for OpenError {
             Self::Stashes(source) => source.code(),
             Self::Checkpoints(source) => source.code(),
             Self::Queue(source) => source.code(),
+            Self::Streams(source) => source.code(),
         }
     }
 
@@ -86,6 +91,7 @@ impl Coded for OpenError {
             Self::Stashes(source) => source.kind(),
             Self::Checkpoints(source) => source.kind(),
             Self::Queue(source) => source.kind(),
+            Self::Streams(source) => source.kind(),
         }
     }
 }
@@ -136,6 +142,9 @@ pub enum MaintainError {
     /// That of the queue.
     #[error("cannot sweep the queue")]
     Queue(#[source] QueueError),
+    /// That of streams.
+    #[error("cannot sweep streams")]
+    Streams(#[source] StreamError),
     /// That of API keys.
     #[error("cannot sweep keys")]
     Access(#[source] AccessError),
@@ -148,6 +157,7 @@ impl Coded for MaintainError {
             Self::Stashes(source) => source.code(),
             Self::Checkpoints(source) => source.code(),
             Self::Queue(source) => source.code(),
+            Self::Streams(source) => source.code(),
             Self::Access(source) => source.code(),
         }
     }
@@ -158,6 +168,7 @@ impl Coded for MaintainError {
             Self::Stashes(source) => source.kind(),
             Self::Checkpoints(source) => source.kind(),
             Self::Queue(source) => source.kind(),
+            Self::Streams(source) => source.kind(),
             Self::Access(source) => source.kind(),
         }
     }

@@ -51,8 +51,8 @@
 //!
 //! # Other crates of the engine
 //!
-//! [`access`], [`checkpoint`], [`core`], [`queue`], [`session`], [`stash`] and [`store`] are the whole of the crates
-//! `windlass-access`, `windlass-checkpoint`, `windlass-core`, `windlass-queue`, `windlass-session`, `windlass-stash` and `windlass-store`;
+//! [`access`], [`checkpoint`], [`core`], [`queue`], [`session`], [`stash`], [`store`] and [`stream`] are the whole of the crates
+//! `windlass-access`, `windlass-checkpoint`, `windlass-core`, `windlass-queue`, `windlass-session`, `windlass-stash`, `windlass-store` and `windlass-stream`;
 //! nobody who uses the engine needs to name those.
 
 mod engine;
@@ -76,7 +76,7 @@ pub use env::SystemEnv;
 pub use error::{MaintainError, OpenError, StoreFailure};
 pub use health::Health;
 pub use location::{LocationError, PostgresAddress, StoreLocation};
-pub use options::{Options, StashAudit};
+pub use options::{Options, StashAudit, StreamAudit};
 pub use quota::{Admission, AdmitError, QuotaMeter, TenantUsage};
 pub use turn::{Turn, TurnDone, TurnError};
 
@@ -87,6 +87,7 @@ pub use windlass_queue as queue;
 pub use windlass_session as session;
 pub use windlass_stash as stash;
 pub use windlass_store as store;
+pub use windlass_stream as stream;
 
 /// Compiles and runs the example that README.md shows.
 #[cfg(doctest)]

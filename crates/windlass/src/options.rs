@@ -8,6 +8,7 @@ use windlass_core::Sharing;
 use windlass_session::Config;
 use windlass_stash::audit::Audit;
 use windlass_stash::durable;
+use windlass_stream::Settings;
 
 use crate::OpenError;
 use crate::opening::Terms;
@@ -36,6 +37,10 @@ pub struct Options {
     pub stashes: durable::Options,
     /// Who hears of every operation on the stashes; nobody if `None`.
     pub stash_audit: Option<StashAudit>,
+    /// Settings of streams, brought into range where they are not.
+    pub streams: Settings,
+    /// Who hears of every read of a stream; nobody if `None`.
+    pub stream_audit: Option<StreamAudit>,
 }
 
 /// A listener that hears of every operation on stashes once it has ended, on
@@ -69,6 +74,38 @@ impl PartialEq for StashAudit {
 }
 
 impl Eq for StashAudit {}
+
+/// A listener that hears when a stream is opened for reading and how the read
+/// ended, on the reader's thread. Cloning shares it; two are equal if they are
+/// the same listener.
+#[derive(Clone)]
+pub struct StreamAudit(Arc<dyn windlass_stream::Audit>);
+
+impl StreamAudit {
+    /// Lets `audit` listen.
+    #[must_use]
+    pub fn new(audit: Arc<dyn windlass_stream::Audit>) -> Self {
+        Self(audit)
+    }
+
+    pub(crate) fn listener(&self) -> Arc<dyn windlass_stream::Audit> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl fmt::Debug for StreamAudit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamAudit(..)")
+    }
+}
+
+impl PartialEq for StreamAudit {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for StreamAudit {}
 
 impl Options {
     /// The settings for the only process that uses the store: it is locked,
@@ -131,6 +168,16 @@ impl Options {
             sharing: self.sharing,
             ..self.queue.clone()
         })
+    }
+
+    /// The settings of streams, in range.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Streams`] for a lease of no duration.
+    pub(crate) fn checked_streams(&self) -> Result<Settings, OpenError> {
+        let (settings, _) = self.streams.in_range().map_err(OpenError::Streams)?;
+        Ok(settings)
     }
 
     /// The stash settings with the sharing that holds for all.

@@ -235,6 +235,7 @@ pub(crate) const TABLE: &[Row] = &[
             "windlass-store",
             "windlass-session",
             "windlass-stash",
+            "windlass-stream",
         ],
         optional: &[
             "windlass-store-memory",

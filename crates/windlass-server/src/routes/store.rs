@@ -120,6 +120,7 @@ async fn maintain(call: Call) -> Result<Reply, Refused> {
         "attachments": done.attachments,
         "garbage": done.garbage,
         "queue": queue_report(done.queue),
+        "streams": done.streams,
         "access": done.access,
     })))
 }

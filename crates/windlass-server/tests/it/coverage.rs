@@ -51,6 +51,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Windlass::stashes",
             "Windlass::checkpoints",
             "Windlass::queue",
+            "Windlass::streams",
             "Windlass::keys",
             "Windlass::tenants",
             "Windlass::store",

@@ -26,6 +26,8 @@ mod requests;
 mod stash;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod states;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
+mod streams;
 #[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
 mod transfer;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
