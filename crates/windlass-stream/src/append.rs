@@ -28,6 +28,7 @@ use crate::limits::DOUBTS_MAX;
 use crate::mark::Mark;
 use crate::model::{Closed, Ending, NewStream, Placed};
 use crate::offset::Offset;
+use crate::operation::Operation;
 use crate::record::{Floor, Head, encode};
 
 /// Rows that are cut off and not known to be stored.
@@ -53,6 +54,14 @@ impl Sealed {
         }
     }
 
+    /// The mark behind the rows if they come to stand at `first`.
+    fn mark_after(&self, first: Offset, digest: Digest) -> Mark {
+        Mark {
+            offset: Offset::new(first.number().saturating_add(self.rows)),
+            digest: digest.chain(first, self.hash),
+        }
+    }
+
     /// What is stored if the rows come to stand before `mark`. Copies nothing
     /// unless an earlier attempt with another mark is still on its way.
     fn stored(&mut self, mark: Mark) -> Bytes {
@@ -70,8 +79,10 @@ impl Sealed {
 /// What one commit does to a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
-    pub(crate) rows: Option<Sealed>,
+    pub(crate) rows: Vec<Sealed>,
     pub(crate) close: Option<Ending>,
+    /// Under which it is done, if it is to be answered again.
+    pub(crate) operation: Option<Operation>,
 }
 
 /// Commits of the present change of which it is not known whether they were
@@ -133,7 +144,13 @@ impl Appender {
         loop {
             let fresh = self.doubt.is_some() || self.guess.is_none();
             if fresh {
-                self.load().await?;
+                let loaded = self.load().await;
+                // Looked for after the head was read: a head that refuses
+                // because of what the operation did is not older than its record.
+                if let Some(done) = self.engine.recorded(change.operation.as_ref()).await? {
+                    return Ok(done.placed);
+                }
+                loaded?;
             }
             if let Some(placed) = self.resolve()? {
                 return Ok(placed);
@@ -239,10 +256,10 @@ fn placed(head: &Head, change: &Change) -> Placed {
         tail: head.tail,
         digest: head.digest,
     };
-    if let Some(rows) = &change.rows {
-        let tail = head.tail.number().saturating_add(rows.rows);
-        placed.tail = Offset::new(tail);
-        placed.digest = head.digest.chain(head.tail, rows.hash);
+    for rows in &change.rows {
+        let mark = rows.mark_after(placed.tail, placed.digest);
+        placed.tail = mark.offset;
+        placed.digest = mark.digest;
     }
     placed
 }
@@ -259,16 +276,18 @@ pub(crate) fn plan(
     let placed = placed(&loaded.head, change);
     let mut head = loaded.head.clone();
     let mut batch = Batch::new().check(keys.head(), Expect::Version(loaded.version));
-    if let Some(rows) = &mut change.rows {
-        let mark = Mark {
-            offset: placed.tail,
-            digest: placed.digest,
-        };
+    let mut at = Mark {
+        offset: placed.first,
+        digest: head.digest,
+    };
+    for rows in &mut change.rows {
+        let mark = rows.mark_after(at.offset, at.digest);
         let stored = rows.stored(mark);
         let length = |length: usize| u64::try_from(length).expect("a length fits in 64 bits");
         head.widest = head.widest.max(length(stored.len()));
         head.bytes += length(rows.bytes);
-        batch = batch.put(keys.chunk(placed.first), stored);
+        batch = batch.put(keys.chunk(at.offset), stored);
+        at = mark;
     }
     head.rev += 1;
     head.at = head.at.max(now);
@@ -277,6 +296,9 @@ pub(crate) fn plan(
     head.closed = change.close.clone().map(|how| Closed { at: head.at, how });
     head.by.note(writer, head.rev);
     batch = batch.put(keys.head(), encode(&head));
+    if let Some(operation) = &change.operation {
+        batch.append(operation.note(&keys.stream, placed, now));
+    }
     (head, batch, placed)
 }
 
@@ -285,6 +307,7 @@ pub(crate) fn birth(
     keys: &StreamKeys,
     caller: &Caller,
     new: &NewStream,
+    operation: Option<&Operation>,
     writer: &WriterId,
     now: Millis,
 ) -> Batch {
@@ -315,6 +338,9 @@ pub(crate) fn birth(
         .put(keys.listed(&new.session), Bytes::new());
     if let Some(due) = head.due {
         batch = batch.put(keys.due(due), Bytes::new());
+    }
+    if let Some(operation) = operation {
+        batch.append(operation.note(&keys.stream, Placed::NOWHERE, now));
     }
     batch
 }

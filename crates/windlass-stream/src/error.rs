@@ -47,6 +47,13 @@ pub enum StreamError {
     /// What the reader has received is not what was sent up to this offset.
     #[error("the digest of what was received does not match the stream")]
     PrefixHashMismatch,
+    /// The operation id was used before, for another request.
+    #[error("the operation id was used before for another request")]
+    OperationConflict,
+    /// A read was opened from inside a turn that is neither committed nor
+    /// dropped: what it will append is not there to be read.
+    #[error("a stream cannot be opened from inside an unfinished turn")]
+    InTransaction,
     /// Nobody may open another stream for now.
     #[error("no stream can be opened for now")]
     Capacity(#[source] Refusal),
@@ -118,6 +125,8 @@ impl Coded for StreamError {
             Self::Gap { .. } => "gap",
             Self::BeyondTail { .. } => "offset_beyond_tail",
             Self::PrefixHashMismatch => "prefix_hash_mismatch",
+            Self::OperationConflict => "operation_conflict",
+            Self::InTransaction => "stream_in_transaction_unsupported",
             Self::Capacity(Refusal::Server { .. }) => "server_stream_capacity_exhausted",
             Self::Capacity(Refusal::Principal { .. }) => "principal_stream_quota_exhausted",
             Self::Row(_) => "invalid_row",
@@ -136,9 +145,12 @@ impl Coded for StreamError {
             | Self::Exists
             | Self::Closed
             | Self::Gap { .. }
-            | Self::PrefixHashMismatch => ErrorKind::Conflict,
+            | Self::PrefixHashMismatch
+            | Self::OperationConflict => ErrorKind::Conflict,
             Self::Expired | Self::Capacity(_) => ErrorKind::Refused,
-            Self::BeyondTail { .. } | Self::Row(_) | Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::BeyondTail { .. } | Self::InTransaction | Self::Row(_) | Self::Invalid { .. } => {
+                ErrorKind::Invalid
+            }
             Self::Busy => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Store(error) => kind_of(error.kind()),

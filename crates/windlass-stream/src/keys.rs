@@ -1,7 +1,7 @@
 //! Every key of streams.
 
 use bytes::Bytes;
-use windlass_core::{Millis, SessionId, StreamId, TenantId};
+use windlass_core::{Millis, OperationId, PrincipalId, SessionId, StreamId, TenantId};
 use windlass_store::key::{Key, number, segments};
 use windlass_store::{KeyRange, Scan};
 
@@ -128,25 +128,60 @@ pub(crate) fn due_cursor(time: Millis, tenant: &TenantId, name: &str) -> Bytes {
         .finish()
 }
 
+/// The record of an operation id.
+pub(crate) fn operation(tenant: &TenantId, principal: &PrincipalId, id: &OperationId) -> Bytes {
+    Key::new(tenant.as_str())
+        .text("stream-op")
+        .text(principal.as_str())
+        .text(id.as_str())
+        .finish()
+}
+
+/// When upkeep drops the record of an operation id.
+pub(crate) fn due_operation(
+    time: Millis,
+    tenant: &TenantId,
+    principal: &PrincipalId,
+    id: &OperationId,
+) -> Bytes {
+    Key::new(DUE)
+        .number(time.get())
+        .text("stream-op")
+        .text(tenant.as_str())
+        .text(principal.as_str())
+        .text(id.as_str())
+        .finish()
+}
+
 /// What a row of due work is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DueRow {
     Stream(Millis, StreamKeys),
     Cursor(Millis, TenantId, String),
+    /// The key of the record of an operation id.
+    Operation(Bytes),
 }
 
 impl DueRow {
     /// What the row is about, if it is of this part.
     pub(crate) fn parse(key: &[u8]) -> Option<Self> {
-        let [_, time, part, tenant, name] = <[String; 5]>::try_from(segments(key)?).ok()?;
-        let time = Millis::new(number(&time)?);
-        let tenant: TenantId = tenant.parse().ok()?;
-        match part.as_str() {
-            "stream" => {
-                let stream = name.parse().ok()?;
-                Some(Self::Stream(time, StreamKeys { tenant, stream }))
+        let segments = segments(key)?;
+        let texts: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match *texts {
+            [_, time, "stream", tenant, stream] => {
+                let tenant: TenantId = tenant.parse().ok()?;
+                let keys = StreamKeys::new(&tenant, &stream.parse().ok()?);
+                Some(Self::Stream(Millis::new(number(time)?), keys))
             }
-            "cursor" => Some(Self::Cursor(time, tenant, name)),
+            [_, time, "cursor", tenant, name] => {
+                let time = Millis::new(number(time)?);
+                Some(Self::Cursor(time, tenant.parse().ok()?, name.to_owned()))
+            }
+            [_, _, "stream-op", tenant, principal, id] => {
+                let (tenant, principal) = (tenant.parse().ok()?, principal.parse().ok()?);
+                let key = operation(&tenant, &principal, &id.parse().ok()?);
+                Some(Self::Operation(key))
+            }
             _ => None,
         }
     }

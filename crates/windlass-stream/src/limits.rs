@@ -31,6 +31,18 @@ pub const MESSAGE_BYTES_MAX: usize = 512;
 /// How long an expired or cancelled cursor, and an expired stream, are answered
 /// as such before they are not found, in milliseconds: ten minutes.
 pub const TOMBSTONE_MS: u64 = 600_000;
+/// How long the first answer to an operation id is kept, in milliseconds: 24
+/// hours.
+pub const OPERATION_MS: u64 = 86_400_000;
+/// Most bytes of rows, as framed, that one commit of several chunks carries.
+pub const STEP_BYTES_MAX: usize = 8 * CHUNK_BYTES_MAX;
+/// Most chunks that one commit carries.
+pub const STEP_CHUNKS_MAX: usize = 512;
+/// Most streams that change as a part of one commit of somebody else.
+pub const PLAN_STEPS_MAX: usize = 16;
+/// Most bytes of rows, as framed, that change as a part of one commit of
+/// somebody else.
+pub const PLAN_BYTES_MAX: usize = CHUNK_BYTES_MAX;
 /// How far apart the clocks of two processes may be, in milliseconds.
 pub const CLOCK_SKEW_MS_MAX: u64 = 5_000;
 /// Most rows that one commit of upkeep deletes.

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::StreamError;
 use crate::limits::{CODE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::offset::Offset;
+use crate::operation::Fingerprint;
 
 /// A stream to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,19 @@ impl NewStream {
             id: None,
             expiry: Expiry::Never,
         }
+    }
+
+    /// All that it asks.
+    pub(crate) fn asked(&self) -> Fingerprint {
+        let Self {
+            session,
+            id,
+            expiry,
+        } = self;
+        Fingerprint::new("make")
+            .text(session.as_str())
+            .json(id)
+            .json(expiry)
     }
 }
 
@@ -107,7 +121,7 @@ pub struct Closed {
 }
 
 /// Where a stream stands after a change, durably.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
     /// Where the rows of the change begin.
     pub first: Offset,
@@ -115,6 +129,15 @@ pub struct Placed {
     pub tail: Offset,
     /// The digest there.
     pub digest: Digest,
+}
+
+impl Placed {
+    /// Before the first row.
+    pub(crate) const NOWHERE: Self = Self {
+        first: Offset::START,
+        tail: Offset::START,
+        digest: Digest::START,
+    };
 }
 
 /// A stream as it is stored.

@@ -10,7 +10,7 @@ use windlass_core::{Format, Millis, PrincipalId, SessionId, StreamId, Writers};
 use crate::digest::Digest;
 use crate::error::StreamError;
 use crate::limits::{CLOCK_SKEW_MS_MAX, TOMBSTONE_MS};
-use crate::model::{Closed, Expiry};
+use crate::model::{Closed, Expiry, Placed};
 use crate::offset::Offset;
 
 /// What every change of a stream rewrites.
@@ -131,6 +131,18 @@ impl Pin {
     pub(crate) const fn holds(self, now: Millis) -> bool {
         !self.until.plus_ms(CLOCK_SKEW_MS_MAX).has_passed(now)
     }
+}
+
+/// The first answer to an operation id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OperationRow {
+    pub(crate) v: Format,
+    /// Half the SHA-256 of the request.
+    pub(crate) hash: Arc<str>,
+    pub(crate) at: Millis,
+    pub(crate) stream: StreamId,
+    pub(crate) placed: Placed,
 }
 
 #[expect(

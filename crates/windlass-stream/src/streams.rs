@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass_core::{Env, SessionId, StreamId, TenantId, Writer, WriterId, Written};
+use windlass_core::{Env, OperationId, SessionId, StreamId, TenantId, Writer, WriterId, Written};
 use windlass_store::{Commit, Scan, Store, StoreError, StoreErrorKind};
 
 use crate::append::{Appender, birth};
@@ -15,9 +15,11 @@ use crate::error::StreamError;
 use crate::keys::{StreamKeys, list_of};
 use crate::mark::MARK_BYTES;
 use crate::model::{Ending, NewStream, Placed, StreamView};
+use crate::operation::Operation;
 use crate::record::{Head, decode};
 use crate::row::Row;
 use crate::settings::{Adjustment, Settings, SettingsError};
+use crate::step::Made;
 use crate::writer::StreamWriter;
 
 /// The streams of a store.
@@ -105,7 +107,7 @@ impl Streams {
         self.engine.settings()
     }
 
-    /// Makes a stream, and gives what writes it. One commit.
+    /// Makes a stream, and gives what writes it. One commit and one read.
     ///
     /// # Errors
     ///
@@ -115,15 +117,39 @@ impl Streams {
         caller: &Caller,
         new: &NewStream,
     ) -> Result<StreamWriter, StreamError> {
+        let made = self.make(caller, new, None).await?;
+        self.writer(caller, &made.stream).await
+    }
+
+    /// Makes a stream. Under an operation id it can be repeated for a day, and
+    /// takes effect once: also a name that was drawn is the same again. One
+    /// commit, and a read for an operation id.
+    ///
+    /// # Errors
+    ///
+    /// `Exists` if the tenant has a stream of this name, whoever's it is;
+    /// `OperationConflict`.
+    pub async fn make(
+        &self,
+        caller: &Caller,
+        new: &NewStream,
+        operation: Option<&OperationId>,
+    ) -> Result<Made, StreamError> {
         new.expiry.check()?;
-        let env = self.engine.env.as_ref();
-        let id = match &new.id {
+        let operation = operation.map(|id| Operation::new(caller, id, &new.asked()));
+        let operation = operation.as_ref();
+        if let Some(done) = self.engine.recorded(operation).await? {
+            return Ok(Made {
+                stream: done.stream,
+                repeated: true,
+            });
+        }
+        let stream = match &new.id {
             Some(id) => id.clone(),
-            None => StreamId::unique(env)?,
+            None => StreamId::unique(self.engine.env.as_ref())?,
         };
-        let keys = StreamKeys::new(&caller.tenant, &id);
-        self.give_birth(caller, &keys, new).await?;
-        self.writer(caller, &id).await
+        let keys = StreamKeys::new(&caller.tenant, &stream);
+        self.give_birth(caller, &keys, new, operation).await
     }
 
     /// Commits the first rows of a stream; an outcome that is unknown is
@@ -133,17 +159,28 @@ impl Streams {
         caller: &Caller,
         keys: &StreamKeys,
         new: &NewStream,
-    ) -> Result<(), StreamError> {
+        operation: Option<&Operation>,
+    ) -> Result<Made, StreamError> {
         let env = self.engine.env.as_ref();
         let writer = Writer::draw(env)?.id();
+        let made = Made {
+            stream: keys.stream.clone(),
+            repeated: false,
+        };
         let mut doubt = None;
         loop {
-            let batch = birth(keys, caller, new, &writer, env.now());
+            let batch = birth(keys, caller, new, operation, &writer, env.now());
             match self.engine.store.commit(batch).await {
-                Ok(Commit::Applied(_)) => return Ok(()),
+                Ok(Commit::Applied(_)) => return Ok(made),
                 Ok(Commit::Conflict { .. }) => {
+                    if let Some(done) = self.engine.recorded(operation).await? {
+                        let repeated = doubt.is_none() || done.stream != made.stream;
+                        let stream = done.stream;
+                        return Ok(Made { stream, repeated });
+                    }
                     let doubt = doubt.ok_or(StreamError::Exists)?;
-                    return self.made_by(caller, keys, &writer, doubt).await;
+                    self.made_by(caller, keys, &writer, doubt).await?;
+                    return Ok(made);
                 }
                 // Under the same writer id it can be sent again: whichever
                 // arrives first makes the stream, the other one conflicts.

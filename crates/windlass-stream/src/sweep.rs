@@ -15,8 +15,8 @@ use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, StoreExt};
 use crate::engine::Engine;
 use crate::error::StreamError;
 use crate::keys::{DueRow, StreamKeys, due_until};
-use crate::limits::{PASSED_ROWS_MAX, TOMBSTONE_MS};
-use crate::record::{Head, decode, encode};
+use crate::limits::{OPERATION_MS, PASSED_ROWS_MAX, TOMBSTONE_MS};
+use crate::record::{Head, OperationRow, decode, encode};
 use crate::streams::Streams;
 
 /// What one sweep did.
@@ -26,6 +26,8 @@ pub struct SweepReport {
     pub scanned: usize,
     /// Cursors forgotten.
     pub cursors_removed: u64,
+    /// Operation records dropped.
+    pub operations_removed: u64,
     /// Streams removed that had expired.
     pub streams_removed: u64,
     /// Whether work that is due is left, or may be.
@@ -61,8 +63,9 @@ impl Bookmark {
 
 impl Streams {
     /// Does what upkeep is due, in all tenants, looking at no more than `limit`
-    /// rows of the index: forgets cursors ten minutes after they ended, and
-    /// removes streams ten minutes after they expired, unless they are read.
+    /// rows of the index: forgets cursors ten minutes after they ended and
+    /// operation ids after a day, and removes streams ten minutes after they
+    /// expired, unless they are read.
     /// Safe to run anywhere, any time, also in several processes.
     ///
     /// # Errors
@@ -111,6 +114,7 @@ impl Engine {
     ) -> Result<(), StreamError> {
         let visited = match subject {
             DueRow::Cursor(_, tenant, name) => self.visit_cursor(row, &tenant, &name, report).await,
+            DueRow::Operation(key) => self.visit_operation(row, key, report).await,
             DueRow::Stream(time, keys) => self.visit_stream(row, time, &keys, report).await,
         };
         match visited {
@@ -144,6 +148,31 @@ impl Engine {
             && over
         {
             report.cursors_removed += 1;
+        }
+        Ok(())
+    }
+
+    async fn visit_operation(
+        &self,
+        row: &Entry,
+        key: Bytes,
+        report: &mut SweepReport,
+    ) -> Result<(), StreamError> {
+        let Some(entry) = self.store.get(key.clone()).await? else {
+            return self.drop_row(row).await;
+        };
+        let done: OperationRow = decode("operation record", &entry.value)?;
+        if !done.at.plus_ms(OPERATION_MS).has_passed(self.env.now()) {
+            // The id was forgotten and used again: it is listed under its time.
+            return self.drop_row(row).await;
+        }
+        let batch = Batch::new()
+            .check(key.clone(), Expect::Version(entry.version))
+            .delete(key)
+            .delete(row.key.clone());
+        // A conflict means that somebody else has seen to it.
+        if let Commit::Applied(_) = self.store.commit(batch).await? {
+            report.operations_removed += 1;
         }
         Ok(())
     }

@@ -103,8 +103,9 @@ impl StreamWriter {
         }
         let rows = self.chunker.cut(Reason::End).map(Sealed::new);
         self.change = Some(Change {
-            rows,
+            rows: rows.into_iter().collect(),
             close: Some(how),
+            operation: None,
         });
         self.settle().await?;
         Ok(self.last)
@@ -176,8 +177,8 @@ impl StreamWriter {
     #[must_use]
     pub fn held_rows(&self) -> u64 {
         let held = u64::try_from(self.chunker.rows()).unwrap_or(u64::MAX);
-        let sealed = self.change.as_ref().and_then(|it| it.rows.as_ref());
-        held + sealed.map_or(0, |rows| rows.rows)
+        let sealed = self.change.iter().flat_map(|it| &it.rows);
+        held + sealed.map(|rows| rows.rows).sum::<u64>()
     }
 
     fn now(&self) -> std::time::Duration {
@@ -188,8 +189,8 @@ impl StreamWriter {
     async fn flush_for(&mut self, reason: Reason) -> Result<Placed, StreamError> {
         if let Some(cut) = self.chunker.cut(reason) {
             self.change = Some(Change {
-                rows: Some(Sealed::new(cut)),
-                close: None,
+                rows: vec![Sealed::new(cut)],
+                ..Change::default()
             });
         }
         self.settle().await?;
@@ -203,7 +204,7 @@ impl StreamWriter {
         };
         self.last = self.appender.write(change).await?;
         let change = self.change.take().expect("it was there");
-        if let Some(rows) = change.rows {
+        for rows in change.rows {
             let now = self.now();
             self.chunker
                 .acknowledge(rows.rows, rows.bytes, rows.reason, now);

@@ -30,6 +30,8 @@ fn errors_have_a_code_a_kind_and_their_words() {
         StreamError::Gap { earliest: offset },
         StreamError::BeyondTail { tail: offset },
         StreamError::PrefixHashMismatch,
+        StreamError::OperationConflict,
+        StreamError::InTransaction,
         Refusal::Server { limit, current }.into(),
         Refusal::Principal { limit, current }.into(),
         RowError::LineBreak.into(),
@@ -54,6 +56,9 @@ fn errors_have_a_code_a_kind_and_their_words() {
         "gap Conflict: rows before `000000000000000a` are not kept any more",
         "offset_beyond_tail Invalid: the offset is beyond the tail `000000000000000a`",
         "prefix_hash_mismatch Conflict: the digest of what was received does not match the stream",
+        "operation_conflict Conflict: the operation id was used before for another request",
+        "stream_in_transaction_unsupported Invalid: \
+         a stream cannot be opened from inside an unfinished turn",
         "server_stream_capacity_exhausted Refused: no stream can be opened for now \
          because all 4 slots for streams are taken",
         "principal_stream_quota_exhausted Refused: no stream can be opened for now \

@@ -12,6 +12,7 @@ mod names;
 mod races;
 mod reading;
 mod slots;
+mod steps;
 mod support;
 mod tuning;
 mod upkeep;
