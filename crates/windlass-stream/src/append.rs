@@ -317,9 +317,10 @@ pub(crate) fn birth(
         v: Format,
         rev: 1,
         principal: caller.principal.clone(),
-        session: new.session.clone(),
+        session: Some(new.session.clone()),
         created: now,
         at: now,
+        read: None,
         tail: Offset::START,
         digest: Digest::START,
         bytes: 0,
@@ -328,6 +329,7 @@ pub(crate) fn birth(
         due: None,
         closed: None,
         removing: false,
+        deleted: false,
         by,
     };
     head.due = head.expires();

@@ -96,6 +96,9 @@ impl Engine {
         if head.principal != caller.principal || head.removing {
             return Err(StreamError::NotFound);
         }
+        if head.deleted {
+            return Err(StreamError::Deleted);
+        }
         let now = self.env.now();
         let over = head.expires().is_some_and(|time| time.has_passed(now));
         if !over || !self.is_idle(keys).await? {

@@ -23,6 +23,10 @@ pub enum StreamError {
     /// read.
     #[error("it has expired")]
     Expired,
+    /// The stream was removed, and forks of it are left: its name stays taken
+    /// until the last of them is gone.
+    #[error("the stream was removed; forks of it are left")]
+    Deleted,
     /// The cursor was cancelled.
     #[error("the read was cancelled")]
     Cancelled,
@@ -32,6 +36,35 @@ pub enum StreamError {
     /// The stream was closed: nothing can be appended any more.
     #[error("the stream is closed")]
     Closed,
+    /// A stream of this path exists, made with other attributes.
+    #[error("a stream with other attributes exists")]
+    Differs,
+    /// What is appended is of another content type than the stream.
+    #[error("the content type is not that of the stream")]
+    ContentType,
+    /// A producer of a later epoch has taken over.
+    #[error("the producer's epoch has passed; the stream is at epoch {current}")]
+    StaleEpoch {
+        /// The epoch that may append.
+        current: u64,
+    },
+    /// Appends of the producer before this one have not arrived.
+    #[error("the producer's append {expected} is missing before {received}")]
+    SequenceGap {
+        /// The number of the append that has to come next.
+        expected: u64,
+        /// The number that came.
+        received: u64,
+    },
+    /// The writer's sequence does not go on from the last one.
+    #[error("the writer's sequence is not after the last one")]
+    WriterSequence,
+    /// The stream remembers as many producers as it can.
+    #[error("the stream has {limit} producers, and takes no other")]
+    TooManyProducers {
+        /// How many it can remember.
+        limit: u64,
+    },
     /// What begins at the offset asked for is not kept any more.
     #[error("rows before `{earliest}` are not kept any more")]
     Gap {
@@ -119,9 +152,16 @@ impl Coded for StreamError {
         match self {
             Self::NotFound => "not_found",
             Self::Expired => "expired",
+            Self::Deleted => "stream_deleted",
             Self::Cancelled => "cancelled",
             Self::Exists => "stream_exists",
             Self::Closed => "stream_closed",
+            Self::Differs => "stream_differs",
+            Self::ContentType => "content_type_mismatch",
+            Self::StaleEpoch { .. } => "producer_epoch_stale",
+            Self::SequenceGap { .. } => "producer_sequence_gap",
+            Self::WriterSequence => "writer_sequence_regressed",
+            Self::TooManyProducers { .. } => "too_many_producers",
             Self::Gap { .. } => "gap",
             Self::BeyondTail { .. } => "offset_beyond_tail",
             Self::PrefixHashMismatch => "prefix_hash_mismatch",
@@ -144,10 +184,18 @@ impl Coded for StreamError {
             Self::Cancelled
             | Self::Exists
             | Self::Closed
+            | Self::Differs
+            | Self::ContentType
+            | Self::SequenceGap { .. }
+            | Self::WriterSequence
             | Self::Gap { .. }
             | Self::PrefixHashMismatch
             | Self::OperationConflict => ErrorKind::Conflict,
-            Self::Expired | Self::Capacity(_) => ErrorKind::Refused,
+            Self::Expired
+            | Self::Deleted
+            | Self::StaleEpoch { .. }
+            | Self::TooManyProducers { .. }
+            | Self::Capacity(_) => ErrorKind::Refused,
             Self::BeyondTail { .. } | Self::InTransaction | Self::Row(_) | Self::Invalid { .. } => {
                 ErrorKind::Invalid
             }

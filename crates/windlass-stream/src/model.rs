@@ -58,6 +58,9 @@ pub enum Expiry {
     /// So many milliseconds after the last change, its closing included: at
     /// least 1.
     IdleMs(u64),
+    /// So many milliseconds after the last read or change: at least 1. It may
+    /// stay for an eighth longer, so that not every read has to be noted.
+    SlidingMs(u64),
     /// At this time.
     At(Millis),
 }
@@ -69,11 +72,11 @@ impl Expiry {
 
     pub(crate) const fn check(self) -> Result<(), StreamError> {
         match self {
-            Self::IdleMs(0) => Err(StreamError::Invalid {
+            Self::IdleMs(0) | Self::SlidingMs(0) => Err(StreamError::Invalid {
                 field: "idle_ms",
                 problem: "must not be 0",
             }),
-            Self::Never | Self::IdleMs(_) | Self::At(_) => Ok(()),
+            Self::Never | Self::IdleMs(_) | Self::SlidingMs(_) | Self::At(_) => Ok(()),
         }
     }
 }
@@ -147,8 +150,8 @@ pub struct StreamView {
     pub id: StreamId,
     /// Whose it is.
     pub principal: PrincipalId,
-    /// Whose output it is.
-    pub session: SessionId,
+    /// Whose output it is; `None` if it was made by path, for no session.
+    pub session: Option<SessionId>,
     /// When it was made.
     pub created: Millis,
     /// When it last changed.

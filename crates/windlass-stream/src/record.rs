@@ -21,10 +21,15 @@ pub(crate) struct Head {
     /// How often it was written.
     pub(crate) rev: u64,
     pub(crate) principal: PrincipalId,
-    pub(crate) session: SessionId,
+    /// None for a stream that was made by path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<SessionId>,
     pub(crate) created: Millis,
     /// When it last changed.
     pub(crate) at: Millis,
+    /// When a read was last noted: only of a stream whose expiry slides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) read: Option<Millis>,
     /// After the last row.
     pub(crate) tail: Offset,
     /// The digest at the tail.
@@ -44,6 +49,9 @@ pub(crate) struct Head {
     /// Whether its rows are being deleted; for everybody it is gone.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) removing: bool,
+    /// Whether it was removed while forks of it were left: its rows are theirs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) deleted: bool,
     pub(crate) by: Writers,
 }
 
@@ -53,6 +61,10 @@ impl Head {
         match self.expiry {
             Expiry::Never => None,
             Expiry::IdleMs(ms) => Some(self.at.plus_ms(ms)),
+            Expiry::SlidingMs(ms) => {
+                let used = self.read.map_or(self.at, |read| read.max(self.at));
+                Some(used.plus_ms(ms).plus_ms(slack_ms(ms)))
+            }
             Expiry::At(time) => Some(time),
         }
     }
@@ -64,6 +76,12 @@ impl Head {
         let forgotten = self.expires().map(|time| time.plus_ms(TOMBSTONE_MS));
         forgotten.is_some_and(|time| time.has_passed(now))
     }
+}
+
+/// How long a read need not be noted after the last use of a stream that
+/// expires when it was idle for `ms`; and how much longer it therefore lives.
+pub(crate) const fn slack_ms(ms: u64) -> u64 {
+    ms.div_ceil(8)
 }
 
 /// What is kept of a stream.

@@ -46,7 +46,7 @@ impl Streams {
             }
             for stream in &page.streams {
                 let keys = StreamKeys::new(tenant, stream);
-                let of_session = |head: &Head, _| head.session == *session;
+                let of_session = |head: &Head, _| head.session.as_ref() == Some(session);
                 let rows = self.engine().remove(&keys, of_session).await?;
                 removed += rows.unwrap_or_default();
             }
@@ -76,8 +76,10 @@ impl Engine {
         let mut batch = Batch::new()
             .check(keys.head(), Expect::Version(version))
             .delete(keys.head())
-            .delete(keys.floor())
-            .delete(keys.listed(&head.session));
+            .delete(keys.floor());
+        if let Some(session) = &head.session {
+            batch = batch.delete(keys.listed(session));
+        }
         if let Some(due) = head.due {
             batch = batch.delete(keys.due(due));
         }
