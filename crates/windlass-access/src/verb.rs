@@ -75,6 +75,12 @@ verbs! {
     QueueWork = Queue "queue.work",
     /// Try dead work again, or drop it; remove whole queues.
     QueueManage = Queue "queue.manage",
+    /// Look at streams and read them; end reads.
+    StreamRead = Stream "stream.read",
+    /// Make streams, append to them and close them.
+    StreamWrite = Stream "stream.write",
+    /// Trim streams, and remove them for good.
+    StreamManage = Stream "stream.manage",
     /// Make, list, revoke and rotate keys.
     KeyManage = Key "key.manage",
     /// Read tenants, their quotas and what they use.
@@ -99,6 +105,8 @@ pub enum Noun {
     State,
     /// The queues of sessions.
     Queue,
+    /// Streams.
+    Stream,
     /// API keys.
     Key,
     /// Tenants.
@@ -116,6 +124,7 @@ impl Noun {
             Self::Stash => "stash",
             Self::State => "state",
             Self::Queue => "queue",
+            Self::Stream => "stream",
             Self::Key => "key",
             Self::Tenant => "tenant",
             Self::Store => "store",

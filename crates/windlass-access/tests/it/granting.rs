@@ -6,7 +6,7 @@ use windlass_store_testing::Random;
 
 use crate::support::{grant_of, operators, scope_of, verbs};
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 22] = [
     "session.create",
     "session.read",
     "session.use",
@@ -21,6 +21,9 @@ const NAMES: [&str; 19] = [
     "queue.write",
     "queue.work",
     "queue.manage",
+    "stream.read",
+    "stream.write",
+    "stream.manage",
     "key.manage",
     "tenant.read",
     "tenant.manage",
@@ -60,11 +63,12 @@ fn a_pattern_stands_for_its_verbs_and_no_others() {
     };
     assert_eq!(allowed(&["*"]), NAMES);
     assert_eq!(
-        allowed(&["stash.*", "state.*", "queue.*", "key.manage"]),
-        NAMES[4..15]
+        allowed(&["stash.*", "state.*", "queue.*", "stream.*", "key.manage"]),
+        NAMES[4..18]
     );
     assert_eq!(allowed(&["state.*"]), NAMES[7..10]);
     assert_eq!(allowed(&["queue.*"]), NAMES[10..14]);
+    assert_eq!(allowed(&["stream.*"]), NAMES[14..17]);
     assert_eq!(allowed(&["session.use"]), NAMES[2..3]);
     assert_eq!(allowed(&[]), [""; 0]);
     for text in ["", "**", "s*", "session*", "nothing.*", "session.r*", ".*"] {
@@ -94,11 +98,11 @@ fn a_scope_holds_only_what_is_its_own_whatever_the_verbs_say() {
             .map(|verb| verb.as_str())
             .collect()
     };
-    assert_eq!(held(&operators(&["*"])), NAMES[14..]);
-    assert_eq!(held(&grant_of("acme", &["*"])), NAMES[..16]);
+    assert_eq!(held(&operators(&["*"])), NAMES[17..]);
+    assert_eq!(held(&grant_of("acme", &["*"])), NAMES[..19]);
     assert_eq!(
         held(&grant_of("acme", &["tenant.*", "store.*"])),
-        NAMES[15..16]
+        NAMES[18..19]
     );
 }
 
