@@ -276,23 +276,9 @@ pub(crate) fn plan(
     let placed = placed(&loaded.head, change);
     let mut head = loaded.head.clone();
     let mut batch = Batch::new().check(keys.head(), Expect::Version(loaded.version));
-    let mut at = Mark {
-        offset: placed.first,
-        digest: head.digest,
-    };
-    for rows in &mut change.rows {
-        let mark = rows.mark_after(at.offset, at.digest);
-        let stored = rows.stored(mark);
-        let length = |length: usize| u64::try_from(length).expect("a length fits in 64 bits");
-        head.widest = head.widest.max(length(stored.len()));
-        head.bytes += length(rows.bytes);
-        batch = batch.put(keys.chunk(at.offset), stored);
-        at = mark;
-    }
+    batch = put_rows(keys, &mut head, &mut change.rows, batch);
     head.rev += 1;
     head.at = head.at.max(now);
-    head.tail = placed.tail;
-    head.digest = placed.digest;
     head.closed = change.close.clone().map(|how| Closed { at: head.at, how });
     head.by.note(writer, head.rev);
     batch = batch.put(keys.head(), encode(&head));
@@ -300,6 +286,26 @@ pub(crate) fn plan(
         batch.append(operation.note(&keys.stream, placed, now));
     }
     (head, batch, placed)
+}
+
+/// Puts chunks behind the tail of `head`, which they become a part of.
+pub(crate) fn put_rows(
+    keys: &StreamKeys,
+    head: &mut Head,
+    chunks: &mut [Sealed],
+    mut batch: Batch,
+) -> Batch {
+    for rows in chunks {
+        let mark = rows.mark_after(head.tail, head.digest);
+        let stored = rows.stored(mark);
+        let length = |length: usize| u64::try_from(length).expect("a length fits in 64 bits");
+        head.widest = head.widest.max(length(stored.len()));
+        head.bytes += length(rows.bytes);
+        batch = batch.put(keys.chunk(head.tail), stored);
+        head.tail = mark.offset;
+        head.digest = mark.digest;
+    }
+    batch
 }
 
 /// The rows of a stream that begins.

@@ -140,6 +140,15 @@ impl StreamError {
         }
     }
 
+    /// An earlier attempt of the same change may have been applied when `error`
+    /// came.
+    pub(crate) fn forgotten_after(error: StoreError) -> Self {
+        let why = "its outcome is unknown, and the store failed when it was looked for";
+        StoreError::new(StoreErrorKind::Indeterminate, "commit", why)
+            .with_source(error)
+            .into()
+    }
+
     /// A commit of which it can no longer be told whether it was applied.
     pub(crate) fn forgotten() -> Self {
         let why = "its outcome is unknown, and too much was written since to tell";

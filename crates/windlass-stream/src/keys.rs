@@ -1,10 +1,12 @@
 //! Every key of streams.
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use windlass_core::{Millis, OperationId, PrincipalId, SessionId, StreamId, TenantId};
 use windlass_store::key::{Key, number, segments};
 use windlass_store::{KeyRange, Scan};
 
+use crate::digest::hex;
 use crate::offset::Offset;
 
 /// The first segment of the index of what maintenance has to look at.
@@ -82,6 +84,37 @@ impl StreamKeys {
         Some(Offset::new(number(std::str::from_utf8(first).ok()?)?))
     }
 
+    /// What its path says, for whoever removes it.
+    pub(crate) fn about(&self) -> Bytes {
+        self.base().text("about").finish()
+    }
+
+    /// What is known of all who write it by path.
+    pub(crate) fn book(&self) -> Bytes {
+        self.base().text("book").finish()
+    }
+
+    /// What is known of one producer. Its name may be longer than a key.
+    pub(crate) fn producer(&self, id: &str) -> Bytes {
+        let name = hex(&Sha256::digest(id));
+        self.base().text("producer").text(&name).finish()
+    }
+
+    /// All producers.
+    pub(crate) fn producers(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("producer").below())
+    }
+
+    /// Keeps the stream's rows for a fork of it.
+    pub(crate) fn fork(&self, fork: &StreamId) -> Bytes {
+        self.base().text("fork").text(fork.as_str()).finish()
+    }
+
+    /// All forks.
+    pub(crate) fn forks(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("fork").below())
+    }
+
     /// The entry of the stream in the list of its session's streams.
     pub(crate) fn listed(&self, session: &SessionId) -> Bytes {
         list_of(&self.tenant, session)
@@ -111,6 +144,12 @@ pub(crate) fn list_of(tenant: &TenantId, session: &SessionId) -> Key {
     Key::new(tenant.as_str())
         .text("streams")
         .text(session.as_str())
+}
+
+/// The row of a path.
+pub(crate) fn path_of(tenant: &TenantId, principal: &PrincipalId, path: &str) -> Bytes {
+    let paths = Key::new(tenant.as_str()).text("path");
+    paths.text(principal.as_str()).text(path).finish()
 }
 
 /// The record of a cursor.

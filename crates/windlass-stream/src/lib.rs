@@ -38,6 +38,7 @@ mod caller;
 mod capacity;
 mod chunker;
 mod digest;
+mod durable;
 mod engine;
 pub mod error;
 mod hold;
@@ -67,6 +68,10 @@ pub use caller::Caller;
 pub use capacity::{Capacity, Occupancy, Refusal, Slot};
 pub use chunker::{Chunker, Cut, Flushed, Reason};
 pub use digest::{Digest, DigestError, RowsHash, RowsHasher};
+pub use durable::{
+    ContentType, DurableStreams, DurableView, ForkFrom, From, Live, PRODUCER_NUMBER_MAX, Path,
+    Piece, Post, Posted, Producer, Put, Wanted,
+};
 pub use error::{AppendError, StreamError};
 pub use mark::{Chunk, Mark};
 pub use model::{Closed, Ending, Expiry, NewStream, Placed, StreamView};

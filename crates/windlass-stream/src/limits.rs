@@ -43,6 +43,20 @@ pub const PLAN_STEPS_MAX: usize = 16;
 /// Most bytes of rows, as framed, that change as a part of one commit of
 /// somebody else.
 pub const PLAN_BYTES_MAX: usize = CHUNK_BYTES_MAX;
+/// Longest path of a stream, as it stands in a key.
+pub const PATH_BYTES_MAX: usize = 512;
+/// Longest content type, in bytes.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
+/// Longest name of a producer, in bytes.
+pub const PRODUCER_ID_BYTES_MAX: usize = 256;
+/// Longest sequence of a writer, in bytes.
+pub const SEQUENCE_BYTES_MAX: usize = 256;
+/// Most producers that are known of a stream; each is for as long as it stays.
+pub const PRODUCERS_MAX: u64 = 10_000;
+/// Most streams that a fork has rows of.
+pub const FORK_SHARES_MAX: usize = 64;
+/// Most chunks that are read at a time by path.
+pub(crate) const PIECE_CHUNKS_MAX: usize = 64;
 /// How far apart the clocks of two processes may be, in milliseconds.
 pub const CLOCK_SKEW_MS_MAX: u64 = 5_000;
 /// Most rows that one commit of upkeep deletes.

@@ -293,7 +293,7 @@ impl Engine {
     }
 
     /// The digest at `offset`, which is between the floor and the tail.
-    async fn find(
+    pub(crate) async fn find(
         &self,
         keys: &StreamKeys,
         head: Head,

@@ -238,7 +238,7 @@ fn refuse<T>(field: &'static str, problem: &'static str) -> Result<T, StreamErro
 }
 
 /// Checked rows in chunks that keep the caps, but for latency.
-fn seal(rows: &[Row], caps: Caps) -> Vec<Sealed> {
+pub(crate) fn seal(rows: &[Row], caps: Caps) -> Vec<Sealed> {
     let caps = Caps {
         latency: Duration::MAX,
         ..caps

@@ -190,10 +190,12 @@ impl Engine {
         let mut head: Head = decode("stream head", &entry.value)?;
         let now = self.env.now();
         let idle = self.is_idle(keys).await?;
-        if head.removing || (head.is_forgotten(now) && idle) {
+        let is_over = head.is_forgotten(now) && idle && !head.deleted;
+        let is_left = head.deleted && !self.is_forked(keys).await?;
+        if head.removing || is_over || is_left {
             let same = |_: &Head, version| version == entry.version;
             let removed = self.remove(keys, same).await?;
-            report.streams_removed += u64::from(removed.is_some());
+            report.streams_removed += u64::from(removed.is_some_and(|rows| rows > 0));
             return Ok(());
         }
         if head.due != Some(time) {

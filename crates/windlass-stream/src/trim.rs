@@ -104,7 +104,8 @@ impl Engine {
         let mut lost = 0;
         loop {
             let (floor, version) = self.floor_of(keys).await?;
-            if limit <= floor.kept {
+            // Looked for after the floor was read, which whoever forks rewrites.
+            if limit <= floor.kept || self.is_forked(keys).await? {
                 return Ok((floor, version));
             }
             let kept = self.beginning(keys, &floor, limit, tail).await?;

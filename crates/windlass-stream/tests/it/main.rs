@@ -5,6 +5,7 @@ mod appending;
 mod chunking;
 mod cursors;
 mod digests;
+mod durable;
 mod errors;
 mod latency;
 mod layout;

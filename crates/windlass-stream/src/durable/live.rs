@@ -1,0 +1,149 @@
+//! Reading on while a stream is written.
+
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select;
+use sha2::{Digest as _, Sha256};
+use windlass_store::Changes;
+
+use crate::audit::CloseReason;
+use crate::caller::Caller;
+use crate::digest::hex;
+use crate::durable::about::Path;
+use crate::durable::read::{From, Piece};
+use crate::durable::{DurableStreams, Found};
+use crate::error::StreamError;
+use crate::lease::Lease;
+use crate::model::Expiry;
+
+/// Reads one stream for as long as it is written, or as its reader likes.
+///
+/// Holds a slot until it is dropped. Dropping a future of it loses nothing: the
+/// next call goes on where the reader was.
+#[derive(Debug)]
+pub struct Live {
+    streams: DurableStreams,
+    caller: Caller,
+    found: Found,
+    lease: Lease,
+    changes: Changes,
+    /// Whether hints may still come.
+    hints: bool,
+    from: From,
+    expiry: Expiry,
+}
+
+impl DurableStreams {
+    /// Begins to read, now and whatever comes. Takes a slot.
+    ///
+    /// # Errors
+    ///
+    /// `Capacity`; otherwise as [`DurableStreams::read`].
+    pub async fn live(
+        &self,
+        caller: &Caller,
+        path: &Path,
+        from: From,
+    ) -> Result<Live, StreamError> {
+        let engine = &self.engine;
+        let settings = engine.settings();
+        let mut lease = Lease::take(&engine.env, &engine.ear, &engine.capacity, settings, caller)?;
+        let found = self.find(caller, path).await?;
+        // Subscribed before anything is read, so that no hint is missed.
+        let changes = engine.store.subscribe(&found.keys.head());
+        let (piece, loaded) = self.piece(caller, &found, from, 0).await?;
+        let asked = format!("{} live {}", piece.stream, piece.start);
+        lease.open(piece.tail, &hex(&Sha256::digest(asked)).into());
+        let expiry = loaded.head.expiry;
+        self.touch(caller, &found.keys, loaded).await?;
+        Ok(Live {
+            streams: self.clone(),
+            caller: caller.clone(),
+            found,
+            lease,
+            changes,
+            hints: true,
+            from: From::At(piece.start),
+            expiry,
+        })
+    }
+}
+
+impl Live {
+    /// The rows that follow, up to `bytes_max` and one at least; none if the
+    /// stream has ended, or if none has come until `until`, a time of the
+    /// monotonic clock. A reader that waits keeps the stream from expiring.
+    ///
+    /// # Errors
+    ///
+    /// `Expired` if nobody asked for as long as a lease lasts; otherwise as
+    /// [`DurableStreams::read`].
+    pub async fn next(&mut self, bytes_max: usize, until: Duration) -> Result<Piece, StreamError> {
+        self.lease.check()?;
+        loop {
+            let streams = self.streams.clone();
+            let read = streams.piece(&self.caller, &self.found, self.from, bytes_max);
+            let (piece, loaded) = read.await.inspect_err(|error| self.fail(error))?;
+            let keys = &self.found.keys;
+            streams.touch(&self.caller, keys, loaded).await?;
+            let over = streams.engine.env.monotonic() >= until;
+            if !piece.rows.is_empty() || piece.is_end() || over {
+                self.give(&piece);
+                return Ok(piece);
+            }
+            self.wait(until).await;
+        }
+    }
+
+    fn give(&mut self, piece: &Piece) {
+        let lease = &mut self.lease;
+        lease.renew();
+        lease.rows += piece.next.since(piece.start);
+        let bytes: usize = piece.rows.iter().map(|row| row.content().len()).sum();
+        lease.bytes += u64::try_from(bytes).expect("a length fits in 64 bits");
+        let end = piece.is_end();
+        lease.reason = if end {
+            CloseReason::Ok
+        } else {
+            CloseReason::Disconnected
+        };
+        self.from = From::At(piece.next);
+    }
+
+    fn fail(&mut self, error: &StreamError) {
+        self.lease.reason = match error {
+            StreamError::Gap { .. } | StreamError::Expired => CloseReason::SnapshotExpired,
+            _ => CloseReason::Error,
+        };
+    }
+
+    /// The read has ended as its reader wanted, though the stream has not.
+    pub fn finish(mut self) {
+        self.lease.reason = CloseReason::Ok;
+    }
+
+    /// Waits for a hint, or for the next look.
+    async fn wait(&mut self, until: Duration) {
+        let env = Arc::clone(&self.streams.engine.env);
+        let settings = &self.lease.settings;
+        let often_ms = match self.expiry {
+            // Looks before the time is over in which a read need not be noted.
+            Expiry::SlidingMs(ms) => settings.poll_ms.min(ms.div_ceil(2)),
+            Expiry::Never | Expiry::IdleMs(_) | Expiry::At(_) => settings.poll_ms,
+        };
+        let poll = env.monotonic() + Duration::from_millis(often_ms);
+        let poll = env.sleep_until(poll.min(until));
+        let hint = pin!(async {
+            if self.hints {
+                self.hints = self.changes.changed().await;
+            }
+            if !self.hints {
+                pending::<()>().await;
+            }
+        });
+        select(hint, poll).await;
+    }
+}
