@@ -74,6 +74,14 @@ pub enum Event {
         /// SHA-256 of what was asked for, in lower-case hexadecimal digits.
         request: Arc<str>,
     },
+    /// `stream.token_expired_during_lease`: what the reader was let in with has
+    /// expired, and it reads on. At most once a lease.
+    TokenExpired {
+        /// Who.
+        caller: Caller,
+        /// The lease.
+        handle: Handle,
+    },
     /// `stream.closed`: the read has ended, or was refused. Exactly one for
     /// each opening that was tried: one that did not come to a lease has no
     /// handle.
@@ -99,6 +107,7 @@ impl Event {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Opened { .. } => "stream.opened",
+            Self::TokenExpired { .. } => "stream.token_expired_during_lease",
             Self::Closed { .. } => "stream.closed",
         }
     }

@@ -9,10 +9,10 @@ use crate::audit::Ear;
 use crate::caller::Caller;
 use crate::capacity::Capacity;
 use crate::error::StreamError;
-use crate::hold::Running;
 use crate::keys::StreamKeys;
 use crate::limits::ROUNDS_MAX;
 use crate::record::{Floor, Head, decode};
+use crate::running::Running;
 use crate::settings::Settings;
 use crate::sweep::Bookmark;
 

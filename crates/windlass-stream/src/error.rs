@@ -30,6 +30,9 @@ pub enum StreamError {
     /// The cursor was cancelled.
     #[error("the read was cancelled")]
     Cancelled,
+    /// What the reader was let in with was revoked.
+    #[error("what the read was opened with was revoked")]
+    Revoked,
     /// The tenant has a stream of this name.
     #[error("a stream of this name exists")]
     Exists,
@@ -163,6 +166,7 @@ impl Coded for StreamError {
             Self::Expired => "expired",
             Self::Deleted => "stream_deleted",
             Self::Cancelled => "cancelled",
+            Self::Revoked => "lease_revoked",
             Self::Exists => "stream_exists",
             Self::Closed => "stream_closed",
             Self::Differs => "stream_differs",
@@ -202,6 +206,7 @@ impl Coded for StreamError {
             | Self::OperationConflict => ErrorKind::Conflict,
             Self::Expired
             | Self::Deleted
+            | Self::Revoked
             | Self::StaleEpoch { .. }
             | Self::TooManyProducers { .. }
             | Self::Capacity(_) => ErrorKind::Refused,

@@ -5,9 +5,7 @@
 //! for, and are renewed at half of it: so they outlive every lease that is
 //! given a sign of life in time.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_core::{Format, Millis};
@@ -29,36 +27,6 @@ pub(crate) struct Hold {
     pub(crate) name: Arc<str>,
     pub(crate) row: CursorRow,
     pub(crate) version: Option<Version>,
-}
-
-/// Reads that can be stopped from within this process, by the names of their
-/// cursors. Bounded by the slots: what nobody reads is dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Running(Mutex<HashMap<Arc<str>, Weak<AtomicBool>>>);
-
-impl Running {
-    /// Whether the cursor was cancelled, shared with all who read for it.
-    pub(crate) fn join(&self, name: &Arc<str>) -> Arc<AtomicBool> {
-        let mut running = self.lock();
-        running.retain(|_, flag| flag.strong_count() > 0);
-        if let Some(flag) = running.get(name).and_then(Weak::upgrade) {
-            return flag;
-        }
-        let flag = Arc::new(AtomicBool::new(false));
-        running.insert(Arc::clone(name), Arc::downgrade(&flag));
-        flag
-    }
-
-    /// Stops who reads for the cursor.
-    pub(crate) fn stop(&self, name: &str) {
-        if let Some(flag) = self.lock().get(name).and_then(Weak::upgrade) {
-            flag.store(true, Ordering::Release);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<AtomicBool>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// How long a cursor lasts that is renewed now.

@@ -8,9 +8,11 @@ use windlass_core::{Env, Millis};
 
 use crate::audit::{CloseReason, Ear, Event};
 use crate::caller::Caller;
-use crate::capacity::{Capacity, Slot};
+use crate::capacity::Slot;
+use crate::engine::Engine;
 use crate::error::StreamError;
 use crate::offset::Offset;
+use crate::running::{Credential, Run, Running, Signal};
 use crate::secret::Handle;
 use crate::settings::Settings;
 
@@ -22,6 +24,11 @@ pub(crate) struct Lease {
     caller: Caller,
     pub(crate) settings: Arc<Settings>,
     pub(crate) handle: Handle,
+    credential: Credential,
+    /// Whether somebody was told that the credential has expired.
+    told_of_expiry: bool,
+    /// Once the read has begun.
+    run: Option<Run>,
     opened: bool,
     /// When it runs out unless there is a sign of life before.
     until: Millis,
@@ -36,23 +43,26 @@ pub(crate) struct Lease {
 impl Lease {
     /// Takes a slot, or says that there is none.
     pub(crate) fn take(
-        env: &Arc<dyn Env>,
-        ear: &Ear,
-        capacity: &Capacity,
+        engine: &Engine,
         settings: Arc<Settings>,
         caller: &Caller,
+        credential: &Credential,
     ) -> Result<Self, StreamError> {
+        let (env, ear) = (&engine.env, &engine.ear);
         let handle = Handle::draw(env.as_ref())?;
-        let slot = capacity.take(caller, &settings).inspect_err(|refusal| {
-            ear.tell(|| Event::Closed {
-                caller: caller.clone(),
-                handle: None,
-                reason: CloseReason::CapacityRefused,
-                refusal: Some(*refusal),
-                rows: 0,
-                bytes: 0,
-            });
-        })?;
+        let slot = engine
+            .capacity
+            .take(caller, &settings)
+            .inspect_err(|refusal| {
+                ear.tell(|| Event::Closed {
+                    caller: caller.clone(),
+                    handle: None,
+                    reason: CloseReason::CapacityRefused,
+                    refusal: Some(*refusal),
+                    rows: 0,
+                    bytes: 0,
+                });
+            })?;
         let until = env.now().plus_ms(settings.lease_ttl_ms);
         Ok(Self {
             env: Arc::clone(env),
@@ -60,6 +70,9 @@ impl Lease {
             caller: caller.clone(),
             settings,
             handle,
+            credential: credential.clone(),
+            told_of_expiry: false,
+            run: None,
             opened: false,
             until,
             reason: CloseReason::Error,
@@ -69,8 +82,16 @@ impl Lease {
         })
     }
 
-    /// The read has begun: it is pinned to a tail.
-    pub(crate) fn open(&mut self, pinned: Offset, request: &Arc<str>) {
+    /// The read has begun: it is pinned to a tail, and can be stopped.
+    pub(crate) fn open(
+        &mut self,
+        running: &Running,
+        cursor: Option<&Arc<str>>,
+        pinned: Offset,
+        request: &Arc<str>,
+    ) {
+        let run = running.join(self.handle, cursor, &self.caller, &self.credential);
+        self.run = Some(run);
         self.opened = true;
         self.reason = CloseReason::Disconnected;
         self.ear.tell(|| Event::Opened {
@@ -81,13 +102,36 @@ impl Lease {
         });
     }
 
+    /// What stops the read.
+    pub(crate) fn signal(&self) -> Option<Arc<Signal>> {
+        self.run.as_ref().map(|run| Arc::clone(&run.signal))
+    }
+
     /// Refuses a reader that was away for too long.
-    pub(crate) fn check(&mut self) -> Result<(), StreamError> {
+    pub(crate) fn check(&self) -> Result<(), StreamError> {
         if self.until.has_passed(self.env.now()) {
-            self.reason = CloseReason::SnapshotExpired;
             return Err(StreamError::Expired);
         }
         Ok(())
+    }
+
+    /// Refuses a reader that was stopped; tells when what it was let in with
+    /// has expired meanwhile.
+    pub(crate) fn go_on(&mut self) -> Result<(), StreamError> {
+        self.notice_expiry(self.env.now());
+        self.run.as_ref().map_or(Ok(()), |run| run.signal.check())
+    }
+
+    fn notice_expiry(&mut self, now: Millis) {
+        let over = self.credential.expires.is_some_and(|it| it.has_passed(now));
+        if !over || !self.opened || self.told_of_expiry {
+            return;
+        }
+        self.told_of_expiry = true;
+        self.ear.tell(|| Event::TokenExpired {
+            caller: self.caller.clone(),
+            handle: self.handle,
+        });
     }
 
     /// A sign of life.
@@ -99,6 +143,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let handle = self.opened.then_some(self.handle);
+        self.notice_expiry(self.env.now());
         self.ear.tell(|| Event::Closed {
             caller: self.caller.clone(),
             handle,

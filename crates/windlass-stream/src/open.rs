@@ -125,7 +125,8 @@ impl Streams {
                 version: None,
             };
             if engine.enter(&mut hold, &begin, &lease).await? {
-                lease.open(hold.row.tail, &hold.row.request);
+                let (tail, request) = (hold.row.tail, &hold.row.request);
+                lease.open(&engine.running, Some(&hold.name), tail, request);
                 return Ok(Reader::new(Arc::clone(engine), cursor, hold, lease, begin));
             }
             lost += 1;
@@ -167,7 +168,7 @@ impl Streams {
                 return Err(StreamError::BeyondTail { tail });
             }
             if engine.enter(&mut hold, &begin, &lease).await? {
-                lease.open(tail, &hold.row.request);
+                lease.open(&engine.running, Some(&hold.name), tail, &hold.row.request);
                 return Ok(Reader::new(Arc::clone(engine), *cursor, hold, lease, begin));
             }
             lost += 1;
@@ -176,7 +177,8 @@ impl Streams {
     }
 
     /// Stops whoever reads for a cursor, and makes it useless; what it held is
-    /// held no more. A reader in another process notices within half a lease.
+    /// held no more. A reader in this process is told at once, one in another
+    /// within half a lease.
     /// Can be repeated.
     ///
     /// # Errors
@@ -192,7 +194,7 @@ impl Streams {
             };
             let batch = hold.cancel(engine.env.now());
             if let Commit::Applied(_) = engine.store.commit(batch).await? {
-                engine.running.stop(&hold.name);
+                engine.running.cancel(&hold.name);
                 return Ok(());
             }
             lost += 1;
@@ -203,7 +205,7 @@ impl Streams {
     fn lease(&self, caller: &Caller) -> Result<Lease, StreamError> {
         let engine = self.engine();
         let settings = engine.settings();
-        Lease::take(&engine.env, &engine.ear, &engine.capacity, settings, caller)
+        Lease::take(engine, settings, caller, self.credential())
     }
 }
 

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{pending, select};
@@ -28,6 +27,7 @@ use crate::model::{Closed, Ending};
 use crate::offset::Offset;
 use crate::open::{Begin, parse};
 use crate::record::{Head, decode};
+use crate::running::Signal;
 use crate::secret::{Cursor, Handle};
 use crate::settings::Settings;
 use crate::wire::{End, Failure, Frame, Opened};
@@ -44,8 +44,8 @@ pub struct Reader {
     hold: Hold,
     /// When the hold was last renewed.
     renewed: Millis,
-    /// Set when the cursor is cancelled in this process.
-    stop: Arc<AtomicBool>,
+    /// Raised when the read is stopped from within this process.
+    signal: Option<Arc<Signal>>,
     handle: Handle,
     settings: Arc<Settings>,
     /// Until the read has ended.
@@ -100,7 +100,7 @@ impl Reader {
         Self {
             keys: hold.keys.clone(),
             renewed: engine.env.now(),
-            stop: engine.running.join(&hold.name),
+            signal: lease.signal(),
             engine,
             hold,
             handle: lease.handle,
@@ -146,7 +146,7 @@ impl Reader {
             return Ok(None);
         };
         if let Err(error) = lease.check() {
-            self.lease = None;
+            self.fail(&error);
             return Err(error);
         }
         let frame = self.advance().await;
@@ -161,7 +161,7 @@ impl Reader {
     /// Ends the read, unless trying again may help.
     fn fail(&mut self, error: &StreamError) {
         match error {
-            StreamError::Cancelled => self.close(CloseReason::Cancelled),
+            StreamError::Cancelled | StreamError::Revoked => self.close(CloseReason::Cancelled),
             StreamError::Expired | StreamError::Gap { .. } => {
                 self.close(CloseReason::SnapshotExpired);
             }
@@ -212,8 +212,8 @@ impl Reader {
 
     /// Refuses to go on for a cursor that was cancelled, and lets it last.
     async fn stay(&mut self) -> Result<(), StreamError> {
-        if self.stop.load(Ordering::Acquire) {
-            return Err(StreamError::Cancelled);
+        if let Some(lease) = &mut self.lease {
+            lease.go_on()?;
         }
         let ttl_ms = self.settings.lease_ttl_ms;
         let now = self.engine.env.now();
@@ -307,7 +307,13 @@ impl Reader {
                 pending::<()>().await;
             }
         });
-        select(hint, poll).await;
+        let stopped = pin!(async {
+            match &self.signal {
+                Some(signal) => signal.wait().await,
+                None => pending().await,
+            }
+        });
+        select(select(hint, poll), stopped).await;
     }
 
     fn end(&self) -> Frame {

@@ -18,6 +18,7 @@ use crate::model::{Ending, NewStream, Placed, StreamView};
 use crate::operation::Operation;
 use crate::record::{Head, decode};
 use crate::row::Row;
+use crate::running::Credential;
 use crate::settings::{Adjustment, Settings, SettingsError};
 use crate::step::Made;
 use crate::writer::StreamWriter;
@@ -26,6 +27,7 @@ use crate::writer::StreamWriter;
 #[derive(Clone, Debug)]
 pub struct Streams {
     engine: Arc<Engine>,
+    credential: Credential,
 }
 
 /// A page of a session's streams.
@@ -76,11 +78,33 @@ impl Streams {
         let engine = Engine::new(store, env, ear, settings);
         Ok(Self {
             engine: Arc::new(engine),
+            credential: Credential::default(),
         })
     }
 
     pub(crate) const fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    pub(crate) const fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The same streams, for reads of somebody who was let in with this.
+    #[must_use]
+    pub fn under(&self, credential: Credential) -> Self {
+        Self {
+            engine: Arc::clone(&self.engine),
+            credential,
+        }
+    }
+
+    /// Ends the reads in this process of those who were let in with what is
+    /// `meant`, since that was revoked, and says how many that were. They are
+    /// told at once, also those that wait. Their cursors last: they are their
+    /// principal's. Looks at every read there is.
+    pub fn end_leases(&self, meant: impl Fn(&Caller, &Credential) -> bool) -> usize {
+        self.engine.running.revoke(meant)
     }
 
     /// How many are reading now, for operators.

@@ -50,13 +50,14 @@ impl DurableStreams {
     ) -> Result<Live, StreamError> {
         let engine = &self.engine;
         let settings = engine.settings();
-        let mut lease = Lease::take(&engine.env, &engine.ear, &engine.capacity, settings, caller)?;
+        let mut lease = Lease::take(engine, settings, caller, &self.credential)?;
         let found = self.find(caller, path).await?;
         // Subscribed before anything is read, so that no hint is missed.
         let changes = engine.store.subscribe(&found.keys.head());
         let (piece, loaded) = self.piece(caller, &found, from, 0).await?;
         let asked = format!("{} live {}", piece.stream, piece.start);
-        lease.open(piece.tail, &hex(&Sha256::digest(asked)).into());
+        let asked = hex(&Sha256::digest(asked)).into();
+        lease.open(&engine.running, None, piece.tail, &asked);
         let expiry = loaded.head.expiry;
         self.touch(caller, &found.keys, loaded).await?;
         Ok(Live {
@@ -79,11 +80,15 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// `Expired` if nobody asked for as long as a lease lasts; otherwise as
-    /// [`DurableStreams::read`].
+    /// `Expired` if nobody asked for as long as a lease lasts, `Revoked`;
+    /// otherwise as [`DurableStreams::read`].
     pub async fn next(&mut self, bytes_max: usize, until: Duration) -> Result<Piece, StreamError> {
         self.lease.check()?;
         loop {
+            if let Err(error) = self.lease.go_on() {
+                self.fail(&error);
+                return Err(error);
+            }
             let streams = self.streams.clone();
             let read = streams.piece(&self.caller, &self.found, self.from, bytes_max);
             let (piece, loaded) = read.await.inspect_err(|error| self.fail(error))?;
@@ -115,6 +120,7 @@ impl Live {
 
     fn fail(&mut self, error: &StreamError) {
         self.lease.reason = match error {
+            StreamError::Revoked | StreamError::Cancelled => CloseReason::Cancelled,
             StreamError::Gap { .. } | StreamError::Expired => CloseReason::SnapshotExpired,
             _ => CloseReason::Error,
         };
@@ -144,6 +150,13 @@ impl Live {
                 pending::<()>().await;
             }
         });
-        select(hint, poll).await;
+        let signal = self.lease.signal();
+        let stopped = pin!(async {
+            match &signal {
+                Some(signal) => signal.wait().await,
+                None => pending().await,
+            }
+        });
+        select(select(hint, poll), stopped).await;
     }
 }

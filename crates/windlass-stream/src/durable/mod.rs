@@ -40,12 +40,14 @@ use crate::keys::{StreamKeys, path_of};
 use crate::model::Expiry;
 use crate::offset::Offset;
 use crate::record::{Head, decode};
+use crate::running::Credential;
 use crate::streams::Streams;
 
 /// The streams of a store, by path.
 #[derive(Clone, Debug)]
 pub struct DurableStreams {
     engine: Arc<Engine>,
+    credential: Credential,
 }
 
 /// A stream of a path as it is now.
@@ -78,6 +80,7 @@ impl Streams {
     pub fn durable(&self) -> DurableStreams {
         DurableStreams {
             engine: Arc::clone(self.engine()),
+            credential: self.credential().clone(),
         }
     }
 }

@@ -275,3 +275,20 @@ async fn a_cursor_of_a_follower_goes_on_following() {
         "{body}"
     );
 }
+
+#[tokio::test]
+async fn a_follower_that_waits_is_told_at_once_that_its_cursor_was_cancelled() {
+    let world = World::frozen();
+    world.filled(0, 0).await;
+    let open = Open {
+        follow: true,
+        ..Open::all(stream("out"))
+    };
+    let mut reader = world.streams.open(&caller(), &open).await.expect("there");
+    let cursor: Cursor = opened(&mut reader).await.cursor.parse().expect("a cursor");
+    let who = caller();
+    let (read, cancelled) = tokio::join!(reader.next(), world.streams.cancel(&who, &cursor));
+    cancelled.expect("hers");
+    assert_eq!(read.expect_err("stopped").code(), "cancelled");
+    assert_eq!(world.streams.occupancy().all, 0);
+}

@@ -3,6 +3,8 @@
 
 mod appending;
 mod chunking;
+mod clocks;
+mod credentials;
 mod cursors;
 mod digests;
 mod durable;

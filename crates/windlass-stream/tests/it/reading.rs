@@ -1,9 +1,8 @@
 //! Reading from anywhere, and on after any cut.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use windlass_core::{BoxFuture, Coded, Env, ManualEnv, Millis, RandomError};
+use windlass_core::{Coded, ManualEnv};
 use windlass_store_memory::MemoryStore;
 use windlass_store_testing::{Faulty, Verb};
 use windlass_stream::{
@@ -11,6 +10,7 @@ use windlass_stream::{
     StreamError, Streams,
 };
 
+use crate::clocks::{Frozen, Patient};
 use crate::support::{
     Client, START, World, caller, caller_of, new, number, read_all, row, rows_of, stream, text,
 };
@@ -359,54 +359,6 @@ async fn settings_are_frozen_when_a_read_begins() {
         reader.next().await.expect_err("under the new").code(),
         "expired"
     );
-}
-
-/// A clock whose sleeps let others go first.
-#[derive(Debug)]
-struct Patient(Arc<ManualEnv>);
-
-impl Env for Patient {
-    fn now(&self) -> Millis {
-        self.0.now()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.0.monotonic()
-    }
-
-    fn random(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        self.0.random(bytes)
-    }
-
-    fn sleep_until(&self, deadline: Duration) -> BoxFuture<'static, ()> {
-        let env = Arc::clone(&self.0);
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            env.sleep_until(deadline).await;
-        })
-    }
-}
-
-/// A clock on which nobody who sleeps wakes up.
-#[derive(Debug)]
-struct Frozen(Arc<ManualEnv>);
-
-impl Env for Frozen {
-    fn now(&self) -> Millis {
-        self.0.now()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.0.monotonic()
-    }
-
-    fn random(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        self.0.random(bytes)
-    }
-
-    fn sleep_until(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
-    }
 }
 
 /// What a follower sees of three rows that are appended while it waits.

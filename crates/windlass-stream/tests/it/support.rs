@@ -14,6 +14,8 @@ use windlass_stream::{
     Settings, Start, StreamError, StreamWriter, Streams,
 };
 
+use crate::clocks::Frozen;
+
 /// When every test begins.
 pub(crate) const START: Millis = Millis::new(1_700_000_000_000);
 
@@ -48,7 +50,7 @@ impl Heard {
             Event::Closed { reason, rows, .. } => {
                 format!("{} {} {rows}", event.name(), reason.name())
             }
-            other => format!("{other:?}"),
+            other => other.name().to_owned(),
         };
         events.iter().map(words).collect()
     }
@@ -103,6 +105,17 @@ impl World {
             heard,
             streams: streams.expect("settings in range"),
         }
+    }
+
+    /// A world in which nobody who sleeps wakes up: there are hints alone.
+    pub(crate) fn frozen() -> Self {
+        let mut world = Self::new();
+        let frozen = Arc::new(Frozen(Arc::clone(&world.env)));
+        let store = Arc::clone(&world.ground);
+        let audit = Arc::clone(&world.heard) as Arc<dyn Audit>;
+        let streams = Streams::with_audit(store, frozen, audit, &Settings::default());
+        world.streams = streams.expect("settings in range");
+        world
     }
 
     /// Makes the stream `out` of session `s1`.
