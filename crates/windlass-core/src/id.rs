@@ -191,6 +191,12 @@ identifier!(
     check
 );
 identifier!(
+    /// One subscription of one principal.
+    SubscriptionId,
+    "subscription",
+    check
+);
+identifier!(
     /// The caller's name for one change, which makes it safe to retry.
     OperationId,
     "operation",

@@ -11,7 +11,8 @@
 //!
 //! Read first: [`Streams`] (what can be done), [`StreamWriter`] and [`Reader`]
 //! (the two ends), [`Row`] (what is appended), [`Mark`] (how it is proven),
-//! [`StreamError`] (how it is refused). The rule for when rows are written is
+//! [`StreamError`] (how it is refused); and [`subscription`], who is woken when
+//! there is something new. The rule for when rows are written is
 //! in `chunker.rs`, what is stored in `mark.rs` and `record.rs`, and why nothing
 //! is written twice in `append.rs`.
 //!
@@ -59,6 +60,7 @@ mod secret;
 mod settings;
 mod step;
 mod streams;
+pub mod subscription;
 mod sweep;
 mod trim;
 mod wire;

@@ -5,7 +5,7 @@ use windlass_store::{StoreError, StoreErrorKind};
 use windlass_stream::{AppendError, Offset, Refusal, RowError, StreamError};
 
 /// Code, kind and words of an error and of all below it, as a log shows them.
-fn shown(error: &(impl Coded + 'static)) -> String {
+pub(crate) fn shown(error: &(impl Coded + 'static)) -> String {
     let mut text = format!("{} {:?}: {error}", error.code(), error.kind());
     let mut next = error.source();
     while let Some(cause) = next {

@@ -16,6 +16,7 @@ mod races;
 mod reading;
 mod slots;
 mod steps;
+mod subscriptions;
 mod support;
 mod tuning;
 mod upkeep;
