@@ -334,6 +334,9 @@ struct Told<'a> {
     /// Revisions of states that hold what the recording says.
     #[serde(skip_serializing_if = "Option::is_none")]
     states_verified: Option<u64>,
+    /// Rows of outputs that are what the recording says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_verified: Option<u64>,
 }
 
 fn tell(
@@ -354,6 +357,7 @@ fn tell(
         report,
         entries_verified: verified.map(|verified| verified.entries),
         states_verified: verified.map(|verified| verified.states),
+        rows_verified: verified.map(|verified| verified.rows),
     };
     output.answer(&told, || whole(&told))
 }
@@ -397,6 +401,8 @@ fn whole(told: &Told<'_>) -> String {
         ("commits", report.commits.to_string()),
         ("forks", report.forks.to_string()),
         ("nodes", report.nodes.to_string()),
+        ("rows", report.rows.to_string()),
+        ("row_bytes", report.row_bytes.to_string()),
         ("blobs", report.blobs.to_string()),
         ("state_bytes", report.state_bytes.to_string()),
         ("stored_bytes", report.stored_bytes.to_string()),
@@ -416,6 +422,10 @@ fn whole(told: &Told<'_>) -> String {
     shown.extend(
         told.states_verified
             .map(|states| ("states_verified", states.to_string())),
+    );
+    shown.extend(
+        told.rows_verified
+            .map(|rows| ("rows_verified", rows.to_string())),
     );
     table::fields(shown)
 }

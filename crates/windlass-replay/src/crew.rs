@@ -86,10 +86,20 @@ impl Replay<'_> {
         let site = Site::new(self, crew, grants, observer)?;
         site.hand_out().await?;
         let times = site.work().await?;
+        let mut written = Vec::with_capacity(grants.len());
+        for place in 0..grants.len() {
+            let stage = self.stage(grants, place)?;
+            // What was refused last is known only of a closed session, and
+            // has no row.
+            let outcomes = stage.found().await?;
+            written.push(stage.put_out(&outcomes).await?);
+        }
         self.close(grants).await?;
         let mut played = Vec::with_capacity(grants.len());
-        for place in 0..grants.len() {
-            played.push((self.stage(grants, place)?.summary().await?, Vec::new()));
+        for (place, written) in written.into_iter().enumerate() {
+            let mut report = self.stage(grants, place)?.summary().await?;
+            report.put_out(written);
+            played.push((report, Vec::new()));
         }
         if let Some((_, first)) = played.first_mut() {
             *first = times;

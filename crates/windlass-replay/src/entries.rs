@@ -12,11 +12,13 @@ use crate::failure::ReplayError;
 /// The entries of one tenant in key order, as they are at one point in time.
 ///
 /// They are the keys that begin with the tenant, and those below `due` that
-/// name it.
+/// name it, but for what readers of streams leave for a while.
 pub(crate) struct Entries<'a> {
     export: Export,
     tenant: &'a TenantId,
     ready: VecDeque<Entry>,
+    /// Whether all but chunks of streams is left out.
+    chunks: bool,
 }
 
 impl<'a> Entries<'a> {
@@ -27,7 +29,14 @@ impl<'a> Entries<'a> {
             export,
             tenant,
             ready: VecDeque::new(),
+            chunks: false,
         })
+    }
+
+    /// Of the same nothing but chunks of streams.
+    pub(crate) const fn chunks(mut self) -> Self {
+        self.chunks = true;
+        self
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Entry>, ReplayError> {
@@ -35,17 +44,33 @@ impl<'a> Entries<'a> {
             let page = self.export.next().await;
             let page = page.map_err(|error| ReplayError::Export(SessionError::from(error)))?;
             let Some(page) = page else { return Ok(None) };
-            self.ready.extend(
-                page.into_iter()
-                    .filter(|entry| is_of(&entry.key, self.tenant)),
-            );
+            let (tenant, chunks) = (self.tenant, self.chunks);
+            let wanted =
+                |entry: &Entry| is_of(&entry.key, tenant) && (!chunks || is_chunk(&entry.key));
+            self.ready.extend(page.into_iter().filter(wanted));
         }
         Ok(self.ready.pop_front())
     }
 }
 
 fn is_of(key: &[u8], tenant: &TenantId) -> bool {
-    place(key).is_some_and(|(owner, _)| owner == tenant.as_str())
+    place(key).is_some_and(|(owner, rest)| owner == tenant.as_str() && !is_of_reader(&rest))
+}
+
+/// Whether a row is a chunk of a stream.
+fn is_chunk(key: &[u8]) -> bool {
+    let rest = place(key).map(|(_, rest)| rest).unwrap_or_default();
+    let mut rest = rest.iter().map(String::as_str);
+    (rest.next(), rest.nth(1)) == (Some("stream"), Some("chunk"))
+}
+
+/// Whether a row is a reader's cursor, its due time or its pin.
+fn is_of_reader(rest: &[String]) -> bool {
+    let mut rest = rest.iter().map(String::as_str);
+    matches!(
+        (rest.next(), rest.nth(1)),
+        (Some("stream"), Some("pin")) | (Some("cursor"), _)
+    )
 }
 
 /// Whose a row is, and the segments behind: of `due/TIME/PART/TENANT/…` the

@@ -77,6 +77,14 @@ pub enum ReadError {
         /// Where it is not.
         source: serde_json::Error,
     },
+    /// A cassette that is no YAML.
+    #[error("line {line} of `{}` is no YAML", path.display())]
+    NotYaml {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
     /// JSON, but of none of the formats.
     #[error("the runs in `{}` are in none of the formats {}", path.display(), Format::LIST)]
     UnknownFormat {

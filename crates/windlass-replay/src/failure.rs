@@ -7,6 +7,7 @@ use windlass::core::{Coded, ErrorKind, SessionId};
 use windlass::queue::QueueError;
 use windlass::session::SessionError;
 use windlass::stash::StashError;
+use windlass::stream::StreamError;
 
 use crate::model::Run;
 use crate::verify::Difference;
@@ -44,6 +45,14 @@ pub enum ReplayError {
         run: String,
         /// What the engine says.
         source: CheckpointError,
+    },
+    /// The output of a run could not be written or read.
+    #[error("cannot keep the output of run `{run}`")]
+    Stream {
+        /// The run's id.
+        run: String,
+        /// What the engine says.
+        source: StreamError,
     },
     /// The turn of a step could not be made.
     #[error("cannot make a turn of run `{run}`")]
@@ -94,6 +103,7 @@ impl Coded for ReplayError {
             Self::Session { source, .. } | Self::Export(source) => source.code(),
             Self::Stash { source, .. } => source.code(),
             Self::State { source, .. } => source.code(),
+            Self::Stream { source, .. } => source.code(),
             Self::Turn { source, .. } => source.code(),
             Self::Queue(source) => source.code(),
             Self::Foreign { .. } => "foreign_work",
@@ -109,6 +119,7 @@ impl Coded for ReplayError {
             Self::Session { source, .. } | Self::Export(source) => source.kind(),
             Self::Stash { source, .. } => source.kind(),
             Self::State { source, .. } => source.kind(),
+            Self::Stream { source, .. } => source.kind(),
             Self::Turn { source, .. } => source.kind(),
             Self::Queue(source) => source.kind(),
             Self::Foreign { .. } | Self::Otherwise { .. } => ErrorKind::Conflict,

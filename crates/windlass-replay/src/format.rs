@@ -31,11 +31,17 @@ pub enum Format {
     /// What AutoGen's recorder of a model client writes: calls of several
     /// conversations.
     AutoGen,
+    /// What VCR.py writes: exchanges with a model's service, whose streamed
+    /// responses are outputs.
+    Cassette,
+    /// What a tool printed: JSON lines, one JSON document, or text. No content
+    /// is judged to be this.
+    Rows,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::TauBench,
         Self::Tau2,
         Self::InterCode,
@@ -44,11 +50,13 @@ impl Format {
         Self::Reflexion,
         Self::ToolBench,
         Self::AutoGen,
+        Self::Cassette,
+        Self::Rows,
     ];
 
     /// How all of them are spelled, for errors.
     pub(crate) const LIST: &str = "`tau-bench`, `tau2`, `intercode`, `swe-agent`, `openhands`, \
-                                   `reflexion`, `toolbench`, `autogen`";
+                                   `reflexion`, `toolbench`, `autogen`, `cassette`, `rows`";
 
     /// The format as it is spelled on the command line and in ids.
     #[must_use]
@@ -62,6 +70,8 @@ impl Format {
             Self::Reflexion => "reflexion",
             Self::ToolBench => "toolbench",
             Self::AutoGen => "autogen",
+            Self::Cassette => "cassette",
+            Self::Rows => "rows",
         }
     }
 
@@ -76,6 +86,8 @@ impl Format {
             Self::Reflexion => "reflexion-agent",
             Self::ToolBench => "toolbench-agent",
             Self::AutoGen => "autogen-agent",
+            Self::Cassette => "cassette-agent",
+            Self::Rows => "rows-agent",
         }
     }
 
@@ -92,6 +104,8 @@ impl Format {
             Self::Reflexion => "an array of environments with `memory` and `is_success`",
             Self::ToolBench => "an object, or several, with `tree` and `answer_generation`",
             Self::AutoGen => "an array of calls with `mode`, `messages` and `response`",
+            Self::Cassette => "a YAML mapping with `interactions`",
+            Self::Rows => "JSON or text",
         }
     }
 
@@ -102,6 +116,11 @@ impl Format {
             Self::AutoGen => "call",
             _ => "run",
         }
+    }
+
+    /// Whether its runs are outputs, without calls.
+    pub(crate) const fn is_output(self) -> bool {
+        matches!(self, Self::Cassette | Self::Rows)
     }
 
     /// The format of a document, judged by its first part.

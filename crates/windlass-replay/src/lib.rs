@@ -54,6 +54,7 @@ pub mod limits;
 mod model;
 mod names;
 mod observe;
+mod output;
 mod playing;
 mod reading;
 mod replay;

@@ -21,6 +21,9 @@ pub const RUN_KEY_BYTES_MAX: usize = 64;
 /// How much of the replay's own time one step takes.
 pub const STEP_MS: u64 = 50;
 
+/// Rows of a run's output that one commit stores at most.
+pub const CHUNK_ROWS: usize = 256;
+
 /// Runs played at a time where nothing else is asked for.
 pub const JOBS_DEFAULT: usize = 8;
 

@@ -61,6 +61,9 @@ pub struct Run {
     /// out again with every step, as agents do that change what was said
     /// before.
     pub whole: Option<&'static str>,
+    /// The output that was recorded, where a record is nothing but that: JSON
+    /// texts, each on one line.
+    pub rows: Vec<String>,
 }
 
 impl Run {

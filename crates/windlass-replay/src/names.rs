@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use windlass::SystemEnv;
-use windlass::core::{BoxFuture, Env, Millis, OperationId, RandomError, SessionId};
+use windlass::core::{BoxFuture, Env, Millis, OperationId, RandomError, SessionId, StreamId};
 
 use crate::model::Run;
 use crate::times::Times;
@@ -28,6 +28,12 @@ impl Names {
             .parse()
             .expect("a run's key was checked and its id is short enough");
         Self { session, base }
+    }
+
+    /// The stream of the run's output, which is called as the session is.
+    pub(crate) fn stream(&self) -> StreamId {
+        let name = self.base.parse();
+        name.expect("what is a session's id is a stream's")
     }
 
     pub(crate) fn create(&self) -> OperationId {
@@ -203,6 +209,7 @@ mod tests {
             messages: Vec::new(),
             steps: Vec::new(),
             whole: None,
+            rows: Vec::new(),
         }
     }
 

@@ -49,6 +49,7 @@ impl Stage<'_> {
         let shelf = Shelf::new(&self.engine, self.caller, &self.names, self.run);
         let mut script = self.script();
         let mut allowed = Vec::with_capacity(self.run.steps.len());
+        let mut outcomes = Vec::with_capacity(self.run.steps.len());
         for number in 1..=self.run.steps.len() {
             let known = found.get(number - 1).copied();
             let mut next = script.clone();
@@ -60,6 +61,7 @@ impl Stage<'_> {
             };
             report.count(outcome, known.is_some());
             allowed.push(outcome == Outcome::Allowed);
+            outcomes.push(outcome);
             if outcome == Outcome::Allowed {
                 script = next;
                 report.keep(kept);
@@ -77,6 +79,7 @@ impl Stage<'_> {
         // nothing but refusals leaves no trace before.
         let rest = self.keep(self.run.steps.len() + 1, Left { acts, made: 0 });
         rest.await?;
+        report.put_out(self.put_out(&outcomes).await?);
         Ok((report, times))
     }
 

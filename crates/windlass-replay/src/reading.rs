@@ -11,7 +11,8 @@ use crate::Format;
 use crate::document::{Document, Object};
 use crate::error::{ReadError, RunError};
 use crate::formats::{
-    Content, autogen, intercode, openhands, reflexion, swe_agent, tau_bench, tau2, toolbench,
+    Content, autogen, cassette, intercode, openhands, reflexion, rows, swe_agent, tau_bench, tau2,
+    toolbench,
 };
 use crate::limits::{RUN_KEY_BYTES_MAX, STEPS_MAX};
 use crate::model::{Run, Source};
@@ -42,6 +43,9 @@ impl File<'_> {
         if self.text.trim_ascii().is_empty() {
             return Err(ReadError::Empty { path });
         }
+        if let Some(format) = self.output_format(options) {
+            return self.outputs(format, options);
+        }
         let document = Document::parse(self.text);
         let document = document.map_err(|source| ReadError::NotJson {
             path: path.clone(),
@@ -61,6 +65,36 @@ impl File<'_> {
         .read(&document)?;
         refuse_duplicates(self.path, &runs)?;
         Ok(runs)
+    }
+
+    /// The format of a file that holds outputs and no calls; `None` for any
+    /// other. Only cassettes can be told.
+    fn output_format(&self, options: &ReadOptions) -> Option<Format> {
+        match options.format {
+            None => cassette::is_one(self.text).then_some(Format::Cassette),
+            format => format.filter(|format| format.is_output()),
+        }
+    }
+
+    fn outputs(self, format: Format, options: &ReadOptions) -> Result<Vec<Run>, ReadError> {
+        let reader = Reader {
+            path: self.path,
+            source: Arc::new(Source {
+                name: self.name,
+                format,
+                digest: self.digest,
+            }),
+            options,
+        };
+        let contents = match format {
+            Format::Cassette => cassette::read(self.text).map_err(|line| ReadError::NotYaml {
+                path: self.path.to_owned(),
+                line,
+            })?,
+            _ => vec![rows::read(self.text).map_err(|source| reader.wrong(0, source))?],
+        };
+        let filled = contents.into_iter().filter(|run| !run.rows.is_empty());
+        reader.runs(filled.collect())
     }
 
     fn format(&self, document: &Document<'_>, options: &ReadOptions) -> Result<Format, ReadError> {
@@ -209,6 +243,7 @@ impl Reader<'_> {
             messages: content.messages,
             steps: content.steps,
             whole: content.whole,
+            rows: content.rows,
         }
     }
 

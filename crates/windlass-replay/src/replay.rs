@@ -130,6 +130,29 @@ impl Replay<'_> {
         Ok(count)
     }
 
+    /// Sees to it that the outputs of all runs are closed.
+    pub(crate) async fn verify_ends(&self) -> Result<(), ReplayError> {
+        let grants = &self.options.restrictions.grants(self.recording);
+        for place in 0..grants.len() {
+            let stage = self.stage(grants, place)?;
+            stage.verify_end(&stage.found().await?).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the outputs of all runs with the recording, and counts their
+    /// rows.
+    pub(crate) async fn verify_outputs(&self) -> Result<u64, ReplayError> {
+        let grants = &self.options.restrictions.grants(self.recording);
+        let mut count = 0;
+        for place in 0..grants.len() {
+            let stage = self.stage(grants, place)?;
+            let outcomes = stage.found().await?;
+            count += stage.verify_output(&outcomes).await?;
+        }
+        Ok(count)
+    }
+
     pub(crate) fn stage<'s>(
         &'s self,
         grants: &'s [Grant<'s>],
@@ -162,6 +185,8 @@ impl Replay<'_> {
             commits: sum(|run| run.commits),
             forks: sum(|run| run.forks),
             nodes: sum(|run| run.nodes),
+            rows: sum(|run| run.rows),
+            row_bytes: sum(|run| run.row_bytes),
             blobs: stored.blobs,
             state_bytes: stored.state_bytes,
             stored_bytes: stored.bytes,

@@ -8,6 +8,7 @@ use windlass::core::{AgentId, SessionId};
 
 use crate::keeping::Kept;
 use crate::observe::Outcome;
+use crate::output::Written;
 use crate::stashing::Stashed;
 
 /// What a whole replay came to. Apart from the times it depends on nothing
@@ -40,6 +41,10 @@ pub struct Report {
     pub forks: u64,
     /// Messages that were appended as nodes to the graphs of the states.
     pub nodes: u64,
+    /// Rows of the runs' outputs, each run's in a stream of its own.
+    pub rows: u64,
+    /// Their bytes, as framed.
+    pub row_bytes: u64,
     /// Contents that lie in rows of their own.
     pub blobs: u64,
     /// Keys and values in the store that belong to the states.
@@ -92,6 +97,10 @@ pub struct RunReport {
     pub forks: u64,
     /// Messages that were appended to the graphs of its states.
     pub nodes: u64,
+    /// Rows of its output.
+    pub rows: u64,
+    /// Their bytes, as framed.
+    pub row_bytes: u64,
 }
 
 impl RunReport {
@@ -99,6 +108,11 @@ impl RunReport {
         self.commits += kept.commits;
         self.forks += kept.forks;
         self.nodes += kept.nodes;
+    }
+
+    pub(crate) fn put_out(&mut self, written: Written) {
+        self.rows += written.rows;
+        self.row_bytes += written.bytes;
     }
 
     pub(crate) fn stash(&mut self, stashed: Stashed) {

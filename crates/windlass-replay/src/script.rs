@@ -399,6 +399,7 @@ pub(crate) mod tests {
             messages: messages.iter().enumerate().map(message).collect(),
             steps: steps.iter().map(step).collect(),
             whole: None,
+            rows: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::keeping::Keeper;
 use crate::model::Run;
 use crate::names::{Names, RunEnv};
 use crate::observe::Outcome;
+use crate::output::patient;
 use crate::replay::ReplayOptions;
 use crate::report::RunReport;
 use crate::script::{Commits, Script};
@@ -50,6 +51,7 @@ fn one_session(options: &ReplayOptions) -> Options {
         sessions,
         stashes: roomy(),
         checkpoints,
+        streams: patient(),
         ..Options::default()
     }
 }
@@ -249,6 +251,8 @@ impl<'a> Stage<'a> {
             commits: 0,
             forks: 0,
             nodes: 0,
+            rows: 0,
+            row_bytes: 0,
         }
     }
 }

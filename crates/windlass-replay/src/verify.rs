@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use windlass::checkpoint::PartName;
-use windlass::core::SessionId;
+use windlass::core::{SessionId, StreamId};
 use windlass::store::Entry;
 use windlass::{Options, StoreLocation, Windlass};
 
@@ -20,13 +20,17 @@ pub struct Verified {
     pub entries: u64,
     /// Revisions of states that hold what the recording says.
     pub states: u64,
+    /// Rows of outputs that are what the recording says, under digests that
+    /// prove it.
+    pub rows: u64,
 }
 
 impl Replay<'_> {
     /// Plays the same into a new store in memory, and compares what the two
     /// stores hold of the caller's tenant, key by key and value by value.
     /// Then compares the states of all runs with the recording: their
-    /// revisions, the way to the leaf, their parts.
+    /// revisions, the way to the leaf, their parts; and the rows of their
+    /// outputs.
     ///
     /// Whatever else the tenant has in this store is a difference too.
     ///
@@ -40,17 +44,22 @@ impl Replay<'_> {
         }
         let memory = Windlass::open(&StoreLocation::Memory, Options::default()).await;
         let memory = memory.map_err(ReplayError::Engine)?;
-        Replay {
+        let alone = Replay {
             windlass: &memory,
             ..*self
-        }
-        .run(&())
-        .await?;
+        };
+        alone.run(&()).await?;
         let tenant = &self.caller.tenant;
         let ours = Entries::of(self.windlass, tenant).await?;
         let entries = compare(ours, Entries::of(&memory, tenant).await?).await?;
         let states = self.verify_states().await?;
-        Ok(Verified { entries, states })
+        // The other store has the same, and reading leaves cursors there.
+        let rows = alone.verify_outputs().await?;
+        Ok(Verified {
+            entries,
+            states,
+            rows,
+        })
     }
 }
 
@@ -84,7 +93,25 @@ impl Replay<'_> {
             }
         }
         let states = self.verify_states().await?;
-        Ok(Verified { entries: 0, states })
+        let rows = self.verify_chunks(&alone).await?;
+        Ok(Verified {
+            entries: 0,
+            states,
+            rows,
+        })
+    }
+}
+
+impl Replay<'_> {
+    /// Compares the chunks of all outputs, in which there are no times, with
+    /// those of a replay that was not done by workers, and reads those back.
+    async fn verify_chunks(&self, alone: &Replay<'_>) -> Result<u64, ReplayError> {
+        let tenant = &self.caller.tenant;
+        let ours = Entries::of(self.windlass, tenant).await?.chunks();
+        let wanted = Entries::of(alone.windlass, tenant).await?.chunks();
+        compare(ours, wanted).await?;
+        self.verify_ends().await?;
+        alone.verify_outputs().await
     }
 }
 
@@ -141,6 +168,8 @@ pub enum Difference {
     },
     /// What leads to the leaf of this revision is not what was said.
     Path(SessionId, u64),
+    /// The stream does not hold the output of its run, or is not closed.
+    Output(StreamId),
     /// A part of this revision is not what was recorded.
     Part(SessionId, u64, PartName),
 }
@@ -165,6 +194,9 @@ impl fmt::Display for Difference {
                 f,
                 "revision {revision} of `{session}` does not lead to what was said"
             ),
+            Self::Output(stream) => {
+                write!(f, "stream `{stream}` is not the output of its run")
+            }
             Self::Part(session, revision, part) => write!(
                 f,
                 "part `{part}` of revision {revision} of `{session}` is another one"

@@ -85,7 +85,8 @@ fn a_replay_with_json_ends_with_one_object_of_its_figures() {
         report[time] = json!("time");
     }
     let entries = report["entries_verified"].as_u64().unwrap();
-    let [bytes, state] = ["stored_bytes", "state_bytes"].map(|name| report[name].as_u64().unwrap());
+    let [bytes, state, rows] =
+        ["stored_bytes", "state_bytes", "row_bytes"].map(|name| report[name].as_u64().unwrap());
     let expected = json!({
         "runs": 3,
         "steps": 14,
@@ -99,6 +100,8 @@ fn a_replay_with_json_ends_with_one_object_of_its_figures() {
         "commits": 17,
         "forks": 0,
         "nodes": 40,
+        "rows": 14,
+        "row_bytes": rows,
         "blobs": 0,
         "state_bytes": state,
         "stored_bytes": bytes,
@@ -106,6 +109,7 @@ fn a_replay_with_json_ends_with_one_object_of_its_figures() {
         "distinct_message_bytes": 5_836,
         "entries_verified": entries,
         "states_verified": 17,
+        "rows_verified": 14,
     });
     assert_eq!(report.to_string(), expected.to_string());
     assert!(
@@ -397,6 +401,7 @@ fn timeless(output: &Output) -> Vec<Value> {
             "found",
             "entries_verified",
             "states_verified",
+            "rows_verified",
         ] {
             object.remove(name);
         }

@@ -4,9 +4,11 @@
 
 pub(crate) mod autogen;
 mod calls;
+pub(crate) mod cassette;
 pub(crate) mod intercode;
 pub(crate) mod openhands;
 pub(crate) mod reflexion;
+pub(crate) mod rows;
 pub(crate) mod swe_agent;
 pub(crate) mod tau2;
 pub(crate) mod tau_bench;
@@ -33,6 +35,8 @@ pub(crate) struct Content {
     pub(crate) steps: Vec<Step>,
     /// See [`Run::whole`](crate::Run::whole).
     pub(crate) whole: Option<&'static str>,
+    /// See [`Run::rows`](crate::Run::rows).
+    pub(crate) rows: Vec<String>,
 }
 
 impl Content {
@@ -47,6 +51,7 @@ impl Content {
             messages: Vec::new(),
             steps: Vec::new(),
             whole: None,
+            rows: Vec::new(),
         }
     }
 }

@@ -18,6 +18,11 @@ pub(crate) fn examples() -> PathBuf {
     workspace().join("docs/examples")
 }
 
+/// The recorded outputs that the repository holds.
+pub(crate) fn recordings() -> PathBuf {
+    workspace().join("docs/recordings")
+}
+
 /// A published set of recordings, and what another program (Python's json
 /// module) counts in it.
 pub(crate) struct Set {
@@ -53,7 +58,12 @@ pub(crate) const SETS: [Set; 8] = [
 
 /// A published recording; says so where it is not at hand.
 pub(crate) fn published(name: &str) -> Option<PathBuf> {
-    let path = workspace().join("../shared/data/trajectories").join(name);
+    published_in("trajectories", name)
+}
+
+/// The same of another kind of recordings.
+pub(crate) fn published_in(kind: &str, name: &str) -> Option<PathBuf> {
+    let path = workspace().join("../shared/data").join(kind).join(name);
     if path.exists() {
         return Some(path);
     }

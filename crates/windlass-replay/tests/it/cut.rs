@@ -12,10 +12,10 @@ use windlass::store::{
 use windlass::{Options, SystemEnv, Windlass};
 use windlass_replay::{
     Commits, Crew, Percent, Recording, Replay, ReplayError, ReplayOptions, Report, Restrictions,
-    Withhold,
+    Withhold, limits,
 };
 
-use crate::common::{caller, contents, examples, memory, play, read, timeless};
+use crate::common::{caller, contents, examples, memory, play, read, recordings, timeless};
 use crate::invented::searching;
 
 /// What goes wrong at a commit.
@@ -121,15 +121,22 @@ fn restricted(commits: Commits) -> ReplayOptions {
 /// How many commits a replay makes that left `stored`: a creation for each
 /// run, what each use that is allowed makes of the state, itself included, and
 /// puts into the stash, and an end for each run that nobody delegated to. The
-/// use of a step whose state is a fork is one more.
+/// use of a step whose state is a fork is one more. An output takes one for
+/// its stream and one for each chunk, the last of which is its end.
 fn commits(report: &Report, stored: &[(String, String)]) -> i64 {
     let ends = report.by_run.iter().filter(|run| run.parent.is_none());
     let apart = stored.iter().filter(|(key, _)| key.contains("/op/replay/"));
     let apart = apart.filter(|(key, _)| key.contains(":use:"));
     let more = i64::try_from(ends.count() + apart.count()).unwrap();
     let states = report.commits + report.forks;
-    more + i64::try_from(report.runs + states + report.stash_puts).unwrap()
+    let outputs = report.by_run.iter().filter(|run| run.rows > 0);
+    let outputs = outputs.map(|run| 1 + run.rows.div_ceil(CHUNK_ROWS));
+    let parts = report.runs + states + report.stash_puts + outputs.sum::<u64>();
+    more + i64::try_from(parts).unwrap()
 }
+
+/// Rows of an output that one commit has at most.
+const CHUNK_ROWS: u64 = limits::CHUNK_ROWS as u64;
 
 /// Lets a replay die anywhere, and compares what the next one leaves with what
 /// one does that did not die.
@@ -166,6 +173,14 @@ async fn a_replay_with_a_commit_per_message_that_dies_at_any_ends_like_one_that_
         &restricted(Commits::Message),
     )
     .await;
+}
+
+#[tokio::test]
+async fn an_output_of_several_chunks_that_dies_at_any_commit_has_every_row_once() {
+    let mut recording = read(&recordings());
+    let rows = recording.runs[0].rows.clone();
+    recording.runs[0].rows = rows.iter().cycle().take(600).cloned().collect();
+    dies_anywhere(&recording, &ReplayOptions::default()).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod crew;
 mod cut;
 mod interrupted;
 mod invented;
+mod outputs;
 mod played;
 mod reading;
 mod recorded;

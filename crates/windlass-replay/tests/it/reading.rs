@@ -157,7 +157,7 @@ fn a_file_that_holds_no_runs_is_refused_with_its_reason() {
         ),
         (
             b"[{\"messages\": []}]",
-            "the runs in `PATH` are in none of the formats `tau-bench`, `tau2`, `intercode`, `swe-agent`, `openhands`, `reflexion`, `toolbench`, `autogen`",
+            "the runs in `PATH` are in none of the formats `tau-bench`, `tau2`, `intercode`, `swe-agent`, `openhands`, `reflexion`, `toolbench`, `autogen`, `cassette`, `rows`",
         ),
     ];
     for (content, expected) in table {
