@@ -17,6 +17,7 @@ use crate::serve::ServeArgs;
 use crate::session::SessionCommand;
 use crate::stash::StashCommand;
 use crate::store::StoreCommand;
+use crate::stream::StreamCommand;
 use crate::tenant::TenantCommand;
 use crate::transfer::{ExportArgs, ImportArgs};
 
@@ -135,6 +136,9 @@ pub(crate) enum Command {
     /// The work of sessions, and who does it
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Output of sessions that is read on after any cut
+    #[command(subcommand)]
+    Stream(StreamCommand),
     /// API keys of a service that many share
     #[command(subcommand)]
     Key(KeyCommand),

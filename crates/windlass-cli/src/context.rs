@@ -6,7 +6,7 @@ use windlass::{Options, StoreLocation, Windlass};
 use crate::access::Access;
 use crate::args::Global;
 use crate::config::{Environment, Settings};
-use crate::engine::{Engine, Here, Keeper, Lines, Remote, States};
+use crate::engine::{Engine, Here, Keeper, Lines, Outputs, Remote, States};
 use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 use crate::serve::ServeArgs;
@@ -144,6 +144,23 @@ impl Context {
             access.check_caller()?;
             return work(&Remote::new(access.connect()?)).await;
         }
+        let opened = async |windlass: &Windlass| {
+            let here = Here::new(windlass.clone(), self.caller.clone());
+            work(&here).await
+        };
+        self.with_options(self.options(), opened).await
+    }
+
+    /// The same for commands about streams.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Context::with_engine`].
+    pub(crate) async fn with_outputs<T>(
+        &self,
+        work: impl AsyncFnOnce(&dyn Outputs) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.needs_store("`stream`")?;
         let opened = async |windlass: &Windlass| {
             let here = Here::new(windlass.clone(), self.caller.clone());
             work(&here).await

@@ -9,6 +9,7 @@ use windlass::core::{Coded, ErrorKind};
 use windlass::queue::{Problem as QueueProblem, QueueError};
 use windlass::session::{Problem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError};
+use windlass::stream::{Refusal, StreamError};
 
 use crate::engine::ServerError;
 use crate::failure::CommandError;
@@ -58,6 +59,9 @@ pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
         }
         if let Some(error) = error.downcast_ref::<QueueError>() {
             return queue(error);
+        }
+        if let Some(error) = error.downcast_ref::<StreamError>() {
+            return stream(error);
         }
         next = error.source();
     }
@@ -198,6 +202,19 @@ fn invalid_work(field: &str, problem: &QueueProblem) -> Value {
             json!({ "field": field, "value": value, "min": min, "max": max })
         }
         _ => json!({ "field": field }),
+    }
+}
+
+fn stream(error: &StreamError) -> Value {
+    match error {
+        StreamError::Gap { earliest } => json!({ "earliest": earliest }),
+        StreamError::BeyondTail { tail } => json!({ "tail": tail }),
+        StreamError::Capacity(
+            Refusal::Server { limit, current } | Refusal::Principal { limit, current },
+        ) => json!({ "limit": limit, "current": current }),
+        StreamError::Invalid { field, .. } => json!({ "field": field }),
+        StreamError::Corrupt { record, .. } => json!({ "record": record }),
+        _ => Value::Null,
     }
 }
 

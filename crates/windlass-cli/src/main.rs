@@ -32,6 +32,7 @@ mod session;
 mod signals;
 mod stash;
 mod store;
+mod stream;
 mod table;
 mod tenant;
 mod transfer;
@@ -123,6 +124,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Stash(command) => stash::run(command, &context()?).await,
         Command::Checkpoint(command) => checkpoint::run(command, &context()?).await,
         Command::Queue(command) => queue::run(command, &context()?).await,
+        Command::Stream(command) => stream::run(command, &context()?).await,
         Command::Gc(args) => gc::run(&args, global.tenant.as_deref(), &context()?).await,
         Command::Key(command) => key::run(command, &context()?).await,
         Command::Tenant(command) => tenant::run(command, &context()?).await,

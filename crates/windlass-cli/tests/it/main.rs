@@ -8,6 +8,7 @@ mod checkpoints;
 mod client;
 mod documents;
 mod generated;
+mod outputs;
 mod postgres;
 mod queues;
 mod refusals;
