@@ -20,7 +20,7 @@ use windlass_store::{Batch, Commit, Expect, StoreErrorKind};
 
 use crate::caller::Caller;
 use crate::chunker::{Cut, Reason};
-use crate::digest::{Digest, RowsHash};
+use crate::digest::{Digest, RowsHash, RowsHasher};
 use crate::engine::{Engine, Loaded};
 use crate::error::StreamError;
 use crate::keys::StreamKeys;
@@ -29,7 +29,9 @@ use crate::mark::Mark;
 use crate::model::{Closed, Ending, NewStream, Placed};
 use crate::offset::Offset;
 use crate::operation::Operation;
+use crate::pieces::LongRow;
 use crate::record::{Floor, Head, encode};
+use crate::row::Row;
 
 /// Rows that are cut off and not known to be stored.
 #[derive(Debug)]
@@ -41,11 +43,32 @@ pub(crate) struct Sealed {
     pub(crate) rows: u64,
     hash: RowsHash,
     pub(crate) reason: Reason,
+    /// Where the lines end in the value.
+    lines: usize,
+    /// The row, if it is a long one: then the lines are its record.
+    long: Option<LongRow>,
 }
 
 impl Sealed {
+    /// A row that is longer than a chunk, in pieces of `size` bytes.
+    pub(crate) fn long(row: &Row, size: usize) -> Self {
+        let mut hasher = RowsHasher::new();
+        hasher.row(row.content());
+        Self {
+            value: Bytes::new(),
+            bytes: row.line_length(),
+            rows: 1,
+            hash: hasher.finish(),
+            reason: Reason::Bytes,
+            lines: 0,
+            long: Some(LongRow::new(row, size)),
+        }
+    }
+
     pub(crate) fn new(cut: Cut) -> Self {
         Self {
+            long: None,
+            lines: cut.lines.len(),
             bytes: cut.lines.len(),
             value: cut.lines.into(),
             rows: cut.rows,
@@ -66,9 +89,13 @@ impl Sealed {
     /// unless an earlier attempt with another mark is still on its way.
     fn stored(&mut self, mark: Mark) -> Bytes {
         let line = mark.line();
-        if &self.value[self.bytes..] != line.as_bytes() {
+        if let Some(long) = &self.long {
+            self.value = long.record();
+            self.lines = self.value.len();
+        }
+        if &self.value[self.lines..] != line.as_bytes() {
             let mut bytes: Vec<u8> = std::mem::take(&mut self.value).into();
-            bytes.truncate(self.bytes);
+            bytes.truncate(self.lines);
             bytes.extend_from_slice(line.as_bytes());
             self.value = bytes.into();
         }
@@ -83,6 +110,15 @@ pub(crate) struct Change {
     pub(crate) close: Option<Ending>,
     /// Under which it is done, if it is to be answered again.
     pub(crate) operation: Option<Operation>,
+}
+
+impl Change {
+    /// The pieces that `key` stands for, if it does for any, were condemned.
+    fn forget_upload(&mut self, keys: &StreamKeys, key: &Bytes) {
+        let long = self.rows.iter_mut().filter_map(|it| it.long.as_mut());
+        long.filter(|it| it.is_open_at(keys, key))
+            .for_each(LongRow::forget);
+    }
 }
 
 /// Commits of the present change of which it is not known whether they were
@@ -163,12 +199,26 @@ impl Appender {
                 self.guess = None;
                 continue;
             }
-            if let Some(placed) = self.attempt(&loaded, change).await? {
+            if self.upload(&loaded, change).await?
+                && let Some(placed) = self.attempt(&loaded, change).await?
+            {
                 return Ok(placed);
             }
             lost += 1;
             self.engine.back_off(lost).await?;
         }
+    }
+
+    /// Stores the pieces of long rows; `false` if the head has to be read again.
+    async fn upload(&mut self, loaded: &Loaded, change: &mut Change) -> Result<bool, StreamError> {
+        let long = change.rows.iter_mut().filter_map(|it| it.long.as_mut());
+        for row in long {
+            if !self.engine.upload(&self.keys, loaded, row).await? {
+                self.guess = None;
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Where the change in doubt stands, if it turns out to have been applied.
@@ -205,7 +255,8 @@ impl Appender {
                 Ok(Some(placed))
             }
             // The ids before may be the reason: the head will tell.
-            Ok(Commit::Conflict { .. }) => {
+            Ok(Commit::Conflict { key }) => {
+                change.forget_upload(&self.keys, &key);
                 self.withdraw(&writer);
                 Ok(None)
             }
@@ -302,6 +353,9 @@ pub(crate) fn put_rows(
         head.widest = head.widest.max(length(stored.len()));
         head.bytes += length(rows.bytes);
         batch = batch.put(keys.chunk(head.tail), stored);
+        if let Some(long) = &rows.long {
+            batch = long.close(keys, head.tail, batch);
+        }
         head.tail = mark.offset;
         head.digest = mark.digest;
     }

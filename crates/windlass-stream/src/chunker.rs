@@ -93,8 +93,8 @@ impl Chunker {
         full.or_else(|| self.reached(now))
     }
 
-    /// Takes a row that is [checked](Row::check) and that nothing
-    /// [blocks](Chunker::blocks).
+    /// Takes a row that is [checked](Row::check), not [long](Row::is_long), and
+    /// that nothing [blocks](Chunker::blocks).
     pub fn push(&mut self, row: &Row) {
         self.grow(row.line_length());
         row.write_line(&mut self.lines);
@@ -138,6 +138,12 @@ impl Chunker {
 
     const fn due(&self) -> Duration {
         self.since.saturating_add(self.caps.latency)
+    }
+
+    /// When it flushes.
+    #[must_use]
+    pub const fn caps(&self) -> Caps {
+        self.caps
     }
 
     /// Rows that are held.

@@ -66,6 +66,53 @@ impl StreamKeys {
             .limit(1)
     }
 
+    /// A piece of a long row.
+    pub(crate) fn piece(&self, name: &str, number: u64) -> Bytes {
+        let pieces = self.base().text("piece");
+        pieces.text(name).number(number).finish()
+    }
+
+    /// The pieces of one name.
+    pub(crate) fn pieces_of(&self, name: &str) -> KeyRange {
+        KeyRange::prefix(self.base().text("piece").text(name).below())
+    }
+
+    /// All pieces.
+    pub(crate) fn pieces(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("piece").below())
+    }
+
+    /// Says that the pieces of this name have no record yet.
+    pub(crate) fn upload(&self, name: &str) -> Bytes {
+        self.base().text("upload").text(name).finish()
+    }
+
+    /// All pieces that have no record yet.
+    pub(crate) fn uploads(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("upload").below())
+    }
+
+    /// Says that the row at `first` is in pieces.
+    pub(crate) fn long(&self, first: Offset) -> Bytes {
+        self.base().text("long").number(first.number()).finish()
+    }
+
+    /// All rows that are in pieces.
+    pub(crate) fn longs(&self) -> KeyRange {
+        KeyRange::prefix(self.base().text("long").below())
+    }
+
+    /// When upkeep takes pieces back that have no record.
+    pub(crate) fn due_upload(&self, time: Millis, name: &str) -> Bytes {
+        Key::new(DUE)
+            .number(time.get())
+            .text("upload")
+            .text(self.tenant.as_str())
+            .text(self.stream.as_str())
+            .text(name)
+            .finish()
+    }
+
     /// What keeps everything from `at` on for a cursor.
     pub(crate) fn pin(&self, at: Offset, cursor: &str) -> Bytes {
         let pins = self.base().text("pin");
@@ -199,6 +246,8 @@ pub(crate) enum DueRow {
     Cursor(Millis, TenantId, String),
     /// The key of the record of an operation id.
     Operation(Bytes),
+    /// Pieces that may have no record, by their name.
+    Upload(StreamKeys, String),
 }
 
 impl DueRow {
@@ -220,6 +269,10 @@ impl DueRow {
                 let (tenant, principal) = (tenant.parse().ok()?, principal.parse().ok()?);
                 let key = operation(&tenant, &principal, &id.parse().ok()?);
                 Some(Self::Operation(key))
+            }
+            [_, _, "upload", tenant, stream, name] => {
+                let (tenant, stream) = (tenant.parse().ok()?, stream.parse().ok()?);
+                Some(Self::Upload(StreamKeys { tenant, stream }, name.to_owned()))
             }
             _ => None,
         }

@@ -6,8 +6,20 @@ pub const PAGE_BYTES: usize = 16 * 1_024;
 pub const CHUNK_PAGES_MAX: usize = 64;
 /// Most bytes of a chunk, as framed.
 pub const CHUNK_BYTES_MAX: usize = CHUNK_PAGES_MAX * PAGE_BYTES;
-/// Longest row, as framed and without its newline.
+/// Longest row that is in a chunk, as framed and without its newline. A longer
+/// one is stored in pieces.
 pub const ROW_BYTES_MAX: usize = CHUNK_BYTES_MAX - 1;
+/// Longest row, as framed and without its newline: 64 MiB.
+pub const LONG_ROW_BYTES_MAX: usize = 64 * 1_024 * 1_024 - 1;
+/// Most bytes of pieces that one commit carries, where they need not be copied.
+pub(crate) const UPLOAD_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+/// Most pieces that one commit carries.
+pub(crate) const UPLOAD_PIECES_MAX: usize = 256;
+/// Most pieces that one read gives.
+pub(crate) const PIECES_READ_MAX: usize = 64;
+/// How long pieces may have no record before they are taken back, in
+/// milliseconds: an hour.
+pub const UPLOAD_MS: u64 = 3_600_000;
 /// Most rows of a chunk.
 pub const CHUNK_ROWS_MAX: usize = 100_000;
 /// Longest time that rows may be held back, in milliseconds.

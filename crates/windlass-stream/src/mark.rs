@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::StreamError;
 use crate::offset::Offset;
+use crate::pieces::Pieces;
 use crate::row::Row;
 
 const START: &str = "{\"mark\":{\"offset\":\"";
@@ -63,22 +64,35 @@ pub struct Chunk {
     /// The mark behind the last row.
     pub mark: Mark,
     lines: Bytes,
+    /// Where its one row is, if that is a long one.
+    pieces: Option<Pieces>,
 }
 
 impl Chunk {
     /// The chunk of a stored value that begins at `first`.
-    pub(crate) fn parse(first: Offset, stored: Bytes) -> Result<Self, StreamError> {
+    pub(crate) fn parse(first: Offset, mut stored: Bytes) -> Result<Self, StreamError> {
         let rows = stored.len().saturating_sub(MARK_BYTES);
         let mark = Mark::of_line(&stored[rows..]).filter(|mark| mark.offset > first);
         let mark = mark.ok_or_else(|| StreamError::corrupt("chunk", "it has no mark"))?;
+        let pieces = Pieces::of_record(&stored[..rows]).transpose()?;
+        if pieces.is_some() {
+            stored = stored.split_off(rows);
+        }
         Ok(Self {
             first,
             mark,
             lines: stored,
+            pieces,
         })
     }
 
-    /// The lines of rows and mark, ready to be sent.
+    /// Where its one row is, if that is a long one.
+    pub(crate) const fn pieces(&self) -> Option<&Pieces> {
+        self.pieces.as_ref()
+    }
+
+    /// The lines of rows and mark, ready to be sent. Of a long row, the mark
+    /// alone: its line came in [pieces](crate::RowPiece) before.
     #[must_use]
     pub const fn lines(&self) -> &Bytes {
         &self.lines
@@ -90,13 +104,13 @@ impl Chunk {
         self.mark.offset.since(self.first)
     }
 
-    /// Bytes of the rows' lines.
+    /// Bytes of the rows' lines; none of a long row.
     #[must_use]
     pub const fn row_bytes(&self) -> usize {
         self.lines.len() - MARK_BYTES
     }
 
-    /// Its rows, copied only where they are no JSON.
+    /// Its rows, copied only where they are no JSON; none if it is a long one.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
         let rows = &self.lines[..self.row_bytes()];
         let lines = rows.split_inclusive(|byte| *byte == b'\n');
@@ -117,6 +131,7 @@ impl Chunk {
             first: offset,
             mark: self.mark,
             lines: self.lines.slice(start..),
+            pieces: self.pieces,
         })
     }
 }

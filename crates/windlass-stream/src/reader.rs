@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::{pending, select};
 use windlass_core::Millis;
 use windlass_store::limits::READ_ENTRIES_MAX;
@@ -26,6 +27,7 @@ use crate::mark::{Chunk, Mark};
 use crate::model::{Closed, Ending};
 use crate::offset::Offset;
 use crate::open::{Begin, parse};
+use crate::pieces::{Pieces, RowPiece};
 use crate::record::{Head, decode};
 use crate::running::Signal;
 use crate::secret::{Cursor, Handle};
@@ -61,6 +63,41 @@ pub struct Reader {
     /// The longest chunk of the stream.
     widest: u64,
     ahead: VecDeque<Chunk>,
+    /// The long row that is being given.
+    long: Option<Long>,
+}
+
+/// A long row of which some pieces were given.
+#[derive(Debug)]
+struct Long {
+    chunk: Chunk,
+    pieces: Pieces,
+    /// The number of the next piece.
+    next: u64,
+    ahead: VecDeque<Bytes>,
+}
+
+impl Long {
+    fn new(chunk: Chunk, pieces: Pieces) -> Self {
+        Self {
+            chunk,
+            pieces,
+            next: 0,
+            ahead: VecDeque::new(),
+        }
+    }
+
+    /// The next piece of those that were read.
+    fn give(&mut self) -> RowPiece {
+        let number = self.next;
+        self.next += 1;
+        RowPiece {
+            row: self.chunk.first,
+            start: number * self.pieces.size,
+            bytes: self.ahead.pop_front().expect("read before"),
+            last: self.next == self.pieces.count(),
+        }
+    }
 }
 
 /// What it takes to notice that a stream grows.
@@ -117,6 +154,7 @@ impl Reader {
             // and how the stream ended neither.
             closed: begin.head.closed.filter(|_| end == begin.head.tail),
             widest: begin.head.widest,
+            long: None,
             ahead: begin
                 .rest
                 .into_iter()
@@ -152,7 +190,9 @@ impl Reader {
         let frame = self.advance().await;
         match &frame {
             Ok(Frame::End(_) | Frame::Failed(_)) => self.close(CloseReason::Ok),
-            Ok(Frame::Open(_) | Frame::Chunk(_)) => self.go_on(CloseReason::Disconnected),
+            Ok(Frame::Open(_) | Frame::Piece(_) | Frame::Chunk(_)) => {
+                self.go_on(CloseReason::Disconnected)
+            }
             Err(error) => self.fail(error),
         }
         frame.map(Some)
@@ -191,8 +231,15 @@ impl Reader {
             if let Some(opened) = self.opened.take() {
                 return Ok(Frame::Open(opened));
             }
+            if self.long.is_some() {
+                return self.next_piece().await;
+            }
             if let Some(chunk) = self.ahead.pop_front() {
-                return Ok(self.give(chunk));
+                match chunk.pieces().cloned() {
+                    None => return Ok(self.give(chunk)),
+                    Some(pieces) => self.long = Some(Long::new(chunk, pieces)),
+                }
+                continue;
             }
             if self.at.offset < self.tail {
                 if let Err(error) = self.fetch().await {
@@ -234,6 +281,30 @@ impl Reader {
         self.engine
             .explain(&caller, &self.keys, offset, error)
             .await
+    }
+
+    /// Gives out the next piece of a long row, or, after the last one, its mark.
+    async fn next_piece(&mut self) -> Result<Frame, StreamError> {
+        let budget = u64::try_from(self.settings.caps().bytes).unwrap_or(u64::MAX);
+        let long = self.long.as_mut().expect("one is being given");
+        if long.next == long.pieces.count() {
+            let long = self.long.take().expect("one is being given");
+            return Ok(self.give(long.chunk));
+        }
+        if long.ahead.is_empty() {
+            let read = self
+                .engine
+                .pieces(&self.keys, &long.pieces, long.next, budget);
+            match read.await {
+                Ok(pieces) => long.ahead = pieces.into(),
+                Err(error) => return Err(self.explain(error).await),
+            }
+        }
+        let piece = long.give();
+        if let Some(lease) = &mut self.lease {
+            lease.bytes += u64::try_from(piece.bytes.len()).expect("a length fits in 64 bits");
+        }
+        Ok(Frame::Piece(piece))
     }
 
     /// Gives out a chunk. It is the one that follows.

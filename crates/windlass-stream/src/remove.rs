@@ -117,7 +117,9 @@ impl Engine {
         let same = (keys.head(), *version);
         let mut removed = 0;
         let book = KeyRange::prefix(keys.book());
-        for range in [keys.chunks(), keys.pins(), keys.producers(), book] {
+        let long = [keys.uploads(), keys.pieces(), keys.longs()];
+        let rest = [keys.chunks(), keys.pins(), keys.producers(), book];
+        for range in long.into_iter().chain(rest) {
             removed += self.delete_all(&range, &same).await?;
         }
         let mut batch = Batch::new()

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::limits::ROW_BYTES_MAX;
+use crate::limits::{LONG_ROW_BYTES_MAX, ROW_BYTES_MAX};
 
 const JSON_START: &[u8] = b"{\"row\":";
 const JSON_END: &[u8] = b"}\n";
@@ -37,10 +37,12 @@ pub enum RowError {
     #[error("the row has a line break")]
     LineBreak,
     /// Its line would be too long.
-    #[error("the row's line has {length} bytes; at most {ROW_BYTES_MAX} are allowed")]
+    #[error("the row's line has {length} bytes; at most {max} are allowed")]
     TooLong {
         /// How long its line would be, in bytes.
         length: usize,
+        /// How long it may be here.
+        max: usize,
     },
 }
 
@@ -76,11 +78,22 @@ impl Row {
                 return Err(RowError::LineBreak);
             }
         }
+        self.check_length(LONG_ROW_BYTES_MAX)
+    }
+
+    /// Refuses a row with a longer line.
+    pub(crate) fn check_length(&self, max: usize) -> Result<(), RowError> {
         let length = self.line_length().saturating_sub(1);
-        if length > ROW_BYTES_MAX {
-            return Err(RowError::TooLong { length });
+        if length > max {
+            return Err(RowError::TooLong { length, max });
         }
         Ok(())
+    }
+
+    /// Whether it is longer than a chunk, and so stored in pieces.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.check_length(ROW_BYTES_MAX).is_err()
     }
 
     /// Bytes of its line with the newline.
@@ -88,6 +101,50 @@ impl Row {
         match self {
             Self::Json(text) => JSON_START.len() + text.len() + JSON_END.len(),
             Self::Bytes(bytes) => BYTES_START.len() + bytes.len().div_ceil(3) * 4 + BYTES_END.len(),
+        }
+    }
+
+    /// The bytes of its line from `start` to `end`. Copied only where they are
+    /// not the writer's own.
+    pub(crate) fn line_part(&self, start: usize, end: usize) -> Bytes {
+        let (before, after) = match self {
+            Self::Json(_) => (JSON_START, JSON_END),
+            Self::Bytes(_) => (BYTES_START, BYTES_END),
+        };
+        let inner = before.len()..self.line_length() - after.len();
+        if let Self::Json(text) = self
+            && inner.start <= start
+            && end <= inner.end
+        {
+            return text.slice(start - inner.start..end - inner.start);
+        }
+        let cut = |part: &[u8], at: usize| {
+            let (from, to) = (
+                start.clamp(at, at + part.len()),
+                end.clamp(at, at + part.len()),
+            );
+            part[from - at..to - at].to_vec()
+        };
+        let mut bytes = cut(before, 0);
+        let (from, to) = (
+            start.clamp(inner.start, inner.end),
+            end.clamp(inner.start, inner.end),
+        );
+        bytes.extend(self.inner_part(from - inner.start, to - inner.start));
+        bytes.extend(cut(after, inner.end));
+        bytes.into()
+    }
+
+    /// The same, of what is between the frame.
+    fn inner_part(&self, start: usize, end: usize) -> Vec<u8> {
+        match self {
+            Self::Json(text) => text[start..end].to_vec(),
+            Self::Bytes(bytes) => {
+                let (first, last) = (start / 4, end.div_ceil(4));
+                let source = &bytes[(first * 3).min(bytes.len())..(last * 3).min(bytes.len())];
+                let encoded = STANDARD.encode(source).into_bytes();
+                encoded[start - first * 4..end - first * 4].to_vec()
+            }
         }
     }
 

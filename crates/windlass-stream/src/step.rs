@@ -19,11 +19,14 @@ use crate::caller::Caller;
 use crate::chunker::{Chunker, Reason};
 use crate::error::StreamError;
 use crate::keys::StreamKeys;
-use crate::limits::{PLAN_BYTES_MAX, PLAN_STEPS_MAX, STEP_BYTES_MAX, STEP_CHUNKS_MAX};
+use crate::limits::{
+    LONG_ROW_BYTES_MAX, PLAN_BYTES_MAX, PLAN_STEPS_MAX, ROW_BYTES_MAX, STEP_BYTES_MAX,
+    STEP_CHUNKS_MAX,
+};
 use crate::mark::MARK_BYTES;
 use crate::model::{Ending, Placed};
 use crate::operation::{Fingerprint, Operation};
-use crate::row::Row;
+use crate::row::{Row, RowError};
 use crate::settings::Caps;
 use crate::streams::Streams;
 
@@ -121,13 +124,16 @@ impl Step {
         self.close.as_ref().map_or(Ok(()), Ending::check)
     }
 
-    fn bytes(&self) -> usize {
-        self.rows.iter().map(Row::line_length).sum()
+    /// Bytes of its rows that are in chunks, and of those that are in pieces.
+    fn bytes(&self) -> (usize, usize) {
+        let (long, short): (Vec<_>, Vec<_>) = self.rows.iter().partition(|row| row.is_long());
+        let bytes = |rows: Vec<&Row>| rows.into_iter().map(Row::line_length).sum();
+        (bytes(short), bytes(long))
     }
 
     /// The change that it is, its rows cut as a writer would.
     fn change(&self, caps: Caps, operation: Option<Operation>) -> Result<Change, StreamError> {
-        let rows = seal(&self.rows, caps);
+        let rows = seal_any(&self.rows, caps);
         if rows.len() > STEP_CHUNKS_MAX {
             return refuse("rows", TOO_MANY_CHUNKS);
         }
@@ -143,12 +149,14 @@ impl Streams {
     /// Makes a change of a stream in one commit: all of it, or nothing. Under
     /// an operation id it can be repeated for a day, and takes effect once.
     ///
-    /// A read and a commit, and a read more for an operation id.
+    /// A read and a commit, and a read more for an operation id. Rows that are
+    /// longer than a chunk are stored in pieces before, up to 64 MiB together.
     ///
     /// # Errors
     ///
     /// `NotFound`, `Expired`, `Closed`; `OperationConflict`; `Row`; `Invalid`
-    /// for a step that does nothing, or has more than 8 MiB of rows as framed.
+    /// for a step that does nothing, or has more than 8 MiB of other rows, as
+    /// framed.
     pub async fn apply(
         &self,
         caller: &Caller,
@@ -156,8 +164,12 @@ impl Streams {
         operation: Option<&OperationId>,
     ) -> Result<Applied, StreamError> {
         step.check()?;
-        if step.bytes() > STEP_BYTES_MAX {
+        let (short, long) = step.bytes();
+        if short > STEP_BYTES_MAX {
             return refuse("rows", "have more than 8 MiB together");
+        }
+        if long > LONG_ROW_BYTES_MAX + 1 {
+            return refuse("rows", "have more than 64 MiB together");
         }
         let operation = operation.map(|id| Operation::new(caller, id, &step.asked()));
         let engine = self.engine();
@@ -227,7 +239,9 @@ fn check_all(steps: &[Step]) -> Result<(), StreamError> {
     if steps.len() > PLAN_STEPS_MAX {
         return refuse("steps", "are more than 16");
     }
-    if steps.iter().map(Step::bytes).sum::<usize>() > PLAN_BYTES_MAX {
+    let rows = || steps.iter().flat_map(|step| &step.rows);
+    rows().try_for_each(|row| row.check_length(ROW_BYTES_MAX))?;
+    if rows().map(Row::line_length).sum::<usize>() > PLAN_BYTES_MAX {
         return refuse("rows", "have more than 1 MiB together");
     }
     Ok(())
@@ -237,20 +251,32 @@ fn refuse<T>(field: &'static str, problem: &'static str) -> Result<T, StreamErro
     Err(StreamError::Invalid { field, problem })
 }
 
+/// Checked rows in chunks that keep the caps, but for latency; refuses those
+/// that are longer than a chunk.
+pub(crate) fn seal(rows: &[Row], caps: Caps) -> Result<Vec<Sealed>, RowError> {
+    rows.iter()
+        .try_for_each(|row| row.check_length(ROW_BYTES_MAX))?;
+    Ok(seal_any(rows, caps))
+}
+
 /// Checked rows in chunks that keep the caps, but for latency.
-pub(crate) fn seal(rows: &[Row], caps: Caps) -> Vec<Sealed> {
+fn seal_any(rows: &[Row], caps: Caps) -> Vec<Sealed> {
     let caps = Caps {
         latency: Duration::MAX,
         ..caps
     };
     let mut chunker = Chunker::new(caps, MARK_BYTES, Duration::ZERO);
-    let mut cuts = Vec::new();
+    let mut sealed = Vec::new();
     for row in rows {
         if let Some(reason) = chunker.blocks(row, Duration::ZERO) {
-            cuts.extend(chunker.cut(reason));
+            sealed.extend(chunker.cut(reason).map(Sealed::new));
         }
-        chunker.push(row);
+        if row.is_long() {
+            sealed.push(Sealed::long(row, caps.bytes));
+        } else {
+            chunker.push(row);
+        }
     }
-    cuts.extend(chunker.cut(Reason::End));
-    cuts.into_iter().map(Sealed::new).collect()
+    sealed.extend(chunker.cut(Reason::End).map(Sealed::new));
+    sealed
 }

@@ -260,7 +260,8 @@ impl Streams {
             tail: head.tail,
             digest: head.digest,
         };
-        Ok(StreamWriter::new(appender, chunker, last))
+        let takes_long = head.session.is_some();
+        Ok(StreamWriter::new(appender, chunker, last, takes_long))
     }
 
     fn appender(&self, caller: &Caller, stream: &StreamId) -> Result<Appender, StreamError> {

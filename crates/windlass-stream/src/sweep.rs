@@ -28,6 +28,8 @@ pub struct SweepReport {
     pub cursors_removed: u64,
     /// Operation records dropped.
     pub operations_removed: u64,
+    /// Pieces of rows taken back that were never appended.
+    pub pieces_removed: u64,
     /// Streams removed that had expired.
     pub streams_removed: u64,
     /// Whether work that is due is left, or may be.
@@ -64,7 +66,8 @@ impl Bookmark {
 impl Streams {
     /// Does what upkeep is due, in all tenants, looking at no more than `limit`
     /// rows of the index: forgets cursors ten minutes after they ended and
-    /// operation ids after a day, and removes streams ten minutes after they
+    /// operation ids after a day, takes back what was stored of rows that were
+    /// not appended within an hour, and removes streams ten minutes after they
     /// expired, unless they are read.
     /// Safe to run anywhere, any time, also in several processes.
     ///
@@ -114,6 +117,10 @@ impl Engine {
     ) -> Result<(), StreamError> {
         let visited = match subject {
             DueRow::Cursor(_, tenant, name) => self.visit_cursor(row, &tenant, &name, report).await,
+            DueRow::Upload(keys, name) => {
+                let removed = self.condemn(row, &keys, &name).await;
+                removed.map(|removed| report.pieces_removed += removed)
+            }
             DueRow::Operation(key) => self.visit_operation(row, key, report).await,
             DueRow::Stream(time, keys) => self.visit_stream(row, time, &keys, report).await,
         };
@@ -220,7 +227,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn drop_row(&self, row: &Entry) -> Result<(), StreamError> {
+    pub(crate) async fn drop_row(&self, row: &Entry) -> Result<(), StreamError> {
         let batch = Batch::new()
             .check(row.key.clone(), Expect::Version(row.version))
             .delete(row.key.clone());

@@ -190,8 +190,10 @@ impl Engine {
         kept: Offset,
         version: Version,
     ) -> Result<u64, StreamError> {
+        let same = (keys.floor(), version);
+        self.delete_pieces_below(keys, kept, &same).await?;
         let range = KeyRange::new(keys.chunks().start, keys.chunk(kept));
-        self.delete_all(&range, &(keys.floor(), version)).await
+        self.delete_all(&range, &same).await
     }
 
     /// Deletes every row of a range, some at a time, while a record is as it

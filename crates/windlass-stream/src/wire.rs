@@ -13,6 +13,7 @@ use windlass_core::Millis;
 use crate::digest::Digest;
 use crate::mark::{Chunk, Mark};
 use crate::offset::Offset;
+use crate::pieces::RowPiece;
 
 /// The beginning of a read. `Debug` shows the cursor: it is for its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -70,13 +71,16 @@ pub struct Failure {
 }
 
 /// One piece of a read, in this order: one `Open`, any number of `Chunk`, then
-/// one `End` or `Failed`.
+/// one `End` or `Failed`. Before the chunk of a long row come its pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// The read begins.
     Open(Opened),
     /// Rows and the mark behind them.
     Chunk(Chunk),
+    /// A part of the line of a long row. What follows it, another part or a
+    /// chunk, goes on with the same bytes.
+    Piece(RowPiece),
     /// It is complete.
     End(End),
     /// Its stream has failed.
@@ -95,12 +99,14 @@ struct EndLine<'a> {
 }
 
 impl Frame {
-    /// Its lines, each with its newline. Those of a chunk are not copied.
+    /// Its lines, each with its newline; a piece is a part of one. Those of a
+    /// chunk and of a piece are not copied.
     #[must_use]
     pub fn ndjson(&self) -> Bytes {
         match self {
             Self::Open(opened) => line("open", opened),
             Self::Chunk(chunk) => chunk.lines().clone(),
+            Self::Piece(piece) => piece.bytes.clone(),
             Self::End(end) => line(
                 "end",
                 &EndLine {

@@ -10,6 +10,7 @@ use windlass_core::StreamId;
 use crate::append::{Appender, Change, Sealed};
 use crate::chunker::{Chunker, Flushed, Reason};
 use crate::error::{AppendError, StreamError};
+use crate::limits::ROW_BYTES_MAX;
 use crate::model::{Ending, Placed};
 use crate::row::Row;
 
@@ -30,11 +31,19 @@ pub struct StreamWriter {
     /// Cut off, and not known to be stored.
     change: Option<Change>,
     last: Placed,
+    /// Whether the stream takes rows that are longer than a chunk.
+    takes_long: bool,
 }
 
 impl StreamWriter {
-    pub(crate) fn new(appender: Appender, chunker: Chunker, last: Placed) -> Self {
+    pub(crate) fn new(
+        appender: Appender,
+        chunker: Chunker,
+        last: Placed,
+        takes_long: bool,
+    ) -> Self {
         Self {
+            takes_long,
             appender,
             chunker,
             change: None,
@@ -48,7 +57,9 @@ impl StreamWriter {
         self.appender.stream()
     }
 
-    /// Appends a row, and flushes if a cap is reached.
+    /// Appends a row, and flushes if a cap is reached. A row that is longer than
+    /// a chunk is stored at once: in pieces as large as a chunk, and then, in
+    /// one commit, what makes them visible.
     ///
     /// # Errors
     ///
@@ -66,6 +77,9 @@ impl StreamWriter {
         if let Some(reason) = self.chunker.blocks(row, self.now()) {
             self.flush_for(reason).await.map_err(refused)?;
         }
+        if row.is_long() {
+            return self.append_long(row).await;
+        }
         self.chunker.push(row);
         let Some(reason) = self.chunker.reached(self.now()) else {
             return Ok(());
@@ -74,6 +88,23 @@ impl StreamWriter {
         flushed
             .map(drop)
             .map_err(|error| AppendError { taken: true, error })
+    }
+
+    /// Stores a row that is longer than a chunk, in pieces; nothing is held.
+    async fn append_long(&mut self, row: &Row) -> Result<(), AppendError> {
+        if !self.takes_long {
+            let refused = row.check_length(ROW_BYTES_MAX);
+            return refused.map_err(|error| AppendError {
+                taken: false,
+                error: error.into(),
+            });
+        }
+        self.change = Some(Change {
+            rows: vec![Sealed::long(row, self.chunker.caps().bytes)],
+            ..Change::default()
+        });
+        let stored = self.settle().await;
+        stored.map_err(|error| AppendError { taken: true, error })
     }
 
     /// Stores what is held, and says where the stream stands. Without rows it

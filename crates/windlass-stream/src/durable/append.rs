@@ -150,7 +150,7 @@ impl DurableStreams {
             known,
         } = ledger;
         let mut change = Change {
-            rows: seal(&rows(found, post)?, self.engine.settings().caps()),
+            rows: seal(&rows(found, post)?, self.engine.settings().caps())?,
             close: post.close.then_some(Ending::Finished),
             operation: None,
         };

@@ -197,7 +197,7 @@ impl DurableStreams {
             },
             expiry: inherited(wanted.expiry, origin.as_ref()),
             closed: wanted.closed,
-            rows: seal(&rows, self.engine.settings().caps()),
+            rows: seal(&rows, self.engine.settings().caps())?,
             origin,
         })
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use windlass_stream::limits::{CHUNK_BYTES_MAX, ROW_BYTES_MAX};
+use windlass_stream::limits::{CHUNK_BYTES_MAX, LONG_ROW_BYTES_MAX, ROW_BYTES_MAX};
 use windlass_stream::{Caps, Chunker, Cut, Reason, Row, RowError, RowsHasher};
 
 const CAPS: Caps = Caps {
@@ -123,9 +123,10 @@ fn rows_that_are_no_line_of_json_are_refused() {
     assert_eq!(Row::json(&b"\"\xff\""[..]), Err(RowError::NotJson));
     assert_eq!(Row::json("[1,\n2]"), Err(RowError::LineBreak));
     assert_eq!(Row::json("[1,\r2]"), Err(RowError::LineBreak));
-    let length = ROW_BYTES_MAX + 1;
+    let max = LONG_ROW_BYTES_MAX;
+    let length = max + 1;
     let long = format!("\"{}\"", "x".repeat(length - 10));
-    assert_eq!(Row::json(long), Err(RowError::TooLong { length }));
+    assert_eq!(Row::json(long), Err(RowError::TooLong { length, max }));
     assert_eq!(
         Row::json("[1, 2]").map(|row| row.content().clone()),
         Ok("[1, 2]".into())

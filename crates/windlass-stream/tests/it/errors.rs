@@ -16,6 +16,41 @@ pub(crate) fn shown(error: &(impl Coded + 'static)) -> String {
     text
 }
 
+/// Each of them in words.
+const SHOWN: &[&str] = &[
+    "not_found NotFound: no such stream or cursor",
+    "expired Refused: it has expired",
+    "cancelled Conflict: the read was cancelled",
+    "lease_revoked Refused: what the read was opened with was revoked",
+    "stream_exists Conflict: a stream of this name exists",
+    "stream_closed Conflict: the stream is closed",
+    "stream_deleted Refused: the stream was removed; forks of it are left",
+    "stream_differs Conflict: a stream with other attributes exists",
+    "content_type_mismatch Conflict: the content type is not that of the stream",
+    "producer_epoch_stale Refused: the producer's epoch has passed; the stream is at epoch 3",
+    "producer_sequence_gap Conflict: the producer's append 1 is missing before 5",
+    "writer_sequence_regressed Conflict: the writer's sequence is not after the last one",
+    "too_many_producers Refused: the stream has 9 producers, and takes no other",
+    "gap Conflict: rows before `000000000000000a` are not kept any more",
+    "offset_beyond_tail Invalid: the offset is beyond the tail `000000000000000a`",
+    "prefix_hash_mismatch Conflict: the digest of what was received does not match the stream",
+    "operation_conflict Conflict: the operation id was used before for another request",
+    "stream_in_transaction_unsupported Invalid: \
+         a stream cannot be opened from inside an unfinished turn",
+    "server_stream_capacity_exhausted Refused: no stream can be opened for now \
+         because all 4 slots for streams are taken",
+    "principal_stream_quota_exhausted Refused: no stream can be opened for now \
+         because all 4 slots of this principal are taken",
+    "invalid_row Invalid: the row cannot be appended because the row has a line break",
+    "invalid_request Invalid: `code` has 1 to 64 bytes",
+    "busy Unavailable: lost too many races for the same record; try again",
+    "corrupt_record Corrupt: the stored chunk cannot be read: one is missing",
+    "store_indeterminate Indeterminate: the streams' store failed \
+         because `commit` failed: the disk failed",
+    "no_randomness Environment: no identifier could be drawn \
+         because random generator failed: no entropy",
+];
+
 #[test]
 fn errors_have_a_code_a_kind_and_their_words() {
     let store = StoreError::new(StoreErrorKind::Indeterminate, "commit", "the disk failed");
@@ -58,40 +93,7 @@ fn errors_have_a_code_a_kind_and_their_words() {
         store.into(),
         RandomError::new("no entropy").into(),
     ];
-    let expected = [
-        "not_found NotFound: no such stream or cursor",
-        "expired Refused: it has expired",
-        "cancelled Conflict: the read was cancelled",
-        "lease_revoked Refused: what the read was opened with was revoked",
-        "stream_exists Conflict: a stream of this name exists",
-        "stream_closed Conflict: the stream is closed",
-        "stream_deleted Refused: the stream was removed; forks of it are left",
-        "stream_differs Conflict: a stream with other attributes exists",
-        "content_type_mismatch Conflict: the content type is not that of the stream",
-        "producer_epoch_stale Refused: the producer's epoch has passed; the stream is at epoch 3",
-        "producer_sequence_gap Conflict: the producer's append 1 is missing before 5",
-        "writer_sequence_regressed Conflict: the writer's sequence is not after the last one",
-        "too_many_producers Refused: the stream has 9 producers, and takes no other",
-        "gap Conflict: rows before `000000000000000a` are not kept any more",
-        "offset_beyond_tail Invalid: the offset is beyond the tail `000000000000000a`",
-        "prefix_hash_mismatch Conflict: the digest of what was received does not match the stream",
-        "operation_conflict Conflict: the operation id was used before for another request",
-        "stream_in_transaction_unsupported Invalid: \
-         a stream cannot be opened from inside an unfinished turn",
-        "server_stream_capacity_exhausted Refused: no stream can be opened for now \
-         because all 4 slots for streams are taken",
-        "principal_stream_quota_exhausted Refused: no stream can be opened for now \
-         because all 4 slots of this principal are taken",
-        "invalid_row Invalid: the row cannot be appended because the row has a line break",
-        "invalid_request Invalid: `code` has 1 to 64 bytes",
-        "busy Unavailable: lost too many races for the same record; try again",
-        "corrupt_record Corrupt: the stored chunk cannot be read: one is missing",
-        "store_indeterminate Indeterminate: the streams' store failed \
-         because `commit` failed: the disk failed",
-        "no_randomness Environment: no identifier could be drawn \
-         because random generator failed: no entropy",
-    ];
-    assert_eq!(errors.each_ref().map(shown), expected);
+    assert_eq!(errors.each_ref().map(shown)[..], *SHOWN);
 }
 
 #[test]

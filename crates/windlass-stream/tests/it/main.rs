@@ -11,6 +11,7 @@ mod durable;
 mod errors;
 mod latency;
 mod layout;
+mod long_rows;
 mod names;
 mod races;
 mod reading;
