@@ -159,12 +159,16 @@ impl Stage<'_> {
         let mut reader = self.streams().open(&self.stream_caller(), &open).await?;
         let mut wanted = rows.iter();
         let mut digest = windlass::stream::Digest::START;
+        // The line of a row that is longer than a chunk.
+        let mut line = Vec::new();
         while let Some(frame) = reader.next().await? {
             match frame {
                 Frame::Open(_) => {}
+                Frame::Piece(piece) => line.extend_from_slice(&piece.bytes),
                 Frame::Chunk(chunk) => {
                     let mut hasher = RowsHasher::new();
-                    for row in chunk.rows() {
+                    let long = Row::of_line(&std::mem::take(&mut line).into());
+                    for row in long.into_iter().chain(chunk.rows()) {
                         hasher.row(row.content());
                         if wanted.next() != Some(&row) {
                             return Ok(false);

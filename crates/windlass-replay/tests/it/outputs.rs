@@ -28,7 +28,7 @@ async fn chunks(windlass: &Windlass, stream: &str) -> Vec<Vec<String>> {
             }
             Frame::End(end) => assert!(end.closed, "{end:?}"),
             Frame::Open(_) => {}
-            Frame::Failed(failure) => panic!("{failure:?}"),
+            other @ (Frame::Piece(_) | Frame::Failed(_)) => panic!("{other:?}"),
         }
     }
     chunks
