@@ -112,6 +112,27 @@ described!(
         .description(Some("A UUID of version 7 that the server gave."))
 );
 described!(
+    /// A place in a stream.
+    Offset,
+    text(16, 16)
+        .pattern(Some("^[0-9a-f]{16}$"))
+        .description(Some("A place in a stream: 16 hex digits, which sort as the places do."))
+);
+described!(
+    /// The digest of a stream up to some place.
+    Digest,
+    text(64, 64)
+        .pattern(Some("^[0-9a-f]{64}$"))
+        .description(Some("The digest of a stream's rows up to some place."))
+);
+described!(
+    /// A number that may be more than a double holds.
+    Count,
+    text(1, 20)
+        .pattern(Some("^[0-9]+$"))
+        .description(Some("A whole number, as text: it may pass 2^53."))
+);
+described!(
     /// Names a state of a session.
     At,
     text(1, 132)

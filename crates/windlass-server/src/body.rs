@@ -52,7 +52,7 @@ pub(crate) async fn receive(
     }
     let is_empty = body.is_end_stream();
     if !is_empty {
-        check_media(headers)?;
+        check_media(headers, spec.media)?;
     }
     // What was only announced takes no room from others.
     let mut taken = room.take(0).ok_or_else(overloaded)?;
@@ -64,6 +64,14 @@ pub(crate) async fn receive(
         bytes,
         _taken: Some(taken),
     })
+}
+
+/// A body that its handler takes as it comes, if it is one that `spec` allows.
+pub(crate) fn incoming(body: Body, headers: &HeaderMap, spec: &BodySpec) -> Result<Body, Refused> {
+    if !body.is_end_stream() {
+        check_media(headers, spec.media)?;
+    }
+    Ok(body)
 }
 
 async fn collect(
@@ -98,13 +106,13 @@ async fn collect(
     Ok(first.unwrap_or_else(|| whole.freeze()))
 }
 
-fn overloaded() -> Refused {
+pub(crate) fn overloaded() -> Refused {
     let detail = "too many large requests are being received; try again";
     Box::new(Problem::new(503, "overloaded", detail).retry_after_ms(1_000))
 }
 
-/// Only JSON, as it is: what is compressed could become anything.
-fn check_media(headers: &HeaderMap) -> Result<(), Refused> {
+/// Only what is expected, as it is: what is compressed could become anything.
+fn check_media(headers: &HeaderMap, expected: &str) -> Result<(), Refused> {
     let text = |name| {
         headers
             .get(name)
@@ -116,11 +124,11 @@ fn check_media(headers: &HeaderMap) -> Result<(), Refused> {
         None => true,
         Some(coding) => coding.is_some_and(|coding| coding.eq_ignore_ascii_case("identity")),
     };
-    if kind.eq_ignore_ascii_case("application/json") && is_plain {
+    if kind.eq_ignore_ascii_case(expected) && is_plain {
         return Ok(());
     }
-    let detail = "a body is `application/json` without a content coding";
-    Err(refused(415, "media_type_not_supported", detail))
+    let detail = format!("a body is `{expected}` here, without a content coding");
+    Err(refused(415, "media_type_not_supported", &detail))
 }
 
 /// Reads a body as a `T`. Nothing of the body is repeated in the refusal.

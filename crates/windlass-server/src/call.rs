@@ -1,20 +1,22 @@
 //! What a handler is given, and what it gives back.
 
 use std::fmt::{Display, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::extract::RawPathParams;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use windlass::core::{GroupId, IdError, OperationId};
 use windlass::session::Caller;
 
 use crate::app::App;
-use crate::auth::Identity;
+use crate::auth::{Identity, Standing};
 use crate::body::json_error;
+use crate::connection::Flights;
 use crate::problem::{Problem, Refused};
 
 /// A condition that a request carries.
@@ -37,10 +39,49 @@ pub(crate) struct Call {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// A body that is taken as it comes.
+    pub(crate) incoming: Option<Incoming>,
     pub(crate) operation: Option<OperationId>,
     pub(crate) precondition: Precondition,
     /// What the asker has already, by its tag.
     pub(crate) known: Option<String>,
+}
+
+/// A body that is taken as it comes, for as long as more comes. Nobody ever
+/// waits for its lock: it is there so that requests can be shared.
+#[derive(Debug)]
+pub(crate) struct Incoming(Mutex<Body>);
+
+impl Incoming {
+    /// From now on the connection waits for each piece of the body, not for
+    /// the whole.
+    pub(crate) fn new(body: Body, flights: Option<Flights>) -> Self {
+        if let Some(flights) = flights {
+            flights.wait_for_pieces();
+        }
+        Self(Mutex::new(body))
+    }
+
+    /// The next piece; `None` at the end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the body ended early.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, Refused> {
+        loop {
+            let body = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let Some(frame) = body.frame().await else {
+                return Ok(None);
+            };
+            let cut = |_| {
+                let detail = "the body ended early";
+                Box::new(Problem::new(400, "malformed_request", detail))
+            };
+            if let Ok(data) = frame.map_err(cut)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
 }
 
 impl Call {
@@ -89,6 +130,15 @@ impl Call {
         self.json()
     }
 
+    /// Refuses to go on with what was begun under a credential that was
+    /// revoked since.
+    pub(crate) async fn still_allowed(&self) -> Result<(), Refused> {
+        match self.app.auth.standing(&self.headers, &self.identity).await {
+            Standing::Holds | Standing::Expired => Ok(()),
+            Standing::Revoked => Err(Box::new(Problem::unauthenticated())),
+        }
+    }
+
     pub(crate) fn group(&self, asked: Option<&str>) -> Result<Option<GroupId>, Refused> {
         let asked = asked.map(|group| parse_id("group", group)).transpose()?;
         self.identity.group(asked)
@@ -118,6 +168,8 @@ pub(crate) struct Reply {
     pub(crate) body: Body,
     pub(crate) tag: Option<String>,
     pub(crate) location: Option<String>,
+    /// Headers beside those.
+    pub(crate) headers: Vec<(HeaderName, String)>,
     /// Whether the answer has no body and no media type.
     pub(crate) is_bare: bool,
 }
@@ -136,6 +188,7 @@ impl Reply {
             body,
             tag: None,
             location: None,
+            headers: Vec::new(),
             is_bare: false,
         }
     }
@@ -147,6 +200,21 @@ impl Reply {
             is_bare: true,
             ..Self::of("", Body::empty())
         }
+    }
+
+    /// An answer without a body.
+    pub(crate) fn nothing(status: StatusCode) -> Self {
+        Self {
+            status,
+            is_bare: true,
+            ..Self::of("", Body::empty())
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers
+            .push((HeaderName::from_static(name), value.into()));
+        self
     }
 
     pub(crate) const fn status(mut self, status: StatusCode) -> Self {
@@ -177,6 +245,9 @@ impl Reply {
         if let Some(path) = self.location {
             insert(headers, header::LOCATION, path);
         }
+        for (name, value) in self.headers {
+            insert(headers, name, value);
+        }
         response
     }
 }
@@ -191,7 +262,7 @@ pub(crate) fn tag_text(tag: impl Display) -> String {
     text
 }
 
-fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: String) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
     // Numbers and checked identifiers are always header values.
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);

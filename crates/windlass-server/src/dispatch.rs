@@ -15,8 +15,9 @@ use windlass::core::OperationId;
 
 use crate::app::App;
 use crate::auth::Identity;
-use crate::body::receive;
-use crate::call::{Call, Precondition, Reply, parse_id, tag_text};
+use crate::body::{incoming, receive};
+use crate::call::{Call, Incoming, Precondition, Reply, parse_id, tag_text};
+use crate::connection::Flights;
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Preconditions, Route};
 use crate::trace::{RequestId, span};
@@ -117,7 +118,17 @@ async fn respond(
     let parameters = parameters?;
     let conditions = conditions(route, &head.headers)?;
     let operation = operation(route, &head.headers)?;
-    let received = receive(body, &head.headers, route.body.as_ref(), &app.bodies).await?;
+    let streamed = route.body.as_ref().filter(|spec| spec.streamed);
+    let (body, incoming) = match streamed {
+        Some(spec) => {
+            let flights = head.extensions.get::<Flights>().cloned();
+            let body = incoming(body, &head.headers, spec)?;
+            (Body::empty(), Some(Incoming::new(body, flights)))
+        }
+        None => (body, None),
+    };
+    let spec = route.body.as_ref().filter(|spec| !spec.streamed);
+    let received = receive(body, &head.headers, spec, &app.bodies).await?;
     let deadline = Instant::now() + Duration::from_millis(app.config.request_ms_max);
     let call = Call {
         app,
@@ -126,6 +137,7 @@ async fn respond(
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body: received.bytes.clone(),
+        incoming,
         operation,
         precondition: conditions.0,
         known: conditions.1,

@@ -6,6 +6,7 @@ use windlass::checkpoint::{CheckpointError, Problem as StateProblem};
 use windlass::queue::{Problem as QueueProblem, QueueError};
 use windlass::session::{Excess, Problem as SessionProblem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError, StepError};
+use windlass::stream::{Refusal, StreamError};
 use windlass::{AdmitError, TurnError};
 
 use crate::problem::{Problem, Refused};
@@ -159,6 +160,26 @@ fn of_queue_problem(field: &str, problem: &QueueProblem) -> Value {
     }
 }
 
+/// How many streams all others read is nobody's business.
+fn of_stream(error: &StreamError) -> Value {
+    match error {
+        StreamError::Gap { earliest } => json!({ "earliest": earliest }),
+        StreamError::BeyondTail { tail } => json!({ "tail": tail }),
+        StreamError::Capacity(Refusal::Server { limit, .. }) => {
+            json!({ "limit": limit, "retry_after_ms": STREAMS_RETRY_MS })
+        }
+        StreamError::Capacity(Refusal::Principal { limit, current }) => {
+            json!({ "limit": limit, "current": current, "retry_after_ms": STREAMS_RETRY_MS })
+        }
+        StreamError::Row(why) => json!({ "why": why.to_string() }),
+        StreamError::Invalid { field, .. } => json!({ "field": field }),
+        _ => Value::Null,
+    }
+}
+
+/// When to come again for a slot.
+const STREAMS_RETRY_MS: u64 = 1_000;
+
 fn of_access(error: &AccessError) -> Value {
     match error {
         AccessError::Invalid { field, .. } => json!({ "field": field }),
@@ -188,6 +209,12 @@ impl From<CheckpointError> for Refused {
 impl From<QueueError> for Refused {
     fn from(error: QueueError) -> Self {
         Self::new(Problem::of(&error, members(of_queue(&error))))
+    }
+}
+
+impl From<StreamError> for Refused {
+    fn from(error: StreamError) -> Self {
+        Self::new(Problem::of(&error, members(of_stream(&error))))
     }
 }
 

@@ -106,7 +106,7 @@ fn operation(route: &Route) -> Value {
     // What of the engine is reached here: tests hold it against the engine.
     members.insert("x-serves".to_owned(), json!(route.serves));
     if let Some(body) = &route.body {
-        let content = json!({ "application/json": { "schema": body.schema } });
+        let content = json!({ body.media: { "schema": body.schema } });
         let body = json!({ "required": !body.optional, "content": content });
         members.insert("requestBody".to_owned(), body);
     }
@@ -132,6 +132,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         let schema = match (name, route.tag) {
             ("call" | "token", _) => json!({ "type": "integer", "format": "int64", "minimum": 1 }),
             ("number", _) => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
+            ("read", _) => json!({ "type": "string", "pattern": "^[0-9a-f]{48}$" }),
             ("blob" | "manifest", _) => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
             ("revision", _) => json!({
                 "type": "string", "minLength": 1, "maxLength": 132,

@@ -102,6 +102,10 @@ impl Problem {
         &self.code
     }
 
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let title = StatusCode::from_u16(self.status)
             .ok()

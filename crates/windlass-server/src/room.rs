@@ -55,6 +55,12 @@ impl Room {
 }
 
 impl Taken {
+    /// Takes as much more as there has to be to have so much; `false`, and
+    /// nothing, if there is not so much left.
+    pub(crate) fn grow_to(&mut self, much: u64) -> bool {
+        much <= self.much || self.grow(much - self.much)
+    }
+
     /// Takes so much more; `false`, and nothing, if there is not so much left.
     pub(crate) fn grow(&mut self, more: u64) -> bool {
         let grown = Room::add(&self.room, more);

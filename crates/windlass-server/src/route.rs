@@ -64,7 +64,10 @@ pub(crate) struct Preconditions {
 /// A body that a route takes.
 #[derive(Clone)]
 pub(crate) struct BodySpec {
+    pub(crate) media: &'static str,
     pub(crate) bytes_max: usize,
+    /// Whether the handler takes it as it comes.
+    pub(crate) streamed: bool,
     /// Whether it may be left out.
     pub(crate) optional: bool,
     pub(crate) schema: RefOr<Schema>,
@@ -193,8 +196,23 @@ impl Route {
     pub(crate) fn takes<B: ToSchema>(mut self) -> Self {
         let schema = self.name::<B>();
         self.body = Some(BodySpec {
+            media: "application/json",
             bytes_max: BODY_BYTES_MAX,
+            streamed: false,
             optional: false,
+            schema,
+        });
+        self
+    }
+
+    /// A body of lines, each of which is a `B`, taken as they come.
+    pub(crate) fn takes_lines<B: ToSchema>(mut self, media: &'static str) -> Self {
+        let schema = self.name::<B>();
+        self.body = Some(BodySpec {
+            media,
+            bytes_max: usize::MAX,
+            streamed: true,
+            optional: true,
             schema,
         });
         self

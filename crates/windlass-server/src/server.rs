@@ -299,7 +299,9 @@ fn handle(app: &Arc<App>) -> Handle {
         let mut router = router.clone();
         Box::pin(async move {
             // A router is always ready.
-            let answered = router.call(request.map(Body::new)).await;
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(flight.flights());
+            let answered = router.call(request).await;
             let response = answered.unwrap_or_else(|never| match never {});
             response.map(|body| Body::new(Held::new(body, flight)))
         })

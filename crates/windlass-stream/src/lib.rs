@@ -38,6 +38,7 @@ mod audit;
 mod caller;
 mod capacity;
 mod chunker;
+mod cursor;
 mod digest;
 mod durable;
 mod engine;
@@ -71,6 +72,7 @@ pub use audit::{Audit, CloseReason, Event};
 pub use caller::Caller;
 pub use capacity::{Capacity, Occupancy, Refusal, Slot};
 pub use chunker::{Chunker, Cut, Flushed, Reason};
+pub use cursor::CursorView;
 pub use digest::{Digest, DigestError, RowsHash, RowsHasher};
 pub use durable::{
     ContentType, DurableStreams, DurableView, ForkFrom, From, Live, PRODUCER_NUMBER_MAX, Path,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{pending, select};
-use windlass_core::Millis;
+use windlass_core::{Millis, StreamId};
 use windlass_store::limits::READ_ENTRIES_MAX;
 use windlass_store::{Changes, Scan};
 
@@ -169,6 +169,12 @@ impl Reader {
         self.handle
     }
 
+    /// What is read.
+    #[must_use]
+    pub const fn stream(&self) -> &StreamId {
+        &self.keys.stream
+    }
+
     /// The next piece; `None` after the last one. Waits only if it follows a
     /// stream of which everything was given. Twice in the time of a lease it
     /// makes a commit, which lets the cursor last.
@@ -196,6 +202,12 @@ impl Reader {
             Err(error) => self.fail(error),
         }
         frame.map(Some)
+    }
+
+    /// Ends a read that has had what it came for, though more may follow:
+    /// told as `ok`, and its cursor stays.
+    pub fn leave(mut self) {
+        self.close(CloseReason::Ok);
     }
 
     /// Ends the read, unless trying again may help.

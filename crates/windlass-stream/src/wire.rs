@@ -98,6 +98,15 @@ struct EndLine<'a> {
     closed: bool,
 }
 
+/// A [`Failure`], told apart from one of the read alone: the stream itself has
+/// ended.
+#[derive(Serialize)]
+struct FailureLine<'a> {
+    #[serde(flatten)]
+    failure: &'a Failure,
+    closed: bool,
+}
+
 impl Frame {
     /// Its lines, each with its newline; a piece is a part of one. Those of a
     /// chunk and of a piece are not copied.
@@ -118,7 +127,13 @@ impl Frame {
                     closed: end.closed,
                 },
             ),
-            Self::Failed(failure) => line("error", failure),
+            Self::Failed(failure) => line(
+                "error",
+                &FailureLine {
+                    failure,
+                    closed: true,
+                },
+            ),
         }
     }
 }

@@ -198,6 +198,13 @@ impl StreamWriter {
         }
     }
 
+    /// Where the stream stood after the last change of this writer, or when it
+    /// was opened.
+    #[must_use]
+    pub const fn last(&self) -> Placed {
+        self.last
+    }
+
     /// What was written so far.
     #[must_use]
     pub const fn flushed(&self) -> Flushed {

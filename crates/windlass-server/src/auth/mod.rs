@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use windlass::Windlass;
 use windlass::access::{ApiKey, Grant, Groups, KeyId, Reach, Scope, Status, Verb, Verbs};
-use windlass::core::{Coded, Env, GroupId, TenantId};
+use windlass::core::{Coded, Env, ErrorKind, GroupId, TenantId};
 use windlass::session::Caller;
 
 use crate::config::Config;
@@ -150,6 +150,17 @@ impl Identity {
     }
 }
 
+/// What has become of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is as good as it was.
+    Holds,
+    /// Its time is over.
+    Expired,
+    /// It was revoked, or means something else now.
+    Revoked,
+}
+
 #[derive(Debug)]
 struct Known {
     identity: Arc<Identity>,
@@ -229,6 +240,33 @@ impl Auth {
             Ok(identity) => identity.grant == was.grant && identity.key == was.key,
             // A store that is away revokes nothing.
             Err(problem) => problem.status() == 503,
+        }
+    }
+
+    /// What has become of a credential that was good when something long was
+    /// begun under it. One that has only expired may finish what it began.
+    pub(crate) async fn standing(&self, headers: &HeaderMap, was: &Identity) -> Standing {
+        if self.still_holds(headers, was).await {
+            return Standing::Holds;
+        }
+        if self.is_over(was) && self.was_only_time(was).await {
+            return Standing::Expired;
+        }
+        Standing::Revoked
+    }
+
+    /// Whether nothing but time has ended a credential.
+    async fn was_only_time(&self, was: &Identity) -> bool {
+        if let Err(problem) = self.check_tenant(was).await {
+            // A store that is away revokes nothing.
+            return problem.status() == 503;
+        }
+        let Some(id) = &was.key else {
+            return true;
+        };
+        match self.engine.keys().get(id).await {
+            Ok(key) => key.is_some_and(|key| key.revoked_at.is_none()),
+            Err(error) => error.kind() == ErrorKind::Unavailable,
         }
     }
 

@@ -9,4 +9,4 @@ mod socket;
 pub(crate) use accept::{Handle, Stage, accept};
 pub(crate) use guard::HeadLimits;
 pub(crate) use places::Places;
-pub(crate) use socket::Flight;
+pub(crate) use socket::{Flight, Flights};

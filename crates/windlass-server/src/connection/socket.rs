@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(crate) struct Flights(Arc<Counts>);
 struct Counts {
     open: AtomicUsize,
     begun: AtomicUsize,
+    /// Whether the body that is being received is waited for piece by piece.
+    pieces: AtomicBool,
 }
 
 /// One of them; over when it is dropped.
@@ -41,14 +43,31 @@ impl Flights {
         self.0.open.load(Ordering::Acquire) > 0
     }
 
+    /// Waits for each piece of the body of this request, not for the whole.
+    pub(crate) fn wait_for_pieces(&self) {
+        self.0.pieces.store(true, Ordering::Release);
+    }
+
+    fn waits_for_pieces(&self) -> bool {
+        self.0.pieces.load(Ordering::Acquire)
+    }
+
     /// How many there ever were.
     fn begun(&self) -> usize {
         self.0.begun.load(Ordering::Acquire)
     }
 }
 
+impl Flight {
+    /// Those of its connection.
+    pub(crate) fn flights(&self) -> Flights {
+        self.0.clone()
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
+        self.0.0.pieces.store(false, Ordering::Release);
         self.0.0.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -63,6 +82,8 @@ pub(crate) struct Socket {
     /// What is waited for, and until when.
     waiting: Waiting,
     deadline: Pin<Box<Sleep>>,
+    /// When the last piece of a body came that is waited for piece by piece.
+    heard: Instant,
     /// Until when the peer has to take what was written.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Whether anything was ever received: a new connection has to hurry.
@@ -86,6 +107,7 @@ impl Socket {
             patience,
             waiting: Waiting::Request,
             deadline,
+            heard: Instant::now(),
             stalled: None,
             has_spoken: false,
             has_refused: false,
@@ -115,6 +137,10 @@ impl Socket {
                 Waiting::Request if self.flights.any() => self.wait_for(Waiting::Request),
                 // The end of a connection that was not used.
                 Waiting::Request => return Poll::Ready(Ok(())),
+                Waiting::Body if self.hears_pieces() => {
+                    let deadline = self.heard + self.patience.idle();
+                    self.deadline.as_mut().reset(deadline);
+                }
                 Waiting::Head | Waiting::Body => {
                     let detail = "the request did not arrive in time";
                     self.refuse(408, "request_timeout", detail);
@@ -123,6 +149,12 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// Whether a body is waited for piece by piece, and the last one came not
+    /// too long ago.
+    fn hears_pieces(&self) -> bool {
+        self.flights.waits_for_pieces() && self.heard.elapsed() < self.patience.idle()
     }
 
     /// Says why the connection is closed, where nothing else has been said
@@ -157,6 +189,9 @@ impl Socket {
             return Poll::Ready(Err(io::Error::from(io::ErrorKind::InvalidData)));
         }
         let now = self.guard.waiting();
+        if now == Waiting::Body {
+            self.heard = Instant::now();
+        }
         if now != was || now == Waiting::Request {
             self.wait_for(now);
         }

@@ -11,6 +11,7 @@ mod stash;
 mod state;
 mod steps;
 mod store;
+mod stream;
 mod tenants;
 
 use windlass::Admission;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> Vec<Route> {
         steps::routes(),
         state::routes(),
         queue::routes(),
+        stream::routes(),
         keys::routes(),
         tenants::routes(),
         store::routes(),

@@ -48,7 +48,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/v1/store/maintain", "maintain", |call| Box::pin(maintain(call)))
             .about(TAG, "Does a bounded amount of upkeep; can be repeated")
             .access(Access::Operator(Verb::StoreManage))
-            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Queue::sweep", "Checkpoints::sweep_attachments", "Keys::sweep"])
+            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Queue::sweep", "Streams::sweep", "Streams::remove_session", "Checkpoints::sweep_attachments", "Keys::sweep"])
             .takes::<wire::Maintain>()
             .optionally()
             .answers::<wire::Maintained>(200, "What was done")

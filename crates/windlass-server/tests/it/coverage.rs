@@ -23,6 +23,7 @@ const SURFACE: &[(&str, &[&str])] = &[
     ),
     ("windlass-checkpoint/src", &["Checkpoints"]),
     ("windlass-queue/src", &["Queue"]),
+    ("windlass-stream/src", &["Streams"]),
     ("windlass-access/src", &["Keys", "Tenants"]),
 ];
 
@@ -40,6 +41,8 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Stashes::with_audit",
             "Checkpoints::new",
             "Queue::new",
+            "Streams::new",
+            "Streams::with_audit",
             "Keys::new",
             "Tenants::new",
         ],
@@ -64,8 +67,8 @@ const EXEMPT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "the limits of stashes are the operator's, set where the process starts",
-        &["Stashes::configure"],
+        "the limits of stashes and streams are the operator's, set where the process starts",
+        &["Stashes::configure", "Streams::configure"],
     ),
     (
         "without a cap only for who embeds the engine and counts by itself",
@@ -92,6 +95,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Checkpoints::repeated",
             "Queue::plan",
             "Queue::forget",
+            "Streams::plan",
             "Sessions::plan",
             "Sessions::forget",
             "Sessions::happened",

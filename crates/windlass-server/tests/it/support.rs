@@ -278,7 +278,7 @@ impl Connection {
             .and_then(|text| text.parse().ok());
         if answer.header("transfer-encoding").is_some() {
             while find(&self.read, b"0\r\n\r\n").is_none() && self.fill().await {}
-            answer.body = std::mem::take(&mut self.read);
+            answer.body = unchunked(&std::mem::take(&mut self.read));
             return Some(answer);
         }
         let length: usize = length.unwrap_or(0);
@@ -302,6 +302,19 @@ impl Connection {
         while self.fill().await {}
         String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
     }
+}
+
+/// What is in chunks that are whole, and of the last one what is there of it.
+pub(crate) fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(end) = find(bytes, b"\r\n") {
+        let size = str::from_utf8(&bytes[..end]).expect("a size is text");
+        let size = usize::from_str_radix(size, 16).expect("a size is a number");
+        let data = &bytes[end + 2..];
+        whole.extend_from_slice(&data[..size.min(data.len())]);
+        bytes = data.get(size + 2..).unwrap_or_default();
+    }
+    whole
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -109,6 +109,7 @@ async fn ask(
     let request = Request {
         method: &operation.method,
         token,
+        headers: samples::headers(&operation.id),
         body: body.as_deref(),
         ..get(&path)
     };

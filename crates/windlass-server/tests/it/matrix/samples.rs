@@ -107,6 +107,20 @@ const BODIES: &[(&str, Option<&str>)] = &[
         "release_lease",
         Some(r#"{"owner":"w","generation":GENERATION}"#),
     ),
+    (
+        "create_stream",
+        Some(r#"{"session":"s-acme","id":"o-new","expiry":{"idle_ms":60000}}"#),
+    ),
+    ("list_streams", None),
+    ("get_stream", None),
+    ("append_rows", Some("{\"row\":1}\n{\"bytes\":\"aGk=\"}\n")),
+    ("read_rows", None),
+    ("close_stream", Some(r#"{"how":"finished"}"#)),
+    ("trim_stream", Some(r#"{"before":"0000000000000001"}"#)),
+    ("remove_stream", None),
+    ("get_stream_read", None),
+    ("cancel_stream_read", None),
+    ("get_stream_reads", None),
     ("begin_attachment", Some(r#"{"kind":"text/plain"}"#)),
     ("append_attachment", Some(r#"{"start":0,"bytes":"aGk="}"#)),
     ("finish_attachment", Some("{}")),
@@ -146,6 +160,17 @@ const QUERIES: &[(&str, &str)] = &[("diff_state", "?from=1")];
 
 /// The name of no content.
 const NO_BLOB: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// The name of no read.
+const NO_READ: &str = "000000000000000000000000000000000000000000000000";
+
+/// What the body of an operation is, where it is no JSON.
+pub(crate) fn headers(operation: &str) -> &'static [(&'static str, &'static str)] {
+    match operation {
+        "append_rows" => &[("Content-Type", "application/x-ndjson")],
+        _ => &[],
+    }
+}
 
 /// The operations for which a credential has to reach all of its tenant.
 pub(crate) const REACHING: &[&str] = &["claim_any"];
@@ -195,6 +220,8 @@ pub(crate) fn path(world: &World, operation: &str, path: &str, names: Names) -> 
         "{work}" => world.work.pending.clone(),
         "{part}" => "plan".to_owned(),
         "{tag}" => "first".to_owned(),
+        "{stream}" => of("o-acme", "o-none"),
+        "{read}" => of(&world.read, NO_READ),
         "{attachment}" => of(&world.attachment, "none"),
         "{blob}" => of(&world.blob, NO_BLOB),
         "{manifest}" => of(&world.manifest, NO_BLOB),

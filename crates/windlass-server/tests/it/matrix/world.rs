@@ -117,6 +117,8 @@ pub(crate) struct World {
     /// The id of an attachment of the same session.
     pub(crate) attachment: String,
     pub(crate) work: InQueue,
+    /// The cursor of a read of its session's stream.
+    pub(crate) read: String,
 }
 
 impl World {
@@ -140,6 +142,15 @@ impl World {
         let shown = server.ask(shown).await.expect(200).json();
         let attached = get("/v1/sessions/s-acme/state/attachments").by(&tokens.owner);
         let attached = server.ask(attached).await.expect(200).json();
+        let read = get("/v1/streams/o-acme/rows").by(&tokens.owner);
+        let read = server.ask(read).await.expect(200);
+        let read = String::from_utf8(read.body).expect("text");
+        let opened: Value =
+            serde_json::from_str(read.lines().next().expect("a line")).expect("an object");
+        let read = opened["open"]["cursor"]
+            .as_str()
+            .expect("a cursor")
+            .to_owned();
         let name = |value: &Value| value.as_str().expect("a name").to_owned();
         Self {
             key: key.id.to_string(),
@@ -147,6 +158,7 @@ impl World {
             manifest: name(&shown["commit"]["manifest"]),
             attachment: name(&attached["attachments"][0]["id"]),
             work,
+            read,
             server,
             tokens,
         }
@@ -228,6 +240,12 @@ async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3])
     let attachment = format!(r#"{{"name":"{canary}"}}"#);
     let attachments = format!("{path}/state/attachments");
     ask("POST", &attachments, &attachment, 201).await;
+    let stream = format!(r#"{{"session":"s-{tenant}","id":"o-{tenant}"}}"#);
+    ask("POST", "/v1/streams", &stream, 201).await;
+    let rows = format!("{{\"row\":\"{canary}\"}}\n");
+    let path = format!("/v1/streams/o-{tenant}/rows");
+    let rows = post(&path, &rows).with(&[("Content-Type", "application/x-ndjson")]);
+    server.ask(rows.by(token)).await.expect(200);
 }
 
 /// Work of a session in every state, and its lease in the hands of `w`.

@@ -1,0 +1,316 @@
+//! Sending a stream that is being read: its chunks as they are stored, one
+//! when the one before it has been taken, for as long as somebody takes them.
+//!
+//! A read ends with what it was opened for, with the server, with the
+//! credential if that is revoked, and when its receiver goes away: then this
+//! is dropped, and with it the reader and its slot.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream::unfold;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use windlass::core::{Coded, ErrorKind};
+use windlass::stream::{Chunk, Frame, Offset, Reader, StreamError};
+use windlass_client::stream::ROWS_MEDIA_TYPE;
+
+use crate::app::App;
+use crate::auth::{Identity, Standing};
+use crate::call::{Call, Reply};
+use crate::connection::Stage;
+use crate::problem::{Problem, Refused};
+
+/// The media type of events.
+pub(crate) const EVENTS_MEDIA_TYPE: &str = "text/event-stream";
+
+/// When to read on that could not go on.
+const RETRY_MS: u64 = 1_000;
+
+/// How often in a row the store is asked again that is away.
+const TRIES_MAX: u32 = 5;
+
+/// What the id of the last event is followed by.
+const END: &str = "-end";
+
+/// How a read is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Lines of NDJSON: what is stored is sent as it is.
+    Lines,
+    /// Server-sent events, one a line.
+    Events,
+}
+
+/// What a receiver of events has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// All rows before this.
+    At(Offset),
+    /// Everything there will ever be.
+    End,
+}
+
+/// What the asker says it has; an error if that is none that was given.
+pub(crate) fn last_event(headers: &HeaderMap) -> Option<Result<Place, ()>> {
+    let id = headers.get("last-event-id")?;
+    let place = |text: &str| match text.strip_suffix(END) {
+        Some(offset) => offset.parse::<Offset>().map(|_| Place::End),
+        None => text.parse().map(Place::At),
+    };
+    let text = id.to_str().map_err(|_| ());
+    Some(text.and_then(|text| place(text).map_err(|_| ())))
+}
+
+/// The answer that is this read.
+pub(crate) fn reply(call: Call, reader: Reader, form: Form) -> Reply {
+    let media = match form {
+        Form::Lines => ROWS_MEDIA_TYPE,
+        Form::Events => EVENTS_MEDIA_TYPE,
+    };
+    let reading = Reading {
+        stage: call.app.stage.clone(),
+        credentials: call.app.auth.watch(),
+        app: call.app,
+        identity: call.identity,
+        headers: call.headers,
+        reader: Some(reader),
+        form,
+        at: Offset::START,
+        tries: 0,
+        looked: Instant::now(),
+        spoken: Instant::now(),
+    };
+    let pieces = unfold(reading, |mut reading| async move {
+        let piece = reading.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(piece), reading))
+    });
+    Reply::of(media, Body::from_stream(pieces))
+}
+
+/// A read under way.
+struct Reading {
+    app: Arc<App>,
+    identity: Arc<Identity>,
+    headers: HeaderMap,
+    stage: watch::Receiver<Stage>,
+    credentials: watch::Receiver<u64>,
+    /// Until the read has ended.
+    reader: Option<Reader>,
+    form: Form,
+    /// After the last row that was sent.
+    at: Offset,
+    /// Failures of the store in a row.
+    tries: u32,
+    /// When the credential was last looked at.
+    looked: Instant,
+    /// When something was last sent.
+    spoken: Instant,
+}
+
+/// Why the server ends a read.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    Draining,
+    Revoked,
+}
+
+impl Reading {
+    /// The next piece; `None` once the read is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        let poll = Duration::from_millis(self.app.config.poll_ms);
+        let heartbeat = Duration::from_millis(self.app.config.heartbeat_ms);
+        loop {
+            if let Some(stop) = self.stop(poll).await {
+                return self.stopped(stop);
+            }
+            let reader = self.reader.as_mut()?;
+            let tick = (self.looked + poll).min(self.spoken + heartbeat);
+            tokio::select! {
+                biased;
+                frame = reader.next() => {
+                    if let Some(piece) = self.take(frame).await {
+                        self.spoken = Instant::now();
+                        return piece;
+                    }
+                }
+                _ = self.stage.changed() => {}
+                _ = self.credentials.changed() => self.looked -= poll,
+                () = sleep_until(tick) => {
+                    if self.spoken.elapsed() >= heartbeat {
+                        self.spoken = Instant::now();
+                        return Some(self.still_here());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the server has to end it.
+    async fn stop(&mut self, poll: Duration) -> Option<Stop> {
+        if self.app.is_draining() {
+            return Some(Stop::Draining);
+        }
+        if self.looked.elapsed() < poll {
+            return None;
+        }
+        self.looked = Instant::now();
+        let standing = self.app.auth.standing(&self.headers, &self.identity);
+        match standing.await {
+            Standing::Holds | Standing::Expired => None,
+            Standing::Revoked => Some(Stop::Revoked),
+        }
+    }
+
+    /// What is sent for what was read: a piece, the end (`Some(None)`), or
+    /// nothing yet.
+    async fn take(&mut self, frame: Result<Option<Frame>, StreamError>) -> Option<Option<Bytes>> {
+        match frame {
+            Ok(None) => {
+                self.reader = None;
+                Some(None)
+            }
+            Ok(Some(frame)) => {
+                self.tries = 0;
+                Some(Some(self.piece(&frame)))
+            }
+            Err(error) if self.may_try_again(&error) => {
+                self.tries += 1;
+                sleep_until(Instant::now() + Duration::from_millis(RETRY_MS) / 4).await;
+                None
+            }
+            Err(error) => {
+                self.reader = None;
+                let retry = is_passing(&error).then_some(RETRY_MS);
+                let problem: Refused = error.into();
+                Some(Some(self.failure(&problem, retry)))
+            }
+        }
+    }
+
+    fn may_try_again(&self, error: &StreamError) -> bool {
+        self.tries < TRIES_MAX && is_passing(error)
+    }
+
+    fn piece(&mut self, frame: &Frame) -> Bytes {
+        let begins = matches!(frame, Frame::Open(_));
+        let id = match frame {
+            Frame::Open(opened) => {
+                self.at = opened.start;
+                None
+            }
+            Frame::Chunk(chunk) => {
+                self.at = chunk.mark.offset;
+                if self.form == Form::Events {
+                    return events(chunk);
+                }
+                None
+            }
+            Frame::End(_) | Frame::Failed(_) => Some(format!("{}{END}", self.at)),
+        };
+        let line = frame.ndjson();
+        match self.form {
+            Form::Lines => line,
+            Form::Events => {
+                let mut piece = BytesMut::new();
+                if begins {
+                    piece.extend_from_slice(format!("retry: {RETRY_MS}\n").as_bytes());
+                }
+                write_event(&mut piece, id.as_deref(), &line);
+                piece.freeze()
+            }
+        }
+    }
+
+    fn stopped(&mut self, stop: Stop) -> Option<Bytes> {
+        self.reader.take()?;
+        let (problem, retry) = match stop {
+            Stop::Draining => {
+                let detail = "the server is stopping; read on in a moment";
+                (Problem::new(503, "draining", detail), Some(RETRY_MS))
+            }
+            Stop::Revoked => (Problem::unauthenticated(), None),
+        };
+        Some(self.failure(&problem, retry))
+    }
+
+    /// The last line of a read that ends early.
+    fn failure(&self, problem: &Problem, retry: Option<u64>) -> Bytes {
+        let mut failure = json!({
+            "code": problem.code(),
+            "message": problem.detail(),
+            "resume": self.at,
+            "closed": false,
+        });
+        if let Some(ms) = retry {
+            failure["retry_after_ms"] = ms.into();
+        }
+        let line: Bytes = format!("{}\n", json!({ "error": failure })).into();
+        match self.form {
+            Form::Lines => line,
+            Form::Events => {
+                let mut piece = BytesMut::new();
+                write_event(&mut piece, None, &line);
+                piece.freeze()
+            }
+        }
+    }
+
+    const fn still_here(&self) -> Bytes {
+        match self.form {
+            Form::Lines => Bytes::from_static(b"\n"),
+            Form::Events => Bytes::from_static(b": still here\n\n"),
+        }
+    }
+}
+
+/// Whether asking again may help.
+fn is_passing(error: &StreamError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unavailable | ErrorKind::Indeterminate
+    )
+}
+
+/// The events of a chunk: one a row, and one for the mark.
+fn events(chunk: &Chunk) -> Bytes {
+    let lines = chunk.lines();
+    let rows = usize::try_from(chunk.row_count()).unwrap_or_default();
+    let mut events = BytesMut::with_capacity(lines.len() + (rows + 1) * EVENT_BYTES);
+    let mut at = chunk.first.number();
+    let mut id = String::new();
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        if at < chunk.mark.offset.number() {
+            at += 1;
+        }
+        id.clear();
+        write!(id, "{}", Offset::new(at)).expect("a string takes all");
+        write_event(&mut events, Some(&id), line);
+    }
+    events.freeze()
+}
+
+/// Bytes around a line, as an event.
+const EVENT_BYTES: usize = 48;
+
+/// Writes a line with its newline as an event, which is named as what the line
+/// is.
+fn write_event(events: &mut BytesMut, id: Option<&str>, line: &[u8]) {
+    if let Some(id) = id {
+        events.put_slice(b"id: ");
+        events.put_slice(id.as_bytes());
+        events.put_u8(b'\n');
+    }
+    events.put_slice(b"event: ");
+    // A line begins with a brace and a name in quotes.
+    let name = line.split(|byte| *byte == b'"').nth(1);
+    events.put_slice(name.unwrap_or_default());
+    events.put_slice(b"\ndata: ");
+    events.put_slice(line);
+    events.put_u8(b'\n');
+}

@@ -1,0 +1,239 @@
+//! Reading rows: as lines, as server-sent events, or those that come within a
+//! while.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use bytes::Bytes;
+use futures_util::{FutureExt, stream as futures};
+use tokio::time::{Instant, sleep_until};
+use windlass::access::Verb;
+use windlass::stream::{
+    Cursor, Digest, Frame, Mark, Offset, Open, Opened, Reader, Start, StreamError,
+};
+use windlass_client::stream as wire;
+
+use super::change::OF_A_STREAM;
+use super::{TAG, caller, invalid, stream, streams};
+use crate::call::{Call, Reply};
+use crate::events::wants_stream;
+use crate::problem::{Problem, Refused};
+use crate::reading::{self, Form};
+use crate::route::{Access, Route};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/streams/{stream}/rows", "read_rows", |call| {
+            Box::pin(read(call))
+        })
+        .about(
+            TAG,
+            "Reads a stream: as lines, as events (by `Accept`), or those rows that come within `wait_ms`",
+        )
+        .access(Access::Tenant(Verb::StreamRead))
+        .serves(&["Streams::open", "Streams::resume"])
+        .query::<wire::ReadStream>()
+        .sends(200, Some(wire::ROWS_MEDIA_TYPE), "Lines, each an object with one member")
+        .sends(200, Some(reading::EVENTS_MEDIA_TYPE), "The same, line by line, as events")
+        .sends(204, None, "No rows came in time; or events whose end was received")
+        .fails(OF_A_STREAM)
+        .fails(OF_A_READ)
+        .endless(),
+    ]
+}
+
+const OF_A_READ: &[&str] = &[
+    "invalid_request",
+    "cancelled",
+    "gap",
+    "offset_beyond_tail",
+    "prefix_hash_mismatch",
+    "server_stream_capacity_exhausted",
+    "principal_stream_quota_exhausted",
+];
+
+/// What is asked for, as the library takes it.
+struct Asked {
+    cursor: Option<Cursor>,
+    start: Start,
+    /// Whether the asker said where to begin.
+    says_start: bool,
+    follow: bool,
+    wait: Option<Duration>,
+}
+
+impl Asked {
+    fn read(asked: &wire::ReadStream) -> Result<Self, Refused> {
+        let digest = asked.digest.as_deref().map(digest).transpose()?;
+        let start = match asked.from.as_deref() {
+            None | Some("earliest") => Start::Earliest,
+            Some("tail") => Start::Tail,
+            Some(offset) => Start::At(self::offset(offset)?, digest),
+        };
+        if digest.is_some() && !matches!(start, Start::At(..)) {
+            return Err(invalid(
+                "digest",
+                "`digest` is of a place, which is not given",
+            ));
+        }
+        let wait = asked.wait_ms.unwrap_or_default();
+        if wait > wire::WAIT_MS_MAX {
+            return Err(invalid("wait_ms", "`wait_ms` is 30000 at most"));
+        }
+        Ok(Self {
+            cursor: asked.cursor.as_deref().map(cursor).transpose()?,
+            start,
+            says_start: asked.from.is_some(),
+            follow: asked.follow.unwrap_or_default() || asked.wait_ms.is_some(),
+            wait: asked.wait_ms.map(Duration::from_millis),
+        })
+    }
+
+    /// Where a cursor's reader is.
+    fn received(&self) -> Result<Option<Mark>, Refused> {
+        match self.start {
+            _ if !self.says_start => Ok(None),
+            Start::At(offset, Some(digest)) => Ok(Some(Mark { offset, digest })),
+            _ => {
+                let detail = "with a cursor, `from` and `digest` are those of a mark";
+                Err(invalid("from", detail))
+            }
+        }
+    }
+}
+
+fn offset(text: &str) -> Result<Offset, Refused> {
+    let offset = text.parse();
+    offset.map_err(|_| invalid("from", "`from` is no offset, not `earliest` and not `tail`"))
+}
+
+fn digest(text: &str) -> Result<Digest, Refused> {
+    let digest = text.parse();
+    digest.map_err(|_| invalid("digest", "a digest has 64 lower-case hexadecimal digits"))
+}
+
+/// What is no cursor names nothing.
+fn cursor(text: &str) -> Result<Cursor, Refused> {
+    text.parse().map_err(|_| Box::new(Problem::not_found()))
+}
+
+async fn read(call: Call) -> Result<Reply, Refused> {
+    let asked: wire::ReadStream = call.query()?;
+    let mut asked = Asked::read(&asked)?;
+    if wants_stream(&call.headers) {
+        match reading::last_event(&call.headers) {
+            None => {}
+            // To anything else who speaks this protocol comes again for ever.
+            Some(Ok(reading::Place::End)) => return Ok(Reply::nothing(StatusCode::NO_CONTENT)),
+            Some(Ok(reading::Place::At(offset))) => {
+                asked.cursor = None;
+                asked.start = Start::At(offset, None);
+            }
+            Some(Err(())) => return Err(invalid("Last-Event-ID", "it is none that was given")),
+        }
+        let reader = open(&call, &asked).await?;
+        return Ok(reading::reply(call, reader, Form::Events));
+    }
+    let reader = open(&call, &asked).await?;
+    match asked.wait {
+        Some(wait) => within(&call, reader, wait).await,
+        None => Ok(reading::reply(call, reader, Form::Lines)),
+    }
+}
+
+async fn open(call: &Call, asked: &Asked) -> Result<Reader, Refused> {
+    let (streams, of, stream) = (streams(call), caller(call)?, stream(call)?);
+    let Some(cursor) = &asked.cursor else {
+        let open = Open {
+            stream,
+            start: asked.start,
+            follow: asked.follow,
+        };
+        return Ok(streams.open(&of, &open).await?);
+    };
+    let received = asked.received()?;
+    // A slot first: without one nothing is said of cursors.
+    let reader = streams.resume(&of, cursor, received).await;
+    let reader = reader?;
+    match *reader.stream() == stream {
+        true => Ok(reader),
+        false => Err(Box::new(Problem::not_found())),
+    }
+}
+
+/// What there is by the time that something is, or after the wait.
+async fn within(call: &Call, mut reader: Reader, wait: Duration) -> Result<Reply, Refused> {
+    let deadline = Instant::now() + wait;
+    let Some(Frame::Open(opened)) = reader.next().await? else {
+        return Err(StreamError::Expired.into());
+    };
+    let mut came = Came::new(&opened);
+    let mut stage = call.app.stage.clone();
+    while !call.app.is_draining() {
+        let frame = tokio::select! {
+            biased;
+            frame = reader.next() => frame?,
+            () = sleep_until(deadline) => break,
+            _ = stage.changed() => break,
+        };
+        came.take(frame);
+        while let Some(frame) = reader.next().now_or_never() {
+            let has_more = matches!(frame, Ok(Some(_)));
+            came.take(frame?);
+            if !has_more {
+                break;
+            }
+        }
+        break;
+    }
+    reader.leave();
+    Ok(came.reply(&opened))
+}
+
+/// What came of a read.
+struct Came {
+    pieces: Vec<Bytes>,
+    at: Offset,
+    closed: bool,
+}
+
+impl Came {
+    fn new(opened: &Opened) -> Self {
+        Self {
+            pieces: Vec::new(),
+            at: opened.start,
+            closed: false,
+        }
+    }
+
+    fn take(&mut self, frame: Option<Frame>) {
+        let Some(frame) = frame else { return };
+        match &frame {
+            Frame::Chunk(chunk) => self.at = chunk.mark.offset,
+            Frame::End(end) => self.closed = end.closed,
+            Frame::Failed(_) => self.closed = true,
+            Frame::Open(_) => {}
+        }
+        self.pieces.push(frame.ndjson());
+    }
+
+    fn reply(self, opened: &Opened) -> Reply {
+        let reply = if self.pieces.is_empty() {
+            Reply::nothing(StatusCode::NO_CONTENT)
+        } else {
+            let open = Frame::Open(opened.clone()).ndjson();
+            let pieces = [open].into_iter().chain(self.pieces);
+            let pieces = pieces.map(Ok::<_, std::convert::Infallible>);
+            let body = Body::from_stream(futures::iter(pieces));
+            Reply::of(wire::ROWS_MEDIA_TYPE, body)
+        };
+        let reply = reply
+            .header("stream-next-offset", self.at.to_string())
+            .header("stream-cursor", opened.cursor.clone());
+        match self.closed {
+            true => reply.header("stream-closed", "true"),
+            false => reply,
+        }
+    }
+}
