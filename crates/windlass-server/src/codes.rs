@@ -23,6 +23,7 @@ pub(crate) const STATUSES: &[(&str, u16)] = &[
     ("ttl_zero", 400),
     ("usage_overflow", 400),
     ("verb_out_of_scope", 400),
+    ("lease_revoked", 401),
     ("unauthenticated", 401),
     ("agent_mismatch", 403),
     ("budget_exceeded", 403),

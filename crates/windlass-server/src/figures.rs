@@ -214,6 +214,9 @@ impl From<QueueError> for Refused {
 
 impl From<StreamError> for Refused {
     fn from(error: StreamError) -> Self {
+        if matches!(error, StreamError::NotFound) {
+            return Self::new(Problem::not_found());
+        }
         Self::new(Problem::of(&error, members(of_stream(&error))))
     }
 }

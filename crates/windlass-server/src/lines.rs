@@ -152,7 +152,11 @@ mod tests {
             );
         }
         for piece in 1..=text.len() {
-            assert_eq!(lines(text, piece, 6).is_err(), true, "{piece}");
+            let refused = lines(text, piece, 6).expect_err("a line of seven bytes");
+            assert!(
+                matches!(refused, LineError::TooLong { .. }),
+                "{piece}: {refused:?}"
+            );
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::FutureExt;
 use futures_util::stream::unfold;
 use serde_json::json;
 use tokio::sync::watch;
@@ -82,6 +83,7 @@ pub(crate) fn reply(call: Call, reader: Reader, form: Form) -> Reply {
         reader: Some(reader),
         form,
         at: Offset::START,
+        in_line: false,
         tries: 0,
         looked: Instant::now(),
         spoken: Instant::now(),
@@ -105,6 +107,9 @@ struct Reading {
     form: Form,
     /// After the last row that was sent.
     at: Offset,
+    /// Whether what was sent last is a part of a line: nothing but the rest of
+    /// it can follow.
+    in_line: bool,
     /// Failures of the store in a row.
     tries: u32,
     /// When the credential was last looked at.
@@ -130,7 +135,10 @@ impl Reading {
                 return self.stopped(stop);
             }
             let reader = self.reader.as_mut()?;
-            let tick = (self.looked + poll).min(self.spoken + heartbeat);
+            let tick = match self.in_line {
+                true => self.looked + poll,
+                false => (self.looked + poll).min(self.spoken + heartbeat),
+            };
             tokio::select! {
                 biased;
                 frame = reader.next() => {
@@ -142,7 +150,7 @@ impl Reading {
                 _ = self.stage.changed() => {}
                 _ = self.credentials.changed() => self.looked -= poll,
                 () = sleep_until(tick) => {
-                    if self.spoken.elapsed() >= heartbeat {
+                    if self.spoken.elapsed() >= heartbeat && !self.in_line {
                         self.spoken = Instant::now();
                         return Some(self.still_here());
                     }
@@ -188,7 +196,7 @@ impl Reading {
                 self.reader = None;
                 let retry = is_passing(&error).then_some(RETRY_MS);
                 let problem: Refused = error.into();
-                Some(Some(self.failure(&problem, retry)))
+                Some(self.failure(&problem, retry))
             }
         }
     }
@@ -199,6 +207,7 @@ impl Reading {
 
     fn piece(&mut self, frame: &Frame) -> Bytes {
         let begins = matches!(frame, Frame::Open(_));
+        let in_line = std::mem::replace(&mut self.in_line, matches!(frame, Frame::Piece(_)));
         let id = match frame {
             Frame::Open(opened) => {
                 self.at = opened.start;
@@ -207,9 +216,15 @@ impl Reading {
             Frame::Chunk(chunk) => {
                 self.at = chunk.mark.offset;
                 if self.form == Form::Events {
-                    return events(chunk);
+                    return events(chunk, in_line);
                 }
                 None
+            }
+            Frame::Piece(part) => {
+                return match self.form {
+                    Form::Events if !in_line => long_event(self.at, &part.bytes),
+                    _ => part.bytes.clone(),
+                };
             }
             Frame::End(_) | Frame::Failed(_) => Some(format!("{}{END}", self.at)),
         };
@@ -228,19 +243,41 @@ impl Reading {
     }
 
     fn stopped(&mut self, stop: Stop) -> Option<Bytes> {
-        self.reader.take()?;
+        self.reader.as_ref()?;
         let (problem, retry) = match stop {
             Stop::Draining => {
                 let detail = "the server is stopping; read on in a moment";
                 (Problem::new(503, "draining", detail), Some(RETRY_MS))
             }
-            Stop::Revoked => (Problem::unauthenticated(), None),
+            Stop::Revoked => {
+                self.revoke();
+                let detail = "the credential that this was opened with was revoked";
+                (Problem::new(401, "lease_revoked", detail), None)
+            }
         };
-        Some(self.failure(&problem, retry))
+        self.reader = None;
+        self.failure(&problem, retry)
     }
 
-    /// The last line of a read that ends early.
-    fn failure(&self, problem: &Problem, retry: Option<u64>) -> Bytes {
+    /// Ends what was opened with a key that was revoked, this read first.
+    fn revoke(&mut self) {
+        let lease = self.identity.of_lease();
+        if lease.name.is_some() {
+            let streams = self.app.engine.streams();
+            streams.end_leases(|_, credential| credential.name == lease.name);
+        }
+        if let Some(reader) = &mut self.reader {
+            // Its next word is that it has ended so, without a wait.
+            let _ = reader.next().now_or_never();
+        }
+    }
+
+    /// The last line of a read that ends early; `None` where it would be taken
+    /// for a part of a row.
+    fn failure(&self, problem: &Problem, retry: Option<u64>) -> Option<Bytes> {
+        if self.in_line {
+            return None;
+        }
         let mut failure = json!({
             "code": problem.code(),
             "message": problem.detail(),
@@ -251,14 +288,14 @@ impl Reading {
             failure["retry_after_ms"] = ms.into();
         }
         let line: Bytes = format!("{}\n", json!({ "error": failure })).into();
-        match self.form {
+        Some(match self.form {
             Form::Lines => line,
             Form::Events => {
                 let mut piece = BytesMut::new();
                 write_event(&mut piece, None, &line);
                 piece.freeze()
             }
-        }
+        })
     }
 
     const fn still_here(&self) -> Bytes {
@@ -277,11 +314,24 @@ fn is_passing(error: &StreamError) -> bool {
     )
 }
 
-/// The events of a chunk: one a row, and one for the mark.
-fn events(chunk: &Chunk) -> Bytes {
+/// The beginning of the event of a long row, which is behind `at`. Its line
+/// ends with a newline, and the event with the chunk that follows.
+fn long_event(at: Offset, part: &[u8]) -> Bytes {
+    let mut piece = BytesMut::with_capacity(part.len() + EVENT_BYTES);
+    let id = at.plus(1).unwrap_or(at).to_string();
+    begin_event(&mut piece, Some(&id), part);
+    piece.freeze()
+}
+
+/// The events of a chunk: one a row, and one for the mark; after the end of
+/// that of a long row.
+fn events(chunk: &Chunk, in_line: bool) -> Bytes {
     let lines = chunk.lines();
     let rows = usize::try_from(chunk.row_count()).unwrap_or_default();
     let mut events = BytesMut::with_capacity(lines.len() + (rows + 1) * EVENT_BYTES);
+    if in_line {
+        events.put_u8(b'\n');
+    }
     let mut at = chunk.first.number();
     let mut id = String::new();
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
@@ -301,6 +351,12 @@ const EVENT_BYTES: usize = 48;
 /// Writes a line with its newline as an event, which is named as what the line
 /// is.
 fn write_event(events: &mut BytesMut, id: Option<&str>, line: &[u8]) {
+    begin_event(events, id, line);
+    events.put_u8(b'\n');
+}
+
+/// The same without the empty line that ends it.
+fn begin_event(events: &mut BytesMut, id: Option<&str>, line: &[u8]) {
     if let Some(id) = id {
         events.put_slice(b"id: ");
         events.put_slice(id.as_bytes());
@@ -312,5 +368,4 @@ fn write_event(events: &mut BytesMut, id: Option<&str>, line: &[u8]) {
     events.put_slice(name.unwrap_or_default());
     events.put_slice(b"\ndata: ");
     events.put_slice(line);
-    events.put_u8(b'\n');
 }

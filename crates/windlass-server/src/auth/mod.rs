@@ -17,8 +17,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use windlass::Windlass;
 use windlass::access::{ApiKey, Grant, Groups, KeyId, Reach, Scope, Status, Verb, Verbs};
-use windlass::core::{Coded, Env, ErrorKind, GroupId, TenantId};
+use windlass::core::{Coded, Env, ErrorKind, GroupId, Millis, TenantId};
 use windlass::session::Caller;
+use windlass::stream::Credential;
 
 use crate::config::Config;
 use crate::problem::{Problem, Refused};
@@ -50,7 +51,7 @@ pub(crate) struct Identity {
 impl Identity {
     fn of_key(key: ApiKey) -> Self {
         Self {
-            expires_ms: key.expires_at.map(windlass::core::Millis::get),
+            expires_ms: key.expires_at.map(Millis::get),
             grant: key.grant,
             key: Some(key.id),
             open: false,
@@ -104,6 +105,15 @@ impl Identity {
 
     pub(crate) const fn expires_ms(&self) -> Option<u64> {
         self.expires_ms
+    }
+
+    /// What a read of a stream is let in with: found again by its key, and
+    /// told when it expires.
+    pub(crate) fn of_lease(&self) -> Credential {
+        Credential {
+            name: self.key.as_ref().map(|key| key.as_str().into()),
+            expires: self.expires_ms.map(Millis::new),
+        }
     }
 
     /// Whether it may do what `verb` names, for a tenant or for the service.

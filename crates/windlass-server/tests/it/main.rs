@@ -9,6 +9,7 @@ mod queues;
 mod revoking;
 mod serving;
 mod states;
+mod streams;
 mod support;
 mod tokens;
 mod turns;

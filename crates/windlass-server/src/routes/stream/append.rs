@@ -7,7 +7,7 @@
 
 use windlass::access::Verb;
 use windlass::core::StreamId;
-use windlass::stream::limits::ROW_BYTES_MAX;
+use windlass::stream::limits::LONG_ROW_BYTES_MAX;
 use windlass::stream::{AppendError, Offset, Placed, Row, Step, StreamError, StreamWriter};
 use windlass_client::stream as wire;
 
@@ -63,7 +63,7 @@ impl Rows {
     fn new(call: &Call, body: Incoming) -> Result<Self, Refused> {
         Ok(Self {
             body,
-            lines: Lines::new(ROW_BYTES_MAX),
+            lines: Lines::new(LONG_ROW_BYTES_MAX),
             taken: call.app.bodies.take(0).ok_or_else(overloaded)?,
             line: 0,
         })
@@ -91,7 +91,10 @@ impl Rows {
                 Ok(Some(line)) => line,
                 Ok(None) => return Ok(None),
                 Err(LineError::TooLong { length }) => {
-                    let why = windlass::stream::RowError::TooLong { length };
+                    let why = windlass::stream::RowError::TooLong {
+                        length,
+                        max: LONG_ROW_BYTES_MAX,
+                    };
                     return Err(self.refused(StreamError::Row(why)));
                 }
             };
@@ -124,7 +127,7 @@ impl Rows {
 }
 
 /// What was stored before a refusal.
-fn so_far(problem: Refused, tail: Offset, rows: u64) -> Refused {
+fn so_far(problem: Problem, tail: Offset, rows: u64) -> Refused {
     let problem = problem.with("tail", tail.to_string());
     Box::new(problem.with("rows", rows))
 }
@@ -135,7 +138,7 @@ async fn append_live(call: &Call, stream: &StreamId, body: Incoming) -> Result<R
     let mut placed = writer.last();
     let done = write(call, &mut writer, &mut rows, &mut placed).await;
     let written = writer.flushed().rows;
-    done.map_err(|problem| so_far(problem, placed.tail, written))?;
+    done.map_err(|problem| so_far(*problem, placed.tail, written))?;
     Ok(answered(written, placed, false))
 }
 

@@ -46,6 +46,7 @@ pub(super) fn routes() -> Vec<Route> {
 const OF_A_READ: &[&str] = &[
     "invalid_request",
     "cancelled",
+    "lease_revoked",
     "gap",
     "offset_beyond_tail",
     "prefix_hash_mismatch",
@@ -143,7 +144,8 @@ async fn read(call: Call) -> Result<Reply, Refused> {
 }
 
 async fn open(call: &Call, asked: &Asked) -> Result<Reader, Refused> {
-    let (streams, of, stream) = (streams(call), caller(call)?, stream(call)?);
+    let streams = streams(call).under(call.identity.of_lease());
+    let (of, stream) = (caller(call)?, stream(call)?);
     let Some(cursor) = &asked.cursor else {
         let open = Open {
             stream,
@@ -170,21 +172,20 @@ async fn within(call: &Call, mut reader: Reader, wait: Duration) -> Result<Reply
     };
     let mut came = Came::new(&opened);
     let mut stage = call.app.stage.clone();
+    let mut credentials = call.app.auth.watch();
     while !call.app.is_draining() {
         let frame = tokio::select! {
             biased;
             frame = reader.next() => frame?,
             () = sleep_until(deadline) => break,
             _ = stage.changed() => break,
+            _ = credentials.changed() => {
+                call.still_allowed().await?;
+                continue;
+            }
         };
         came.take(frame);
-        while let Some(frame) = reader.next().now_or_never() {
-            let has_more = matches!(frame, Ok(Some(_)));
-            came.take(frame?);
-            if !has_more {
-                break;
-            }
-        }
+        came.take_ready(&mut reader).await?;
         break;
     }
     reader.leave();
@@ -195,6 +196,8 @@ async fn within(call: &Call, mut reader: Reader, wait: Duration) -> Result<Reply
 struct Came {
     pieces: Vec<Bytes>,
     at: Offset,
+    /// Whether the last piece was a part of a line.
+    in_line: bool,
     closed: bool,
 }
 
@@ -203,17 +206,34 @@ impl Came {
         Self {
             pieces: Vec::new(),
             at: opened.start,
+            in_line: false,
             closed: false,
+        }
+    }
+
+    /// Takes what is there without a wait, and the rest of a line in any case.
+    async fn take_ready(&mut self, reader: &mut Reader) -> Result<(), StreamError> {
+        loop {
+            let next = reader.next();
+            let frame = match self.in_line {
+                true => Some(next.await),
+                false => next.now_or_never(),
+            };
+            let Some(frame) = frame.transpose()?.flatten() else {
+                return Ok(());
+            };
+            self.take(Some(frame));
         }
     }
 
     fn take(&mut self, frame: Option<Frame>) {
         let Some(frame) = frame else { return };
+        self.in_line = matches!(frame, Frame::Piece(_));
         match &frame {
             Frame::Chunk(chunk) => self.at = chunk.mark.offset,
             Frame::End(end) => self.closed = end.closed,
             Frame::Failed(_) => self.closed = true,
-            Frame::Open(_) => {}
+            Frame::Open(_) | Frame::Piece(_) => {}
         }
         self.pieces.push(frame.ndjson());
     }
