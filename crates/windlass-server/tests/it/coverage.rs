@@ -56,6 +56,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Windlass::queue",
             "Windlass::streams",
             "Streams::durable",
+            "Streams::subscriptions",
             "Windlass::keys",
             "Windlass::tenants",
             "Windlass::store",

@@ -180,7 +180,10 @@ async fn a_wait_ends_with_the_first_rows_and_says_where_to_go_on() {
 async fn a_row_longer_than_a_chunk_is_one_line_in_every_form() {
     let place = Place::new().await;
     let row = format!("{{\"row\":\"{}\"}}\n", "long ".repeat(600_000));
-    place.append(&format!("{}{row}", numbers(0, 1))).await.expect(200);
+    place
+        .append(&format!("{}{row}", numbers(0, 1)))
+        .await
+        .expect(200);
     let waited = place.read("?wait_ms=30000").await.expect(200);
     place.close().await;
     let lines = place.read("").await.expect(200);
@@ -189,7 +192,10 @@ async fn a_row_longer_than_a_chunk_is_one_line_in_every_form() {
     let joined: String = events.iter().map(|(_, line)| format!("{line}\n")).collect();
     for lines in [&waited.body, &lines.body, &joined.into_bytes()] {
         let said = Said::of(lines);
-        assert_eq!((said.rows.len(), said.rows[1].content().len()), (2, 3_000_002));
+        assert_eq!(
+            (said.rows.len(), said.rows[1].content().len()),
+            (2, 3_000_002)
+        );
         let (offset, _) = said.mark.expect("a mark");
         assert_eq!(offset, "0000000000000002");
     }
