@@ -22,6 +22,7 @@ mod figures;
 mod gc;
 mod input;
 mod key;
+mod live;
 mod man;
 mod migrate;
 mod output;
@@ -76,6 +77,10 @@ fn run(words: Vec<OsString>, environment: Environment, output: &Output) -> Resul
         Command::Serve(args) => runtime.block_on(async {
             let context = Context::serving(&cli.global, &args, &environment)?;
             serve::run(&args, &context).await
+        }),
+        Command::Replay(args) if args.serves() => runtime.block_on(async {
+            let context = Context::new(&cli.global, &environment)?;
+            replay::run(args, &context).await
         }),
         _ => runtime.block_on(unless_interrupted(dispatch(cli, environment))),
     };

@@ -11,13 +11,14 @@ use serde::Serialize;
 use serde_json::json;
 use windlass::core::AgentId;
 use windlass_replay::{
-    Arrivals, Commits, Crew, Format, Observer, Percent, ReadOptions, Recording, Replay,
+    Arrivals, Commits, Crew, Format, Observer, Outputs, Percent, ReadOptions, Recording, Replay,
     ReplayError, ReplayOptions, Report, Restrictions, RunReport, StepDone, Verified, Withhold,
     limits,
 };
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::live::{self, LiveArgs};
 use crate::output::Output;
 use crate::table;
 
@@ -48,8 +49,14 @@ pub(crate) struct ReplayArgs {
     /// How much of a run one commit of its state holds
     #[arg(long, value_name = "WHAT", default_value = "step", value_parser = commits())]
     commits: Commits,
+    /// What becomes a stream: outputs that were `recorded` as such, or also a
+    /// row for each of the `steps`
+    #[arg(long, value_name = "WHAT", default_value = "recorded", value_parser = outputs())]
+    outputs: Outputs,
     #[command(flatten)]
     crew: CrewArgs,
+    #[command(flatten)]
+    live: LiveArgs,
     /// Runs played at a time
     #[arg(long, value_name = "N", default_value_t = default_jobs(), value_parser = jobs())]
     jobs: u64,
@@ -124,6 +131,14 @@ fn commits() -> impl TypedValueParser<Value = Commits> {
     })
 }
 
+/// Understands what the outputs are.
+fn outputs() -> impl TypedValueParser<Value = Outputs> {
+    PossibleValuesParser::new(["recorded", "steps"]).map(|text| match text.as_str() {
+        "steps" => Outputs::Steps,
+        _ => Outputs::Recorded,
+    })
+}
+
 fn default_jobs() -> u64 {
     count(limits::JOBS_DEFAULT)
 }
@@ -139,6 +154,11 @@ fn count(number: usize) -> u64 {
 }
 
 impl ReplayArgs {
+    /// Whether it goes on until it is told to stop.
+    pub(crate) const fn serves(&self) -> bool {
+        self.live.is_live()
+    }
+
     fn reading(&self) -> ReadOptions {
         ReadOptions {
             format: self.format,
@@ -156,6 +176,7 @@ impl ReplayArgs {
             restrictions,
             jobs,
             commits: self.commits,
+            outputs: self.outputs,
             crew: self.crew.crew()?,
             ..ReplayOptions::default()
         })
@@ -169,6 +190,9 @@ pub(crate) async fn run(args: ReplayArgs, context: &Context) -> Result<(), Failu
         compression: context.options().checkpoints.compression,
         ..args.options()?
     };
+    if args.live.is_live() {
+        return live::run(&args.live, &recording, context).await;
+    }
     if args.crew.worker {
         return work(&args, context, &recording, &options).await;
     }

@@ -71,11 +71,20 @@ pub(crate) async fn run(args: &ServeArgs, context: &Context) -> Result<(), Failu
 async fn serve(
     engine: &Windlass,
     config: Config,
-    mut signals: Signals,
+    signals: Signals,
     output: &Output,
 ) -> Result<(), Failure> {
     let server = Server::bind(engine.clone(), config).await?;
     greet(server.address(), server.is_open().await?, output)?;
+    until_told(server, signals, output).await
+}
+
+/// Serves until a signal ends it, and says what was cut.
+pub(crate) async fn until_told(
+    server: Server,
+    mut signals: Signals,
+    output: &Output,
+) -> Result<(), Failure> {
     let (first, told) = tokio::sync::oneshot::channel();
     let (second, told_again) = tokio::sync::oneshot::channel();
     let listening = tokio::spawn(async move {
@@ -103,13 +112,13 @@ async fn serve(
 }
 
 /// What the operating system says when the server is to stop.
-struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

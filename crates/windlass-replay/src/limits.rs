@@ -24,6 +24,10 @@ pub const STEP_MS: u64 = 50;
 /// Rows of a run's output that one commit stores at most.
 pub const CHUNK_ROWS: usize = 256;
 
+/// How long after one row of a recorded output the next one comes, where it is
+/// played in real time: no record says.
+pub const ROW_MS: u64 = 25;
+
 /// Runs played at a time where nothing else is asked for.
 pub const JOBS_DEFAULT: usize = 8;
 

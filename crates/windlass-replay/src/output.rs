@@ -1,9 +1,10 @@
 //! The output of a run, as a stream of its session.
 //!
 //! A record that is nothing but an output becomes that, row for row. A run of
-//! tool calls has a row for each step that was authorised, which says what was
-//! called and how long the answer is. The answer itself is not in it: the
-//! run's state has it, and the stash, and a third copy would prove nothing.
+//! tool calls has a row for each step that was authorised if that is asked
+//! for, which says what was called and how long the answer is. The answer
+//! itself is not in it: the run's state has it, and the stash, and a third
+//! copy would prove nothing.
 //!
 //! Rows are appended once what the run did is known, in chunks that end at
 //! numbers which follow from the recording, and with the last of them the
@@ -24,6 +25,17 @@ use crate::observe::Outcome;
 use crate::stage::Stage;
 use crate::verify::Difference;
 
+/// What the outputs of runs are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outputs {
+    /// What was recorded as one.
+    #[default]
+    Recorded,
+    /// That, and for runs of tool calls a row for each authorised step. Takes
+    /// about 1.3 kB a run and 120 bytes a step.
+    Steps,
+}
+
 /// What was written of one output, by whichever replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
@@ -42,8 +54,12 @@ pub(crate) fn patient() -> Settings {
 
 impl Run {
     /// The rows of the run's output, where its steps had these outcomes.
-    pub(crate) fn output(&self, outcomes: &[Outcome]) -> Vec<Row> {
+    pub(crate) fn output(&self, outputs: Outputs, outcomes: &[Outcome]) -> Vec<Row> {
         let recorded = self.rows.iter().map(|row| Row::Json(row.clone().into()));
+        let outcomes = match outputs {
+            Outputs::Recorded => &[],
+            Outputs::Steps => outcomes,
+        };
         let steps = (1..).zip(outcomes);
         let allowed = steps.filter(|(_, outcome)| **outcome == Outcome::Allowed);
         recorded
@@ -77,7 +93,7 @@ impl Stage<'_> {
     /// Sees to it that the run's output is stored and closed. A run without
     /// any has no stream.
     pub(crate) async fn put_out(&self, outcomes: &[Outcome]) -> Result<Written, ReplayError> {
-        let rows = self.run.output(outcomes);
+        let rows = self.run.output(self.outputs, outcomes);
         if rows.is_empty() {
             return Ok(Written::default());
         }
@@ -124,7 +140,7 @@ impl Stage<'_> {
     /// Reads the run's output back, and compares it with what it has to be, row
     /// by row and digest by digest. Answers how many rows were compared.
     pub(crate) async fn verify_output(&self, outcomes: &[Outcome]) -> Result<u64, ReplayError> {
-        let rows = self.run.output(outcomes);
+        let rows = self.run.output(self.outputs, outcomes);
         if !rows.is_empty() {
             let same = self.is_output(&rows).await;
             self.same_output(same)?;
@@ -134,7 +150,7 @@ impl Stage<'_> {
 
     /// Sees to it that the run's output is closed, if it has any.
     pub(crate) async fn verify_end(&self, outcomes: &[Outcome]) -> Result<(), ReplayError> {
-        if self.run.output(outcomes).is_empty() {
+        if self.run.output(self.outputs, outcomes).is_empty() {
             return Ok(());
         }
         let stream = self.names.stream();

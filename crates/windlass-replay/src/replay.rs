@@ -27,6 +27,7 @@ use crate::grant::Grant;
 use crate::limits::JOBS_DEFAULT;
 use crate::model::Recording;
 use crate::observe::Observer;
+use crate::output::Outputs;
 use crate::report::{Report, RunReport, percentile_ms, refused};
 use crate::restrict::Restrictions;
 use crate::script::Commits;
@@ -45,6 +46,8 @@ pub struct ReplayOptions {
     /// What of the states is compressed. Changes how they are stored, not
     /// what they hold.
     pub compression: Compression,
+    /// What the outputs are that become streams.
+    pub outputs: Outputs,
     /// Lets steps travel as queued work, in real time, done by workers. Their
     /// outputs are not stashed then, since no turn carries them, and a search
     /// that goes back branches its graph instead of being forked.
@@ -58,6 +61,7 @@ impl Default for ReplayOptions {
             jobs: JOBS_DEFAULT,
             commits: Commits::default(),
             compression: Compression::default(),
+            outputs: Outputs::default(),
             crew: None,
         }
     }

@@ -11,7 +11,7 @@ use crate::keeping::Keeper;
 use crate::model::Run;
 use crate::names::{Names, RunEnv};
 use crate::observe::Outcome;
-use crate::output::patient;
+use crate::output::{Outputs, patient};
 use crate::replay::ReplayOptions;
 use crate::report::RunReport;
 use crate::script::{Commits, Script};
@@ -25,6 +25,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) run: &'a Run,
     grant: &'a Grant<'a>,
     commits: Commits,
+    pub(crate) outputs: Outputs,
     /// Whether its steps are done by workers.
     queued: bool,
     pub(crate) names: Names,
@@ -79,6 +80,7 @@ impl<'a> Stage<'a> {
             run,
             grant,
             commits: options.commits,
+            outputs: options.outputs,
             queued,
             names: Names::new(run),
             env,
@@ -121,13 +123,17 @@ impl<'a> Stage<'a> {
 
     fn creation(&self) -> Create {
         let run = self.run;
-        // Another granularity is another replay, and refused as one.
+        // What leaves something else is another replay, and refused as one.
         let how = match self.commits {
             Commits::Step => "",
             Commits::Message => ", a commit per message",
         };
         let who = if self.queued { ", by workers" } else { "" };
-        let intent = format!("replay of {}{how}{who}", run.id());
+        let rows = match self.outputs {
+            Outputs::Recorded => "",
+            Outputs::Steps => ", a row per step",
+        };
+        let intent = format!("replay of {}{how}{who}{rows}", run.id());
         let mut request = Create::new(run.agent.clone(), intent);
         request.id = Some(self.names.session.clone());
         request.tools = self.grant.tools.clone();

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use windlass::core::{Coded, ErrorKind, StreamId};
-use windlass::stream::limits::ROW_BYTES_MAX;
+use windlass::stream::limits::LONG_ROW_BYTES_MAX;
 use windlass::stream::{Ending, Row, RowError};
 
 use super::read::OneStream;
@@ -160,7 +160,7 @@ fn read_lines(is_bytes: bool, sender: &Sender<Result<Row, Failure>>) {
 /// long.
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    let most = u64::try_from(ROW_BYTES_MAX).unwrap_or(u64::MAX);
+    let most = u64::try_from(LONG_ROW_BYTES_MAX).unwrap_or(u64::MAX);
     let read = io::Read::take(&mut *input, most).read_until(b'\n', &mut line)?;
     if line.ends_with(b"\n") {
         line.pop();

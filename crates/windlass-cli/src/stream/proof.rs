@@ -7,11 +7,11 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use windlass::core::{Coded, ErrorKind};
+use windlass::stream::limits::LONG_ROW_BYTES_MAX;
 use windlass::stream::{Cursor, Digest, Mark, Offset, Row, RowsHasher};
 
-/// Longest line of a read, in bytes: a row of the longest kind, and room for
-/// what is around it.
-const LINE_BYTES_MAX: usize = 2 * 1_024 * 1_024;
+/// Longest line of a read, in bytes: that of the longest row.
+const LINE_BYTES_MAX: usize = LONG_ROW_BYTES_MAX + 1;
 
 /// Why what was received is not what was sent.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,8 @@ use windlass::store::{
 };
 use windlass::{Options, SystemEnv, Windlass};
 use windlass_replay::{
-    Commits, Crew, Percent, Recording, Replay, ReplayError, ReplayOptions, Report, Restrictions,
-    Withhold, limits,
+    Commits, Crew, Outputs, Percent, Recording, Replay, ReplayError, ReplayOptions, Report,
+    Restrictions, Withhold, limits,
 };
 
 use crate::common::{caller, contents, examples, memory, play, read, recordings, timeless};
@@ -114,6 +114,7 @@ fn restricted(commits: Commits) -> ReplayOptions {
         restrictions,
         jobs: 3,
         commits,
+        outputs: Outputs::Steps,
         ..ReplayOptions::default()
     }
 }

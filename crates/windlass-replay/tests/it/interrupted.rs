@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use windlass::Windlass;
 use windlass::core::Coded;
 use windlass_replay::{
-    Commits, Observer, Percent, Recording, Replay, ReplayOptions, Report, Restrictions, StepDone,
-    Withhold,
+    Commits, Observer, Outputs, Percent, Recording, Replay, ReplayOptions, Report, Restrictions,
+    StepDone, Withhold,
 };
 
 use crate::common::{caller, contents, examples, memory, play, read, timeless};
@@ -67,12 +67,13 @@ proptest! {
         restrictions in restrictions(),
         jobs in 1_usize..8,
         commits in prop_oneof![Just(Commits::Step), Just(Commits::Message)],
+        outputs in prop_oneof![Just(Outputs::Recorded), Just(Outputs::Steps)],
         stops in proptest::collection::vec(1_usize..7, 1..4),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let recording = read(&examples());
-            let options = ReplayOptions { restrictions, jobs, commits, ..ReplayOptions::default() };
+            let options = ReplayOptions { restrictions, jobs, commits, outputs, ..ReplayOptions::default() };
             let (whole, broken) = (memory().await, memory().await);
             let wanted = play(&whole, &recording, &options).await;
             let report = interrupted(&broken, &recording, &options, &stops).await;

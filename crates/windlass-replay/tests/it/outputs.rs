@@ -6,7 +6,8 @@ use windlass::Windlass;
 use windlass::core::{Coded, StreamId};
 use windlass::stream::{Caller, Frame, Open};
 use windlass_replay::{
-    Crew, Format, Percent, ReadOptions, Recording, Replay, ReplayOptions, Restrictions, limits,
+    Crew, Format, Outputs, Percent, ReadOptions, Recording, Replay, ReplayOptions, Restrictions,
+    limits,
 };
 
 use crate::common::{caller, examples, memory, play, published_in, read, recordings};
@@ -53,8 +54,11 @@ async fn a_run_of_calls_has_a_row_for_every_step_that_was_authorised() {
             withhold: None,
             calls_percent: Percent::new(50),
         },
+        outputs: Outputs::Steps,
         ..ReplayOptions::default()
     };
+    let without = play(&memory().await, &recording, &ReplayOptions::default()).await;
+    assert_eq!(without.rows, 0, "unless they are asked for");
     let report = play(&windlass, &recording, &options).await;
     assert_eq!(report.rows, report.uses_allowed);
     assert!(report.rows < report.steps, "{report:?}");
