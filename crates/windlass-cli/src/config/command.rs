@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
+use windlass::stream::Adjustment;
 
 use super::setting::Setting;
 use super::{Environment, Settings, file, shown};
@@ -39,11 +40,32 @@ pub(crate) fn run(
     let output = Output::new(global.json, settings.color, environment);
     match command {
         ConfigCommand::Show { origin } => show(&settings, *origin, &output),
-        ConfigCommand::Check => output.answer(&json!({ "valid": true }), || {
-            "the settings are valid".to_owned()
-        }),
+        ConfigCommand::Check => check(&settings, &output),
         ConfigCommand::Path => Ok(()),
     }
+}
+
+/// Says that the settings are valid, and which count as something else than
+/// was given.
+fn check(settings: &Settings, output: &Output) -> Result<(), Failure> {
+    output.answer(&json!({ "valid": true }), || {
+        "the settings are valid".to_owned()
+    })?;
+    let (_, adjustments) = settings.streams.in_range()?;
+    for Adjustment {
+        setting,
+        given,
+        taken,
+    } in adjustments
+    {
+        let name = format!("streams.{setting}");
+        let text = format!("`{name}` counts as {taken}, not {given}");
+        output.note(
+            &json!({ "setting": name, "given": given, "taken": taken }),
+            &text,
+        );
+    }
+    Ok(())
 }
 
 fn path(global: &Global, environment: &Environment, output: &Output) -> Result<(), Failure> {

@@ -12,13 +12,14 @@ mod file;
 mod server;
 mod setting;
 mod states;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use windlass::core::{PrincipalId, Sharing, TenantId};
 use windlass::session::{Caller, Config};
-use windlass::{Options, StoreLocation, checkpoint, stash};
+use windlass::{Options, StoreLocation, checkpoint, stash, stream};
 
 pub(crate) use command::ConfigCommand;
 pub(crate) use environment::Environment;
@@ -42,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) sessions: Config,
     pub(crate) stash: stash::Config,
     pub(crate) states: checkpoint::Config,
+    pub(crate) streams: stream::Settings,
     pub(crate) color: ColorWhen,
     pub(crate) server: ServerSettings,
     /// The server to work on instead of the store.
@@ -59,6 +61,7 @@ impl Default for Settings {
             sessions: Config::default(),
             stash: stash::Config::default(),
             states: checkpoint::Config::default(),
+            streams: stream::Settings::default(),
             color: ColorWhen::Auto,
             server: ServerSettings::default(),
             server_url: None,
@@ -149,6 +152,7 @@ impl Settings {
                 ..stash::durable::Options::default()
             },
             checkpoints: self.states.clone(),
+            streams: self.streams.clone(),
             ..Options::default()
         }
     }

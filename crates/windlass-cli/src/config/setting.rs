@@ -13,10 +13,12 @@ use windlass::core::{IdError, Sharing};
 use windlass::session::{Config, SessionError};
 use windlass::stash::limits::TOTAL_BYTES_MAX;
 use windlass::stash::{self, StashError};
+use windlass::stream::SettingsError;
 
 use super::environment::variable;
 use super::server::Knob;
 use super::states::StateSetting;
+use super::streams::StreamSetting;
 use super::{ConfigError, Settings, shown};
 use crate::args::ColorWhen;
 
@@ -42,6 +44,8 @@ pub(crate) enum Setting {
     OutputColor,
     /// One of states.
     State(StateSetting),
+    /// One of streams.
+    Stream(StreamSetting),
     /// One of `windlass serve`.
     Server(Knob),
 }
@@ -111,6 +115,8 @@ pub(crate) enum ValueError {
     #[error(transparent)]
     States(#[from] CheckpointError),
     #[error(transparent)]
+    Streams(#[from] SettingsError),
+    #[error(transparent)]
     Address(#[from] AddrParseError),
     #[error(transparent)]
     Server(#[from] windlass_server::ConfigError),
@@ -142,7 +148,8 @@ impl Setting {
     /// Every setting.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let states = StateSetting::ALL.map(Self::State);
-        let plain = Self::PLAIN.into_iter().chain(states);
+        let streams = StreamSetting::ALL.map(Self::Stream);
+        let plain = Self::PLAIN.into_iter().chain(states).chain(streams);
         plain.chain(Knob::all().map(Self::Server))
     }
 
@@ -167,6 +174,7 @@ impl Setting {
             Self::ClientServer => "client.server",
             Self::OutputColor => "output.color",
             Self::State(setting) => setting.name(),
+            Self::Stream(setting) => setting.name(),
             Self::Server(knob) => knob.name(),
         }
     }
@@ -244,6 +252,7 @@ impl Setting {
             Self::ClientServer => settings.server_url = server(text)?,
             Self::OutputColor => settings.color = color(text)?,
             Self::State(setting) => setting.set(&mut settings.states, text)?,
+            Self::Stream(setting) => setting.set(&mut settings.streams, text)?,
             Self::Server(knob) => knob.set(&mut settings.server, text)?,
             Self::SessionsCap
             | Self::SessionsRetentionMs
@@ -322,6 +331,7 @@ impl Setting {
             Self::ClientServer => settings.server_url.clone().unwrap_or_default(),
             Self::OutputColor => color_name(settings.color).to_owned(),
             Self::State(setting) => setting.value(&settings.states),
+            Self::Stream(setting) => setting.value(&settings.streams),
             Self::Server(knob) => knob.value(&settings.server),
             Self::StashGroupKeysMax | Self::StashGroupBytesMax => {
                 let quota = *self.quota_field(&mut settings.stash.clone());
