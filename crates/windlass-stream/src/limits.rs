@@ -14,7 +14,7 @@ pub const LONG_ROW_BYTES_MAX: usize = 64 * 1_024 * 1_024 - 1;
 /// Most bytes of pieces that one commit carries, where they need not be copied.
 pub(crate) const UPLOAD_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Most pieces that one commit carries.
-pub(crate) const UPLOAD_PIECES_MAX: usize = 256;
+pub(crate) const UPLOAD_PIECES_MAX: usize = 32;
 /// Most pieces that one read gives.
 pub(crate) const PIECES_READ_MAX: usize = 64;
 /// How long pieces may have no record before they are taken back, in

@@ -5,6 +5,8 @@
 //! gave bytes. Lines are framed once, when the row is appended; from then on
 //! they are only copied.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -16,6 +18,8 @@ const JSON_START: &[u8] = b"{\"row\":";
 const JSON_END: &[u8] = b"}\n";
 const BYTES_START: &[u8] = b"{\"bytes\":\"";
 const BYTES_END: &[u8] = b"\"}\n";
+/// Groups of three bytes that are encoded without memory of their own.
+const ENCODED_AT_ONCE: usize = 256;
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,33 +122,35 @@ impl Row {
         {
             return text.slice(start - inner.start..end - inner.start);
         }
-        let cut = |part: &[u8], at: usize| {
-            let (from, to) = (
-                start.clamp(at, at + part.len()),
-                end.clamp(at, at + part.len()),
-            );
-            part[from - at..to - at].to_vec()
+        let within = |at: usize, length: usize| {
+            let (from, to) = (start.clamp(at, at + length), end.clamp(at, at + length));
+            from - at..to - at
         };
-        let mut bytes = cut(before, 0);
-        let (from, to) = (
-            start.clamp(inner.start, inner.end),
-            end.clamp(inner.start, inner.end),
-        );
-        bytes.extend(self.inner_part(from - inner.start, to - inner.start));
-        bytes.extend(cut(after, inner.end));
-        bytes.into()
+        let mut part = Vec::with_capacity(end - start);
+        part.extend_from_slice(&before[within(0, before.len())]);
+        self.extend_inner(&mut part, within(inner.start, inner.len()));
+        part.extend_from_slice(&after[within(inner.end, after.len())]);
+        part.into()
     }
 
-    /// The same, of what is between the frame.
-    fn inner_part(&self, start: usize, end: usize) -> Vec<u8> {
-        match self {
-            Self::Json(text) => text[start..end].to_vec(),
-            Self::Bytes(bytes) => {
-                let (first, last) = (start / 4, end.div_ceil(4));
-                let source = &bytes[(first * 3).min(bytes.len())..(last * 3).min(bytes.len())];
-                let encoded = STANDARD.encode(source).into_bytes();
-                encoded[start - first * 4..end - first * 4].to_vec()
+    /// Appends a part of what is between the frame.
+    fn extend_inner(&self, part: &mut Vec<u8>, range: Range<usize>) {
+        let bytes = match self {
+            Self::Json(text) => return part.extend_from_slice(&text[range]),
+            Self::Bytes(bytes) => bytes,
+        };
+        let mut encoded = [0; 4 * ENCODED_AT_ONCE];
+        let mut at = range.start / 4 * 4;
+        for source in bytes[at / 4 * 3..].chunks(3 * ENCODED_AT_ONCE) {
+            if at >= range.end {
+                return;
             }
+            let length = STANDARD
+                .encode_slice(source, &mut encoded)
+                .expect("base64 takes four bytes for each begun three");
+            let (from, to) = (range.start.max(at), range.end.min(at + length));
+            part.extend_from_slice(&encoded[from - at..to - at]);
+            at += length;
         }
     }
 

@@ -303,26 +303,38 @@ async fn others_append_while_a_long_row_is_stored_and_nothing_is_lost() {
 }
 
 /// A world whose calls take a while, with a stream of one row.
-async fn slow() -> World {
+async fn slow(seed: u64) -> World {
     let world = World::over(&Settings::default(), |ground| {
-        Arc::new(Slow::new(ground, 1))
+        Arc::new(Slow::new(ground, seed))
     });
     world.filled(1, 1).await;
     world
 }
 
-/// Appends a long row until some pieces are stored, and leaves.
-async fn leave(world: &World) -> StreamWriter {
+/// Pieces of the row that is left.
+const ALL: usize = 22;
+
+/// Appends a long row until so many pieces are stored, and a little longer, and
+/// leaves.
+async fn leave(world: &World, pieces: usize, longer: usize) -> StreamWriter {
     let writer = world.streams.writer(&caller(), &stream("out")).await;
     let mut writer = writer.expect("open");
     let row = bytes(CHUNK_BYTES_MAX);
     let mut context = Context::from_waker(Waker::noop());
     let mut append = Box::pin(writer.append(&row));
     for _ in 0..10_000 {
-        let polled = append.as_mut().poll(&mut context);
-        assert!(polled.is_pending(), "it was not to end");
+        if append.as_mut().poll(&mut context).is_ready() {
+            assert_eq!(pieces, ALL, "it was not to end");
+            break;
+        }
         let keys = world.keys().await;
-        if keys.iter().filter(|key| key.contains("/piece/")).count() >= 3 {
+        if keys.iter().filter(|key| key.contains("/piece/")).count() >= pieces {
+            break;
+        }
+    }
+    let has_ended = |keys: Vec<String>| keys.iter().any(|key| key.contains("/long/"));
+    for _ in 0..longer {
+        if has_ended(world.keys().await) || append.as_mut().poll(&mut context).is_ready() {
             break;
         }
     }
@@ -332,9 +344,9 @@ async fn leave(world: &World) -> StreamWriter {
 
 #[tokio::test]
 async fn pieces_of_a_row_that_was_never_appended_are_taken_back_after_an_hour() {
-    let world = slow().await;
+    let world = slow(1).await;
     let before = world.rows().await;
-    drop(leave(&world).await);
+    drop(leave(&world, 3, 0).await);
     assert_eq!(world.rows().await.len(), before.len() + 5, "three and two");
     world.env.advance_ms(UPLOAD_MS - 1);
     let early = world.streams.sweep(10).await.expect("works");
@@ -347,20 +359,24 @@ async fn pieces_of_a_row_that_was_never_appended_are_taken_back_after_an_hour() 
 
 #[tokio::test]
 async fn a_writer_whose_pieces_were_taken_back_stores_them_anew() {
-    let world = slow().await;
-    let mut writer = leave(&world).await;
-    world.env.advance_ms(UPLOAD_MS);
-    world.streams.sweep(10).await.expect("works");
-    let placed = writer.flush().await.expect("stored");
-    assert_eq!(placed.tail, Offset::new(2));
-    assert!(
-        proven(&world.calm()).await[1] == *bytes(CHUNK_BYTES_MAX).content(),
-        "the row"
-    );
-    world.env.advance_ms(2 * UPLOAD_MS);
-    let swept = world.streams.sweep(10).await.expect("works");
-    assert_eq!(swept.pieces_removed, 0);
-    assert_eq!(proven(&world.calm()).await.len(), 2);
+    let late = (0..24).map(|seed| (seed, ALL));
+    for (seed, pieces) in [(1, 3)].into_iter().chain(late) {
+        let world = slow(seed).await;
+        let longer = usize::try_from(seed % 4).expect("few");
+        let mut writer = leave(&world, pieces, longer).await;
+        world.env.advance_ms(UPLOAD_MS);
+        world.streams.sweep(10).await.expect("works");
+        let placed = writer.flush().await.expect("stored");
+        assert_eq!(placed.tail, Offset::new(2));
+        assert!(
+            proven(&world.calm()).await[1] == *bytes(CHUNK_BYTES_MAX).content(),
+            "the row"
+        );
+        world.env.advance_ms(2 * UPLOAD_MS);
+        let swept = world.streams.sweep(10).await.expect("works");
+        assert_eq!(swept.pieces_removed, 0);
+        assert_eq!(proven(&world.calm()).await.len(), 2);
+    }
 }
 
 #[tokio::test]
@@ -371,7 +387,7 @@ async fn of_pieces_that_are_appended_while_they_are_taken_back_none_is_missing()
             Arc::new(Slow::new(ground, seed))
         });
         world.filled(1, 1).await;
-        let mut writer = leave(&world).await;
+        let mut writer = leave(&world, 3, 0).await;
         world.env.advance_ms(UPLOAD_MS);
         // It is almost done, or has hardly gone on, when the sweep comes.
         let mut flush = Box::pin(writer.flush());
@@ -426,8 +442,8 @@ async fn trimming_deletes_the_pieces_of_what_it_deletes_and_no_others() {
 
 #[tokio::test]
 async fn a_stream_that_is_removed_takes_its_pieces_along() {
-    let world = slow().await;
-    let left = leave(&world).await;
+    let world = slow(1).await;
+    let left = leave(&world, 3, 0).await;
     let mut writer = world.streams.writer(&caller(), &stream("out")).await;
     let writer = writer.as_mut().expect("open");
     writer.append(&json(LONG)).await.expect("stored");
