@@ -21,6 +21,13 @@ pub(crate) struct Loop {
 /// Every loop there is.
 pub(crate) const LOOPS: &[Loop] = &[
     Loop {
+        variable: "WINDLASS_STREAM_CURSORS",
+        unit: "cursors that are opened and left",
+        quick: 2_000,
+        ci: 10_000,
+        nightly: 100_000,
+    },
+    Loop {
         variable: "WINDLASS_STATE_CASES",
         unit: "random histories of states",
         quick: 20,

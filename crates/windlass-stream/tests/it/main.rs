@@ -6,6 +6,7 @@ mod chunking;
 mod clocks;
 mod credentials;
 mod cursors;
+mod cuts;
 mod digests;
 mod durable;
 mod errors;

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use peak_alloc::PeakAlloc;
 use tokio::runtime::{Builder, Runtime};
 use windlass_core::{ManualEnv, Millis, StreamId};
+use windlass_store::{KeyRange, Store, StoreExt};
+use windlass_store_memory::MemoryStore;
 use windlass_stream::limits::PAGE_BYTES;
 use windlass_stream::{
     Caller, Digest, Ending, Frame, NewStream, Open, Row, RowsHasher, Settings, Streams,
@@ -36,18 +38,20 @@ const BOUND: usize = 2 * PAGE_BYTES;
 
 struct World {
     runtime: Runtime,
+    env: Arc<ManualEnv>,
     streams: Streams,
     caller: Caller,
 }
 
 impl World {
-    fn new(rows: usize) -> Self {
+    fn new(store: Arc<dyn Store>) -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         let env = Arc::new(ManualEnv::new(1, Millis::new(1_700_000_000_000)));
-        let streams = Streams::new(Arc::new(Disk::new(rows)), env, &page());
+        let streams = Streams::new(store, Arc::clone(&env) as _, &page());
         let tenant = "acme".parse().expect("an identifier");
         Self {
             runtime,
+            env,
             streams: streams.expect("settings in range"),
             caller: Caller::new(tenant, "ann".parse().expect("an identifier")),
         }
@@ -111,7 +115,7 @@ fn settle() -> usize {
 #[test]
 fn a_million_rows_through_one_page_take_a_chunk_and_a_page() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let world = World::new(4_000);
+    let world = World::new(Arc::new(Disk::new(4_000)));
     let count = 1_000_000;
     let row = |number: u64| Row::Json(number.to_string().into());
     let written = world.write((0..count).map(row));
@@ -138,7 +142,7 @@ fn a_row_of_fifty_megabytes_takes_a_chunk_and_a_page() {
         Row::Bytes(vec![7; 45_000_000].into()),
     ];
     for row in kinds {
-        let world = World::new(6_000);
+        let world = World::new(Arc::new(Disk::new(6_000)));
         let in_hand = [row.clone()];
         let written = world.write(in_hand.into_iter());
         let (rows, bytes, read) = world.read();
@@ -150,4 +154,55 @@ fn a_row_of_fifty_megabytes_takes_a_chunk_and_a_page() {
         );
         assert!(read >= PAGE_BYTES, "{read}");
     }
+}
+
+/// How many cursors are opened and left.
+#[expect(clippy::disallowed_methods, reason = "the gate says how long it lasts")]
+fn cursors() -> u64 {
+    let told = std::env::var("WINDLASS_STREAM_CURSORS").ok();
+    told.map_or(2_000, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn cursors_that_are_opened_and_left_leave_nothing_once_they_are_forgotten() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let ground = Arc::new(MemoryStore::new().expect("an incarnation"));
+    let world = World::new(Arc::clone(&ground) as _);
+    world.write((0..10).map(|number: u64| Row::Json(number.to_string().into())));
+    let count = cursors();
+    let visit = |count: u64| {
+        world.runtime.block_on(async {
+            for _ in 0..count {
+                let open = Open::all(World::stream());
+                let reader = world.streams.open(&world.caller, &open).await;
+                let mut reader = reader.expect("there");
+                reader.next().await.expect("a store that works");
+            }
+            let left = ground.scan_all(KeyRange::all()).await;
+            left.expect("a store that works").len()
+        })
+    };
+    let forget = || {
+        world.env.advance_ms(24 * 3_600_000);
+        world.runtime.block_on(async {
+            while world.streams.sweep(1_000).await.expect("works").truncated {}
+            let left = ground.scan_all(KeyRange::all()).await;
+            left.expect("a store that works")
+        })
+    };
+    // What is grown once and kept is not what is looked for.
+    visit(1);
+    let before = forget();
+    let used = settle();
+    let rows = visit(count);
+    let left = u64::try_from(rows - before.len()).expect("few");
+    assert_eq!(left, 3 * count, "a cursor, a pin and when it is due");
+    let held = MEMORY.current_usage() - used;
+    assert!(
+        held > usize::try_from(count).expect("few") * 100,
+        "{held} bytes"
+    );
+    assert!(forget() == before, "the store is as it was");
+    let kept = MEMORY.current_usage().saturating_sub(used);
+    assert!(kept < 16_384, "{kept} bytes of {held}");
 }
