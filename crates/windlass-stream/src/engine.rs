@@ -12,6 +12,7 @@ use crate::error::StreamError;
 use crate::keys::StreamKeys;
 use crate::limits::ROUNDS_MAX;
 use crate::record::{Floor, Head, decode};
+use crate::rooms::Rooms;
 use crate::running::Running;
 use crate::settings::Settings;
 use crate::sweep::Bookmark;
@@ -24,6 +25,7 @@ pub(crate) struct Engine {
     pub(crate) ear: Ear,
     pub(crate) capacity: Capacity,
     pub(crate) running: Running,
+    pub(crate) rooms: Rooms,
     pub(crate) bookmark: Bookmark,
     settings: RwLock<Arc<Settings>>,
 }
@@ -48,6 +50,7 @@ impl Engine {
             ear,
             capacity: Capacity::new(),
             running: Running::default(),
+            rooms: Rooms::default(),
             bookmark: Bookmark::default(),
             settings: RwLock::new(Arc::new(settings)),
         }

@@ -56,6 +56,7 @@ mod pieces;
 mod reader;
 mod record;
 mod remove;
+mod rooms;
 mod row;
 mod running;
 mod secret;

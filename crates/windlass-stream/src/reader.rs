@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{pending, select};
+use futures_util::future::{Either, pending, select};
 use windlass_core::{Millis, StreamId};
+use windlass_store::Scan;
 use windlass_store::limits::READ_ENTRIES_MAX;
-use windlass_store::{Changes, Scan};
 
 use crate::audit::CloseReason;
 use crate::caller::Caller;
@@ -29,6 +29,7 @@ use crate::offset::Offset;
 use crate::open::{Begin, parse};
 use crate::pieces::{Pieces, RowPiece};
 use crate::record::{Head, decode};
+use crate::rooms::Seat;
 use crate::running::Signal;
 use crate::secret::{Cursor, Handle};
 use crate::settings::Settings;
@@ -52,7 +53,12 @@ pub struct Reader {
     settings: Arc<Settings>,
     /// Until the read has ended.
     lease: Option<Lease>,
-    follow: Option<Follow>,
+    /// Among those who wait for the stream to grow, if it is followed.
+    seat: Option<Seat>,
+    /// Whether it was looked, after the seat was taken, how far it has grown.
+    looked: bool,
+    /// When the stream was made: another one of its name is not read.
+    created: Millis,
     /// What `open` says; `None` once it was said.
     opened: Option<Opened>,
     /// After the last row that was given, and its digest if it is at a mark.
@@ -100,14 +106,6 @@ impl Long {
     }
 }
 
-/// What it takes to notice that a stream grows.
-#[derive(Debug)]
-struct Follow {
-    changes: Changes,
-    /// Whether hints may still come.
-    hints: bool,
-}
-
 impl Reader {
     pub(crate) fn new(
         engine: Arc<Engine>,
@@ -130,10 +128,7 @@ impl Reader {
         };
         // Subscribed before anything is read from now on, so that no hint of
         // what is appended later is missed.
-        let follow = follow.then(|| Follow {
-            changes: engine.store.subscribe(&hold.keys.head()),
-            hints: true,
-        });
+        let seat = follow.then(|| engine.rooms.enter(&engine, &hold.keys));
         Self {
             keys: hold.keys.clone(),
             renewed: engine.env.now(),
@@ -143,7 +138,9 @@ impl Reader {
             handle: lease.handle,
             settings: Arc::clone(&lease.settings),
             lease: Some(lease),
-            follow,
+            seat,
+            looked: false,
+            created: begin.head.created,
             at: Mark {
                 offset: begin.start,
                 digest: begin.digest,
@@ -259,12 +256,14 @@ impl Reader {
                 }
                 continue;
             }
-            if self.follow.is_none() || self.closed.is_some() {
+            if self.seat.is_none() || self.closed.is_some() {
                 return Ok(self.end());
             }
-            self.look().await?;
-            if self.at.offset == self.tail && self.closed.is_none() {
-                self.wait().await;
+            if self.looked {
+                self.wait().await?;
+            } else {
+                self.look().await?;
+                self.looked = true;
             }
         }
     }
@@ -363,7 +362,7 @@ impl Reader {
         let pages = self.engine.store.read(&[scan]).await?;
         let entry = pages.into_iter().flat_map(|page| page.entries).next();
         let head: Head = decode("stream head", &entry.ok_or(StreamError::NotFound)?.value)?;
-        if head.removing {
+        if head.removing || head.created != self.created {
             return Err(StreamError::NotFound);
         }
         self.tail = head.tail;
@@ -372,31 +371,33 @@ impl Reader {
         Ok(())
     }
 
-    /// Waits for a hint, or for the next look. A reader that waits is there.
-    async fn wait(&mut self) {
+    /// Waits until the stream grows, or the cursor is to be renewed. A reader
+    /// that waits is there.
+    async fn wait(&mut self) -> Result<(), StreamError> {
         let env = &self.engine.env;
-        let Some(follow) = &mut self.follow else {
-            return;
+        let Some(seat) = &self.seat else {
+            return Ok(());
         };
-        // Looks at least twice in the time of a lease.
-        let settings = &self.settings;
-        let poll_ms = settings.poll_ms.min(settings.lease_ttl_ms / 2);
-        let poll = env.sleep_until(env.monotonic() + Duration::from_millis(poll_ms));
-        let hint = pin!(async {
-            if follow.hints {
-                follow.hints = follow.changes.changed().await;
-            }
-            if !follow.hints {
-                pending::<()>().await;
-            }
-        });
+        let half_ms = self.settings.lease_ttl_ms.div_ceil(2);
+        let left_ms = half_ms.saturating_sub(env.now().since(self.renewed));
+        let renewal = env.sleep_until(env.monotonic() + Duration::from_millis(left_ms));
         let stopped = pin!(async {
             match &self.signal {
                 Some(signal) => signal.wait().await,
                 None => pending().await,
             }
         });
-        select(select(hint, poll), stopped).await;
+        let grown = pin!(seat.wait(&self.engine, self.settings.poll_ms, self.at.offset));
+        let seen = match select(grown, select(renewal, stopped)).await {
+            Either::Left((seen, _)) => seen?,
+            Either::Right(_) => return Ok(()),
+        };
+        let seen = seen.filter(|it| it.created == self.created);
+        let seen = seen.ok_or(StreamError::NotFound)?;
+        self.tail = seen.tail;
+        self.closed.clone_from(&seen.closed);
+        self.widest = seen.widest;
+        Ok(())
     }
 
     fn end(&self) -> Frame {

@@ -2,12 +2,10 @@
 
 use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use sha2::{Digest as _, Sha256};
-use windlass_store::Changes;
 
 use crate::audit::CloseReason;
 use crate::caller::Caller;
@@ -18,6 +16,8 @@ use crate::durable::{DurableStreams, Found};
 use crate::error::StreamError;
 use crate::lease::Lease;
 use crate::model::Expiry;
+use crate::offset::Offset;
+use crate::rooms::Seat;
 
 /// Reads one stream for as long as it is written, or as its reader likes.
 ///
@@ -29,9 +29,7 @@ pub struct Live {
     caller: Caller,
     found: Found,
     lease: Lease,
-    changes: Changes,
-    /// Whether hints may still come.
-    hints: bool,
+    seat: Seat,
     from: From,
     expiry: Expiry,
 }
@@ -52,8 +50,8 @@ impl DurableStreams {
         let settings = engine.settings();
         let mut lease = Lease::take(engine, settings, caller, &self.credential)?;
         let found = self.find(caller, path).await?;
-        // Subscribed before anything is read, so that no hint is missed.
-        let changes = engine.store.subscribe(&found.keys.head());
+        // Before anything is read, so that nothing is missed.
+        let seat = engine.rooms.enter(engine, &found.keys);
         let (piece, loaded) = self.piece(caller, &found, from, 0).await?;
         let asked = format!("{} live {}", piece.stream, piece.start);
         let asked = hex(&Sha256::digest(asked)).into();
@@ -65,8 +63,7 @@ impl DurableStreams {
             caller: caller.clone(),
             found,
             lease,
-            changes,
-            hints: true,
+            seat,
             from: From::At(piece.start),
             expiry,
         })
@@ -99,7 +96,7 @@ impl Live {
                 self.give(&piece);
                 return Ok(piece);
             }
-            self.wait(until).await;
+            self.wait(piece.tail, until).await?;
         }
     }
 
@@ -131,25 +128,16 @@ impl Live {
         self.lease.reason = CloseReason::Ok;
     }
 
-    /// Waits for a hint, or for the next look.
-    async fn wait(&mut self, until: Duration) {
-        let env = Arc::clone(&self.streams.engine.env);
-        let settings = &self.lease.settings;
-        let often_ms = match self.expiry {
-            // Looks before the time is over in which a read need not be noted.
-            Expiry::SlidingMs(ms) => settings.poll_ms.min(ms.div_ceil(2)),
-            Expiry::Never | Expiry::IdleMs(_) | Expiry::At(_) => settings.poll_ms,
+    /// Waits for rows behind the tail, the end, or the next look.
+    async fn wait(&self, tail: Offset, until: Duration) -> Result<(), StreamError> {
+        let engine = &self.streams.engine;
+        let env = &engine.env;
+        let look = match self.expiry {
+            // Before the time is over in which a read need not be noted.
+            Expiry::SlidingMs(ms) => env.monotonic() + Duration::from_millis(ms.div_ceil(2)),
+            Expiry::Never | Expiry::IdleMs(_) | Expiry::At(_) => until,
         };
-        let poll = env.monotonic() + Duration::from_millis(often_ms);
-        let poll = env.sleep_until(poll.min(until));
-        let hint = pin!(async {
-            if self.hints {
-                self.hints = self.changes.changed().await;
-            }
-            if !self.hints {
-                pending::<()>().await;
-            }
-        });
+        let look = env.sleep_until(look.min(until));
         let signal = self.lease.signal();
         let stopped = pin!(async {
             match &signal {
@@ -157,6 +145,11 @@ impl Live {
                 None => pending().await,
             }
         });
-        select(select(hint, poll), stopped).await;
+        let poll_ms = self.lease.settings.poll_ms;
+        let grown = pin!(self.seat.wait(engine, poll_ms, tail));
+        match select(grown, select(look, stopped)).await {
+            Either::Left((seen, _)) => seen.map(drop),
+            Either::Right(_) => Ok(()),
+        }
     }
 }

@@ -10,6 +10,7 @@ mod cuts;
 mod digests;
 mod durable;
 mod errors;
+mod following;
 mod latency;
 mod layout;
 mod long_rows;

@@ -210,7 +210,7 @@ async fn a_stream_that_failed_says_so_after_its_last_row() {
             "{last}"
         );
         assert!(
-            last.ends_with("\"resume\":\"0000000000000001\"}}"),
+            last.ends_with("\"resume\":\"0000000000000001\",\"closed\":true}}"),
             "{last}"
         );
     }

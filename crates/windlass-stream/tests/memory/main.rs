@@ -6,10 +6,13 @@
 mod disk;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use peak_alloc::PeakAlloc;
 use tokio::runtime::{Builder, Runtime};
-use windlass_core::{ManualEnv, Millis, StreamId};
+use windlass_core::{BoxFuture, Env, ManualEnv, Millis, RandomError, StreamId};
 use windlass_store::{KeyRange, Store, StoreExt};
 use windlass_store_memory::MemoryStore;
 use windlass_stream::limits::PAGE_BYTES;
@@ -205,4 +208,78 @@ fn cursors_that_are_opened_and_left_leave_nothing_once_they_are_forgotten() {
     assert!(forget() == before, "the store is as it was");
     let kept = MEMORY.current_usage().saturating_sub(used);
     assert!(kept < 16_384, "{kept} bytes of {held}");
+}
+
+/// A clock on which nobody who sleeps wakes up.
+#[derive(Debug)]
+struct Frozen(ManualEnv);
+
+impl Env for Frozen {
+    fn now(&self) -> Millis {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        self.0.random(bytes)
+    }
+
+    fn sleep_until(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn ten_thousand_idle_followers_take_a_few_kibibytes_each() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = 10_000;
+    let ground = Arc::new(MemoryStore::new().expect("an incarnation"));
+    let mut world = World::new(Arc::clone(&ground) as _);
+    world.write(std::iter::once(Row::Json("1".into())));
+    let settings = Settings {
+        streams_max: count,
+        principal_streams_max: count,
+        ..page()
+    };
+    let frozen = Arc::new(Frozen(ManualEnv::new(2, world.env.now())));
+    let streams = Streams::new(ground, frozen, &settings);
+    world.streams = streams.expect("settings in range");
+    let new = NewStream {
+        id: Some("live".parse().expect("an identifier")),
+        ..NewStream::of("s1".parse().expect("an identifier"))
+    };
+    world.runtime.block_on(async {
+        let made = world.streams.create(&world.caller, &new).await;
+        let mut writer = made.expect("a new name");
+        let open = Open {
+            follow: true,
+            ..Open::all(writer.stream().clone())
+        };
+        let before = settle();
+        let follow = |_| {
+            let (streams, caller, open) = (&world.streams, &world.caller, &open);
+            Box::pin(async move {
+                let mut reader = streams.open(caller, open).await.expect("there");
+                reader.next().await.expect("a store that works");
+                reader.next().await.expect("a store that works")
+            })
+        };
+        let mut all: FuturesUnordered<_> = (0..count).map(follow).collect();
+        // Until all of them wait.
+        let mut rounds = 0;
+        while world.streams.occupancy().all < count && rounds < count {
+            rounds += 1;
+            assert_eq!(all.next().now_or_never(), None, "they wait");
+        }
+        assert_eq!(world.streams.occupancy().all, count);
+        let each = (MEMORY.current_usage() - before) / count;
+        assert!((1_024..=12 * 1_024).contains(&each), "{each} bytes");
+        writer.append(&Row::Json("2".into())).await.expect("taken");
+        writer.flush().await.expect("stored");
+        let frames: Vec<_> = all.collect().await;
+        assert_eq!(frames.len(), count);
+    });
 }
