@@ -118,7 +118,7 @@ async fn all_who_wait_are_told_of_the_end() {
 }
 
 #[tokio::test]
-async fn when_who_watches_leaves_another_one_takes_over() {
+async fn when_who_watches_stops_waiting_another_one_takes_over() {
     let world = frozen(|ground| ground);
     let mut writer = world.filled(0, 0).await;
     let mut all = followers(&world).await;
@@ -133,7 +133,8 @@ async fn when_who_watches_leaves_another_one_takes_over() {
         if let Either::Left((early, _)) = select(Box::pin(watch.next()), Box::pin(patience)).await {
             panic!("{early:?}");
         }
-        drop(watch);
+        // It is there still, and does not ask.
+        watch
     });
     // The first that waits is the one that watches.
     let meanwhile = async {
@@ -142,8 +143,10 @@ async fn when_who_watches_leaves_another_one_takes_over() {
         }
         append(&mut writer, 0).await;
     };
-    let ((), frames) = tokio::join!(leaving, wait_all(&mut rest, meanwhile));
+    let waiting = Box::pin(wait_all(&mut rest, meanwhile));
+    let (watch, frames) = tokio::join!(leaving, waiting);
     assert_eq!(frames.len(), MANY - 1);
+    drop(watch);
 }
 
 #[tokio::test]
@@ -154,7 +157,7 @@ async fn who_watches_may_leave_at_any_moment_and_nobody_is_forgotten() {
         let mut rest = [follower(&world).await, follower(&world).await];
         let mut watch = follower(&world).await;
         let turns = seed % 30;
-        let leaving = async {
+        let leaving = Box::pin(async {
             let patience = Box::pin(async {
                 for _ in 0..turns {
                     tokio::task::yield_now().await;
@@ -162,8 +165,8 @@ async fn who_watches_may_leave_at_any_moment_and_nobody_is_forgotten() {
             });
             drop(select(Box::pin(watch.next()), patience).await);
             drop(watch);
-        };
-        let waiting = wait_all(&mut rest, append(&mut writer, 0));
+        });
+        let waiting = Box::pin(wait_all(&mut rest, append(&mut writer, 0)));
         let ((), frames) = lively(async { tokio::join!(leaving, waiting) }).await;
         assert_eq!(frames.len(), 2, "seed {seed}");
     }
