@@ -133,6 +133,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 2_000,
     },
     Loop {
+        variable: "WINDLASS_STREAM_CUTS",
+        unit: "cut lines of streams",
+        quick: 60,
+        ci: 500,
+        nightly: 10_000,
+    },
+    Loop {
         variable: "WINDLASS_SCHEDULES",
         unit: "schedules of threads",
         quick: 300,

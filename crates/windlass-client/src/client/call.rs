@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::ClientError;
 use super::retry::Repeat;
+use crate::stream::ROWS_MEDIA_TYPE;
 
 /// A call that can be sent any number of times.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Call {
     path: Vec<String>,
     query: Vec<(String, String)>,
     pub(super) body: Option<Bytes>,
+    /// What the body is.
+    pub(super) media: &'static str,
     /// A header on which the call depends, and its value.
     pub(super) condition: Option<(&'static str, String)>,
     pub(super) repeat: Repeat,
@@ -31,6 +34,7 @@ impl Call {
             path: path.collect(),
             query: Vec::new(),
             body: None,
+            media: "application/json",
             condition: None,
             repeat,
             is_long: false,
@@ -50,6 +54,15 @@ impl Call {
     /// The same for one that has nothing to say.
     pub(super) fn post_bare(path: &[&str]) -> Self {
         Self::new(Method::POST, path, Repeat::Keyed)
+    }
+
+    /// The same for rows, one a line.
+    pub(super) fn post_lines(path: &[&str], lines: Bytes) -> Self {
+        Self {
+            body: Some(lines),
+            media: ROWS_MEDIA_TYPE,
+            ..Self::new(Method::POST, path, Repeat::Keyed)
+        }
     }
 
     /// A change that puts something in the place of what was there.

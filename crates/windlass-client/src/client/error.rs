@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::problem::{Outcome, Problem};
+use crate::stream::StreamFailure;
 
 /// Why a client cannot be made. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,10 @@ pub enum ClientError {
         /// Which name.
         field: &'static str,
     },
+    /// A read of a stream has ended early, and the server said why. It can be
+    /// gone on with from where it says.
+    #[error("{}", .0.message)]
+    Read(Box<StreamFailure>),
     /// No random bytes for an idempotency key.
     #[error("no idempotency key could be drawn")]
     Random(#[source] getrandom::Error),
@@ -123,6 +128,12 @@ pub enum BrokenAnswer {
         /// The number of the one that came.
         found: u64,
     },
+    /// Rows of a stream are not those that were appended.
+    #[error("the rows before `{offset}` are not those that were appended")]
+    Digest {
+        /// The place of the mark that does not fit them.
+        offset: String,
+    },
     /// It is not what the call answers.
     #[error("it cannot be understood at line {line}, column {column}")]
     Body {
@@ -151,6 +162,7 @@ impl ClientError {
             Self::Transport { .. } => "connection_lost",
             Self::Timeout { .. } => "timed_out",
             Self::Protocol { .. } => "unexpected_answer",
+            Self::Read(failure) => &failure.code,
             Self::Invalid { .. } => "invalid_request",
             Self::Random(_) => "no_randomness",
         }
@@ -175,7 +187,7 @@ impl ClientError {
             Self::Transport { outcome, .. }
             | Self::Timeout { outcome, .. }
             | Self::Protocol { outcome, .. } => *outcome,
-            Self::Invalid { .. } | Self::Random(_) => None,
+            Self::Read(_) | Self::Invalid { .. } | Self::Random(_) => None,
         };
         outcome.is_some()
     }
@@ -187,7 +199,7 @@ impl ClientError {
             Self::Transport { outcome, .. }
             | Self::Timeout { outcome, .. }
             | Self::Protocol { outcome, .. } => *outcome = Some(Outcome::Unknown),
-            Self::Invalid { .. } | Self::Random(_) => {}
+            Self::Read(_) | Self::Invalid { .. } | Self::Random(_) => {}
         }
         self
     }
@@ -206,6 +218,7 @@ impl ClientError {
             Self::Protocol { why, .. } => {
                 matches!(why, BrokenAnswer::Status(502..=504) | BrokenAnswer::Ended)
             }
+            Self::Read(failure) => failure.retry_after_ms.is_some(),
             Self::Invalid { .. } | Self::Random(_) => false,
         }
     }

@@ -28,5 +28,7 @@ pub const QUIET_DEFAULT: Duration = Duration::from_secs(60);
 
 /// How long an attempt, and a call, may take whose work has no bound.
 pub(super) const LONG: Duration = Duration::from_secs(60 * 60);
+/// Most bytes of a line of a stream: the longest row, and what is around it.
+pub(super) const LINE_BYTES_MAX: usize = 64 * 1_024 * 1_024 + 1_024;
 /// Most bytes of a message of a stream of events.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1_024 * 1_024;

@@ -9,8 +9,10 @@ mod events;
 mod export;
 mod limits;
 mod operation;
+mod proof;
 mod queue;
 mod retry;
+mod rows;
 mod send;
 mod sessions;
 mod settings;
@@ -18,6 +20,7 @@ mod sse;
 mod stash;
 mod state;
 mod store;
+mod streams;
 mod token;
 
 use std::sync::Arc;
@@ -32,9 +35,11 @@ pub use limits::{
     CONNECT_DEFAULT, DEADLINE_DEFAULT, QUIET_DEFAULT, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT,
 };
 pub use queue::QueueClient;
+pub use rows::{Proven, Row, Rows, RowsEnd};
 pub use settings::Settings;
 pub use stash::StashClient;
 pub use state::{PartContent, StateClient};
+pub use streams::StreamClient;
 pub use token::Token;
 
 use call::Call;

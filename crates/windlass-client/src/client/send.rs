@@ -1,10 +1,13 @@
 //! Sending: attempts, waits between them, and the deadline over all.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::channel::Channel;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{RequestBuilder, Response, Url};
+use reqwest::{Body, RequestBuilder, Response, Url};
 use tokio::time::Instant;
 
 use super::answer::{Answer, Failure, outcome_of, whole};
@@ -12,8 +15,7 @@ use super::call::Call;
 use super::limits::LONG;
 use super::retry::{Failed, Repeat, again};
 use super::{ClientError, Settings, Token, operation};
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+use crate::stream::ROWS_MEDIA_TYPE;
 
 /// The longest idempotency key.
 const OPERATION_BYTES_MAX: usize = 128;
@@ -136,6 +138,23 @@ impl Inner {
         done.unwrap_or_else(|_| Err(late(call.repeat, limit)))
     }
 
+    /// Sends a call whose body comes as it comes, once, and reads its answer.
+    pub(super) async fn send_live(
+        &self,
+        call: &Call,
+        body: Channel<Bytes, Infallible>,
+    ) -> Result<Answer, ClientError> {
+        let request = self.request(call, None)?;
+        let media = HeaderValue::from_static(ROWS_MEDIA_TYPE);
+        let request = request.header(CONTENT_TYPE, media).body(Body::wrap(body));
+        let max = self.settings.answer_bytes_max;
+        let once = async {
+            let response = sent(request, call.repeat).await?;
+            whole(response, call.repeat, max).await
+        };
+        once.await.map_err(|(error, _)| error)
+    }
+
     fn request(
         &self,
         call: &Call,
@@ -153,7 +172,8 @@ impl Inner {
             request = request.header("idempotency-key", key);
         }
         if let Some(body) = &call.body {
-            request = request.header(CONTENT_TYPE, JSON).body(body.clone());
+            let media = HeaderValue::from_static(call.media);
+            request = request.header(CONTENT_TYPE, media).body(body.clone());
         }
         Ok(request)
     }

@@ -1,6 +1,7 @@
 //! Streams over HTTP: written and read in every way, cut anywhere, ended by
 //! anything.
 
+mod cuts;
 mod ends;
 mod reading;
 mod writing;
