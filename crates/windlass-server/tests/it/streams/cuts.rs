@@ -171,6 +171,10 @@ fn client(address: SocketAddr) -> Client {
 }
 
 /// How many cuts there have to be; many more at night.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how much a test does is said by whoever runs it"
+)]
 fn cuts_wanted() -> u64 {
     let set = std::env::var("WINDLASS_STREAM_CUTS");
     set.map_or(60, |set| set.parse().expect("a number"))
