@@ -160,7 +160,10 @@ impl Context {
         &self,
         work: impl AsyncFnOnce(&dyn Outputs) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.needs_store("`stream`")?;
+        if let Some(access) = &self.access {
+            access.check_caller()?;
+            return work(&Remote::new(access.connect()?)).await;
+        }
         let opened = async |windlass: &Windlass| {
             let here = Here::new(windlass.clone(), self.caller.clone());
             work(&here).await

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use windlass::core::{Coded, ErrorKind};
-use windlass_client::ClientError;
+use windlass_client::{BrokenAnswer, ClientError};
 
 use crate::failure::Failure;
 
@@ -39,6 +39,15 @@ impl Coded for ServerError {
 fn kind_of(error: &ClientError) -> ErrorKind {
     let Some(problem) = error.problem() else {
         return match error {
+            ClientError::Read(failure) => match failure.code.as_str() {
+                "cancelled" => ErrorKind::Conflict,
+                "expired" | "lease_revoked" => ErrorKind::Refused,
+                _ => ErrorKind::Unavailable,
+            },
+            ClientError::Protocol {
+                why: BrokenAnswer::Digest { .. },
+                ..
+            } => ErrorKind::Corrupt,
             ClientError::Protocol { .. } | ClientError::Random(_) => ErrorKind::Environment,
             ClientError::Invalid { .. } => ErrorKind::Invalid,
             _ if error.is_outcome_unknown() => ErrorKind::Indeterminate,
@@ -47,6 +56,7 @@ fn kind_of(error: &ClientError) -> ErrorKind {
     };
     match (problem.status, problem.code.as_str()) {
         (404, _) => ErrorKind::NotFound,
+        (410, "cancelled") => ErrorKind::Conflict,
         (409 | 412 | 422, _) => ErrorKind::Conflict,
         (401 | 403 | 410 | 429, _) => ErrorKind::Refused,
         (400..=407 | 411 | 413..=499, _) => ErrorKind::Invalid,
@@ -93,6 +103,7 @@ mod tests {
             (408, "request_timeout", Exit::Unavailable),
             (409, "already_closed", Exit::Conflict),
             (410, "expired", Exit::Refused),
+            (410, "cancelled", Exit::Conflict),
             (412, "version_mismatch", Exit::Conflict),
             (413, "value_too_large", Exit::Invalid),
             (422, "operation_conflict", Exit::Conflict),

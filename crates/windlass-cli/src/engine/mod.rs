@@ -9,6 +9,7 @@ mod error;
 mod here;
 mod keeper;
 mod lines;
+mod outlets;
 mod outputs;
 mod server;
 mod states;
@@ -32,7 +33,7 @@ pub(crate) use error::ServerError;
 pub(crate) use here::Here;
 pub(crate) use keeper::{Keeper, Listed};
 pub(crate) use lines::{Lines, WorkChange};
-pub(crate) use outputs::{From, Outputs};
+pub(crate) use outputs::{Begun, Ended, Outputs, Proven, Wanted};
 pub(crate) use server::Remote;
 pub(crate) use states::States;
 

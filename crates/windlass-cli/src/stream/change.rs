@@ -45,6 +45,8 @@ pub(crate) struct CloseArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct CancelArgs {
+    #[command(flatten)]
+    stream: OneStream,
     /// The cursor that the read was given
     #[arg(value_name = "CURSOR", value_parser = cursor)]
     cursor: Cursor,
@@ -71,7 +73,7 @@ pub(crate) async fn create(args: &CreateArgs, context: &Context) -> Result<(), F
         .with_outputs(async |outputs| outputs.create(&new, operation.as_ref()).await)
         .await?;
     let output = context.output();
-    output.answer(&show::object(&view), || show::one(&view))
+    output.answer(&view, || show::one(&view))
 }
 
 /// Closes a stream, and shows it.
@@ -92,13 +94,14 @@ pub(crate) async fn close(args: &CloseArgs, context: &Context) -> Result<(), Fai
         })
         .await?;
     let output = context.output();
-    output.answer(&show::object(&view), || show::one(&view))
+    output.answer(&view, || show::one(&view))
 }
 
 /// Ends a read, and says so.
 pub(crate) async fn cancel(args: &CancelArgs, context: &Context) -> Result<(), Failure> {
+    let stream = args.stream.id()?;
     context
-        .with_outputs(async |outputs| outputs.cancel(&args.cursor).await)
+        .with_outputs(async |outputs| outputs.cancel(&stream, &args.cursor).await)
         .await?;
     context
         .output()

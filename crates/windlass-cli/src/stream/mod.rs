@@ -9,6 +9,8 @@ mod show;
 
 use clap::Subcommand;
 
+pub(crate) use proof::ProofError;
+
 use crate::context::Context;
 use crate::failure::Failure;
 

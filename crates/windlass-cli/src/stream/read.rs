@@ -9,7 +9,7 @@ use super::change::cursor;
 use super::receive::{Form, receive};
 use super::show;
 use crate::context::Context;
-use crate::engine::From;
+use crate::engine::Wanted;
 use crate::failure::Failure;
 use crate::session::arguments::{OneSession, id};
 
@@ -20,9 +20,9 @@ pub(crate) struct ListArgs {
     /// At most so many: 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     limit: u64,
-    /// Go on behind this stream
-    #[arg(long, value_name = "STREAM")]
-    after: Option<String>,
+    /// Go on where an earlier page ended
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
 }
 
 /// One stream of the tenant.
@@ -66,7 +66,7 @@ impl Reading {
         after.unwrap_or(otherwise)
     }
 
-    async fn receive(&self, from: &From, context: &Context) -> Result<(), Failure> {
+    async fn receive(&self, wanted: &Wanted, context: &Context) -> Result<(), Failure> {
         let output = context.output();
         let form = match (output.json(), self.raw) {
             (true, _) => Form::Wire,
@@ -74,23 +74,18 @@ impl Reading {
             (false, false) => Form::Text,
         };
         context
-            .with_outputs(async |outputs| receive(outputs, from, form, output).await)
+            .with_outputs(async |outputs| receive(outputs, wanted, form, output).await)
             .await
     }
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ReadArgs {
-    /// The stream
-    #[arg(value_name = "STREAM", required_unless_present = "cursor")]
-    stream: Option<String>,
-    /// Go on with a read that was cut off, by its cursor
-    #[arg(
-        long,
-        value_name = "CURSOR",
-        conflicts_with = "stream",
-        value_parser = cursor
-    )]
+    #[command(flatten)]
+    stream: OneStream,
+    /// Go on with a read that was cut off, by its cursor, to where that was to
+    /// end
+    #[arg(long, value_name = "CURSOR", value_parser = cursor)]
     cursor: Option<Cursor>,
     #[command(flatten)]
     reading: Reading,
@@ -110,21 +105,20 @@ pub(crate) struct TailArgs {
 /// Lists streams, as a table or as one object a line.
 pub(crate) async fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
     let session = args.session.id()?;
-    let after: Option<StreamId> = args.after.as_deref().map(id).transpose()?;
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let cursor = args.cursor.as_deref();
     let listed = context
-        .with_outputs(async |outputs| outputs.list(&session, after.as_ref(), limit).await)
+        .with_outputs(async |outputs| outputs.list(&session, cursor, args.limit).await)
         .await?;
     let output = context.output();
     if output.json() {
-        let shown = listed.streams.iter().map(show::object);
-        shown.into_iter().try_for_each(|row| output.object(&row))?;
+        let mut streams = listed.streams.iter();
+        streams.try_for_each(|stream| output.object(stream))?;
     } else {
         output.text(&show::rows(&listed.streams))?;
     }
-    if let Some(last) = listed.streams.last().filter(|_| listed.more) {
-        let text = format!("there are more; go on with `--after {}`", last.id);
-        output.note(&json!({ "next": last.id }), &text);
+    if let Some(next) = &listed.next {
+        let text = format!("there are more; go on with `--cursor {next}`");
+        output.note(&json!({ "next": next }), &text);
     }
     Ok(())
 }
@@ -136,24 +130,24 @@ pub(crate) async fn show(args: &ShowArgs, context: &Context) -> Result<(), Failu
         .with_outputs(async |outputs| outputs.show(&stream).await)
         .await?;
     let output = context.output();
-    output.answer(&show::object(&view), || show::one(&view))
+    output.answer(&view, || show::one(&view))
 }
 
 /// Prints the rows that are there now.
 pub(crate) async fn read(args: &ReadArgs, context: &Context) -> Result<(), Failure> {
-    let reading = &args.reading;
-    let from = match (&args.stream, &args.cursor) {
-        (_, Some(cursor)) => {
+    let (stream, reading) = (args.stream.id()?, &args.reading);
+    let wanted = match &args.cursor {
+        Some(cursor) => {
             let received = reading.after.zip(reading.digest);
             let received = received.map(|(offset, digest)| Mark { offset, digest });
-            From::Cursor(*cursor, received)
+            Wanted::Rest(stream, *cursor, received)
         }
-        (stream, None) => From::Stream(Open {
+        None => Wanted::Rows(Open {
             start: reading.start(Start::Earliest),
-            ..Open::all(id(stream.as_deref().unwrap_or_default())?)
+            ..Open::all(stream)
         }),
     };
-    reading.receive(&from, context).await
+    reading.receive(&wanted, context).await
 }
 
 /// Prints rows as they come.
@@ -162,10 +156,10 @@ pub(crate) async fn tail(args: &TailArgs, context: &Context) -> Result<(), Failu
         true => Start::Earliest,
         false => Start::Tail,
     };
-    let from = From::Stream(Open {
+    let wanted = Wanted::Rows(Open {
         stream: args.stream.id()?,
         start: args.reading.start(otherwise),
         follow: true,
     });
-    args.reading.receive(&from, context).await
+    args.reading.receive(&wanted, context).await
 }

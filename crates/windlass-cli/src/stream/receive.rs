@@ -1,21 +1,18 @@
-//! One read from its beginning to its end, over as many lines as it takes.
+//! One read, printed from its beginning to its end.
 
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use windlass::SystemEnv;
-use windlass::core::{ErrorKind, back_off};
-use windlass::stream::{Mark, StreamError};
+use windlass::stream::Row;
+use windlass_client::state::Base64;
+use windlass_client::stream::StreamMark;
 
-use super::proof::{Heard, Proof, ProofError, Received};
-use crate::engine::{From, Outputs};
+use super::proof::ProofError;
+use crate::engine::{Begun, Ended, Outputs, Proven, Wanted};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::plain;
-
-/// Lines that may break in a row before one brings a row.
-const BREAKS_MAX: u32 = 8;
 
 /// How rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,77 +21,33 @@ pub(crate) enum Form {
     Text,
     /// Their bytes, with nothing between.
     Raw,
-    /// As they went over the wire, with marks and an end.
+    /// As they go over the wire, with marks and an end.
     Wire,
 }
 
-/// Prints everything from `from` on, each row once and proven.
+/// Prints what is wanted, each row once and proven.
 pub(crate) async fn receive(
     outputs: &dyn Outputs,
-    from: &From,
+    wanted: &Wanted,
     form: Form,
     output: &Output,
 ) -> Result<(), Failure> {
-    let env = SystemEnv::new();
+    let mut rows = outputs.read(wanted).await?;
     let mut printer = Printer::new(form, output);
-    let (mut proof, mut from) = (Proof::default(), from.clone());
-    let (mut breaks, mut breaks_in_a_row) = (0_u64, 0);
-    loop {
-        let rows = proof.row_count;
-        let Err(failure) = line(outputs, &from, &mut proof, &mut printer).await else {
-            break;
-        };
-        let place = proof.place().filter(|_| failure.is_passing());
-        let Some(place) = place.copied() else {
-            return Err(failure);
-        };
-        breaks_in_a_row = match proof.row_count == rows {
-            true => breaks_in_a_row + 1,
-            false => 1,
-        };
-        if breaks_in_a_row > BREAKS_MAX {
-            return Err(failure);
-        }
-        breaks += 1;
-        proof.forget_unproven();
-        from = From::Cursor(place.cursor, Some(place.at));
-        let waited = back_off(&env, breaks_in_a_row).await;
-        waited.map_err(StreamError::from)?;
+    while let Some(proven) = rows.next().await? {
+        printer.begin(rows.begun().as_ref());
+        printer.print(&proven)?;
     }
     printer.bar.finish_and_clear();
-    if breaks > 0 {
-        let text = format!("the line broke {breaks} times, and was taken up again");
-        output.note(&json!({ "resumed": breaks }), &text);
-    }
-    Ok(())
-}
-
-/// Reads until the end, or until the line breaks.
-async fn line(
-    outputs: &dyn Outputs,
-    from: &From,
-    proof: &mut Proof,
-    printer: &mut Printer<'_>,
-) -> Result<(), Failure> {
-    let mut lines = outputs.read(from).await?;
-    while let Some(piece) = lines.piece().await? {
-        for heard in proof.take(&piece).map_err(ended)? {
-            match heard {
-                Heard::Open(rows) => printer.begin(rows),
-                Heard::Chunk(rows, mark) => printer.print(&rows, mark)?,
-                Heard::End { closed } => return printer.end(proof, closed),
-            }
+    match rows.ended() {
+        Some(Ended::Failed { code, message }) => {
+            // It was read all the same, so that is for whoever asks how it
+            // went.
+            let error = ProofError::Failed { code, message };
+            Err(Failure::Check(Box::new(error)))
         }
-    }
-    Err(ProofError::Cut.into())
-}
-
-/// A stream that failed was read all the same, so that is for whoever asks how
-/// it went.
-fn ended(error: ProofError) -> Failure {
-    match error {
-        ProofError::Failed { .. } => Failure::Check(Box::new(error)),
-        error => error.into(),
+        Some(Ended::Well { closed }) => printer.end(rows.begun(), closed),
+        None => Ok(()),
     }
 }
 
@@ -103,6 +56,10 @@ struct Printer<'a> {
     form: Form,
     output: &'a Output,
     bar: ProgressBar,
+    row_count: u64,
+    /// Bytes of the rows' lines.
+    bytes: u64,
+    mark: Option<StreamMark>,
 }
 
 impl<'a> Printer<'a> {
@@ -116,18 +73,29 @@ impl<'a> Printer<'a> {
         let style = ProgressStyle::with_template("{pos}/{len} rows {wide_bar} {per_sec}");
         let style = style.expect("the template is well formed");
         let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
-        Self { form, output, bar }
+        Self {
+            form,
+            output,
+            bar,
+            row_count: 0,
+            bytes: 0,
+            mark: None,
+        }
     }
 
-    fn begin(&self, rows: u64) {
-        self.bar.set_length(self.bar.position() + rows);
+    fn begin(&self, begun: Option<&Begun>) {
+        if let Some(begun) = begun.filter(|_| self.row_count == 0) {
+            self.bar.set_length(begun.rows);
+        }
     }
 
-    fn print(&self, rows: &[Received], mark: Mark) -> Result<(), Failure> {
+    fn print(&mut self, proven: &Proven) -> Result<(), Failure> {
         let mut text = Vec::new();
-        for Received { line, row } in rows {
+        for row in &proven.rows {
+            let line = line(row);
+            self.bytes += length(line.len());
             match self.form {
-                Form::Wire => text.extend_from_slice(line),
+                Form::Wire => text.extend_from_slice(&line),
                 Form::Raw => text.extend_from_slice(row.content()),
                 Form::Text => {
                     let content = String::from_utf8_lossy(row.content());
@@ -137,37 +105,46 @@ impl<'a> Printer<'a> {
             }
         }
         if self.form == Form::Wire {
-            text.extend_from_slice(mark.line().as_bytes());
+            let mark = json!({ "mark": proven.mark });
+            text.extend_from_slice(format!("{mark}\n").as_bytes());
         }
         self.output.bytes(&text)?;
-        self.bar.inc(u64::try_from(rows.len()).unwrap_or(u64::MAX));
+        let count = length(proven.rows.len());
+        self.row_count += count;
+        self.mark = Some(proven.mark.clone());
+        self.bar.inc(count);
         Ok(())
     }
 
-    fn end(&self, proof: &Proof, closed: bool) -> Result<(), Failure> {
-        let Some(place) = proof.place().filter(|_| self.form == Form::Wire) else {
+    /// Says the end of a read as it goes over the wire, and with which cursor
+    /// it can be made again.
+    fn end(&self, begun: Option<Begun>, closed: bool) -> Result<(), Failure> {
+        let Some(begun) = begun.filter(|_| self.form == Form::Wire) else {
             return Ok(());
         };
+        let mark = self.mark.as_ref().unwrap_or(&begun.at);
         self.output.object(&json!({ "end": {
-            "row_count": proof.row_count.to_string(),
-            "bytes": proof.bytes.to_string(),
-            "offset": place.at.offset,
-            "digest": place.at.digest,
+            "row_count": self.row_count.to_string(),
+            "bytes": self.bytes.to_string(),
+            "offset": mark.offset,
+            "digest": mark.digest,
             "closed": closed,
-            "cursor": place.cursor.to_string(),
+            "cursor": begun.cursor,
         }}))
     }
 }
 
-impl Failure {
-    /// Whether the same may work again on another line.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Error(error) => matches!(
-                error.kind(),
-                ErrorKind::Unavailable | ErrorKind::Indeterminate
-            ),
-            Self::Check(_) | Self::Interrupted | Self::Unheard => false,
+/// The line of a row, as it goes over the wire.
+fn line(row: &Row) -> Vec<u8> {
+    match row {
+        Row::Json(text) => [b"{\"row\":", text.as_ref(), b"}\n"].concat(),
+        Row::Bytes(bytes) => {
+            let bytes = json!({ "bytes": Base64(bytes.to_vec()) });
+            format!("{bytes}\n").into_bytes()
         }
     }
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -1,95 +1,73 @@
-//! Streams as text for people, and as JSON.
+//! Streams as text for people.
 
-use serde_json::{Value, json};
-use windlass::stream::{Ending, Expiry, StreamView};
+use windlass_client::stream::{Stream, StreamEnding, StreamExpiry};
 
-use crate::table::{fields, plain, rows as table, time};
+use crate::table::{fields, moment, plain, rows as table};
 
-const fn state(view: &StreamView) -> &'static str {
-    match &view.closed {
+const fn state(stream: &Stream) -> &'static str {
+    match &stream.closed {
         None => "open",
         Some(closed) => match closed.how {
-            Ending::Finished => "finished",
-            Ending::Failed { .. } => "failed",
-            Ending::Cancelled => "cancelled",
+            StreamEnding::Finished => "finished",
+            StreamEnding::Failed { .. } => "failed",
+            StreamEnding::Cancelled => "cancelled",
         },
     }
 }
 
-/// A stream as an object.
-pub(super) fn object(view: &StreamView) -> Value {
-    json!({
-        "id": view.id,
-        "session": view.session,
-        "principal": view.principal,
-        "state": state(view),
-        "created_at": view.created,
-        "changed_at": view.changed,
-        "earliest": view.earliest,
-        "tail": view.tail,
-        "digest": view.digest,
-        "bytes": view.bytes.to_string(),
-        "expiry": view.expiry,
-        "closed": view.closed,
-    })
-}
-
 /// Streams, one a row.
-pub(super) fn rows(streams: &[StreamView]) -> String {
-    let shown = streams.iter().map(|view| {
+pub(super) fn rows(streams: &[Stream]) -> String {
+    let shown = streams.iter().map(|stream| {
         [
-            view.id.to_string(),
-            state(view).to_owned(),
-            view.tail.to_string(),
-            view.bytes.to_string(),
-            time(view.changed),
+            plain(&stream.id),
+            state(stream).to_owned(),
+            stream.tail.clone(),
+            stream.bytes.clone(),
+            moment(stream.changed_at),
         ]
     });
     table(["STREAM", "STATE", "TAIL", "BYTES", "CHANGED"], shown)
 }
 
 /// One stream.
-pub(super) fn one(view: &StreamView) -> String {
+pub(super) fn one(stream: &Stream) -> String {
+    let session = stream.session.as_deref().unwrap_or("-");
     let mut shown = vec![
-        ("id", view.id.to_string()),
-        ("session", session(view)),
-        ("principal", view.principal.to_string()),
-        ("state", state(view).to_owned()),
-        ("created_at", time(view.created)),
-        ("changed_at", time(view.changed)),
-        ("earliest", view.earliest.to_string()),
-        ("tail", view.tail.to_string()),
-        ("digest", view.digest.to_string()),
-        ("bytes", view.bytes.to_string()),
-        ("expires", expires(view.expiry)),
+        ("id", plain(&stream.id)),
+        ("session", plain(session)),
+        ("principal", plain(&stream.principal)),
+        ("state", state(stream).to_owned()),
+        ("created_at", moment(stream.created_at)),
+        ("changed_at", moment(stream.changed_at)),
+        ("earliest", stream.earliest.clone()),
+        ("tail", stream.tail.clone()),
+        ("digest", stream.digest.clone()),
+        ("bytes", stream.bytes.clone()),
+        ("expires", expires(stream.expiry)),
     ];
-    if let Some(Ending::Failed { code, message }) = view.closed.as_ref().map(|it| &it.how) {
+    let how = stream.closed.as_ref().map(|closed| &closed.how);
+    if let Some(StreamEnding::Failed { code, message }) = how {
         shown.push(("code", plain(code)));
         shown.push(("message", plain(message)));
     }
     fields(shown)
 }
 
-fn session(view: &StreamView) -> String {
-    let session = view.session.as_ref().map(ToString::to_string);
-    session.unwrap_or_else(|| "-".to_owned())
-}
-
-fn expires(expiry: Expiry) -> String {
+fn expires(expiry: StreamExpiry) -> String {
     match expiry {
-        Expiry::Never => "never".to_owned(),
-        Expiry::IdleMs(ms) => format!("after {ms} ms without a change"),
-        Expiry::SlidingMs(ms) => format!("after {ms} ms without a read or a change"),
-        Expiry::At(at) => time(at),
+        StreamExpiry::Never => "never".to_owned(),
+        StreamExpiry::IdleMs(ms) => format!("after {ms} ms without a change"),
+        StreamExpiry::SlidingMs(ms) => format!("after {ms} ms without a read or a change"),
+        StreamExpiry::At(at) => moment(at),
     }
 }
 
 /// Where a stream stands behind rows that were appended.
-pub(super) fn appended(count: u64, view: &StreamView) -> String {
+pub(super) fn appended(count: u64, stream: &Stream) -> String {
     fields([
         ("appended", count.to_string()),
-        ("tail", view.tail.to_string()),
-        ("digest", view.digest.to_string()),
-        ("state", state(view).to_owned()),
+        ("tail", stream.tail.clone()),
+        ("digest", stream.digest.clone()),
+        ("state", state(stream).to_owned()),
     ])
 }

@@ -8,6 +8,7 @@ mod checkpoints;
 mod client;
 mod documents;
 mod generated;
+mod outlets;
 mod outputs;
 mod postgres;
 mod queues;

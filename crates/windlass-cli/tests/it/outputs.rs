@@ -34,7 +34,8 @@ fn transcript(bench: &Bench, lines: &[(&str, &str)]) -> String {
     text
 }
 
-const LINES: [(&str, &str); 17] = [
+/// What is done with streams, and what is read by it.
+pub(crate) const LINES: [(&str, &str); 17] = [
     ("stream create s1 --id st --idle-ms 3600000", ""),
     ("stream create s1 --id st", ""),
     (
@@ -116,21 +117,21 @@ fn a_read_goes_on_with_its_cursor_until_that_is_cancelled() {
     let end = whole.assert_code(0).objects().pop().unwrap();
     let cursor = end["end"]["cursor"].as_str().unwrap().to_owned();
     append(&bench, "", b"3\n").assert_code(0);
-    let again = bench.run(&format!("stream read --cursor {cursor}"));
+    let again = bench.run(&format!("stream read st --cursor {cursor}"));
     assert_eq!(
         again.assert_code(0).stdout,
         "1\n2\n",
         "what it was opened for"
     );
     for _ in 0..2 {
-        let cancelled = bench.run(&format!("stream cancel {cursor}"));
+        let cancelled = bench.run(&format!("stream cancel st {cursor}"));
         assert_eq!(cancelled.assert_code(0).stdout, "cancelled\n");
     }
-    let refused = bench.run(&format!("--json stream read --cursor {cursor}"));
+    let refused = bench.run(&format!("--json stream read st --cursor {cursor}"));
     assert_refused(&refused, "cancelled", 3, "a cursor that was cancelled");
-    let unknown = bench.run(&format!("--json stream cancel {}", "0".repeat(48)));
+    let unknown = bench.run(&format!("--json stream cancel st {}", "0".repeat(48)));
     assert_refused(&unknown, "not_found", 4, "a cursor of nobody");
-    bench.run("stream cancel nonsense").assert_code(2);
+    bench.run("stream cancel st nonsense").assert_code(2);
 }
 
 #[test]
