@@ -228,6 +228,7 @@ impl From<TurnError> for Refused {
             TurnError::State(error) => error.into(),
             TurnError::Session(error) => error.into(),
             TurnError::Queue(error) => error.into(),
+            TurnError::Stream(error) => error.into(),
             other => Self::new(Problem::of(&other, Map::new())),
         }
     }

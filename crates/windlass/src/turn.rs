@@ -1,7 +1,8 @@
 //! The turn: what an agent did in one step of its run, as one commit.
 //!
 //! New state, new nodes, uses charged, reservations settled, claimed work
-//! completed and follow-up work enqueued become true together or not at all.
+//! completed, follow-up work enqueued, and output appended and closed become
+//! true together or not at all.
 //! Each part decides its share from what is stored and answers with checks and
 //! writes; these are joined and committed once. If anything any part looked at
 //! has changed meanwhile, all of them decide anew.
@@ -14,6 +15,7 @@ use windlass_core::{Coded, ErrorKind, OperationId, RandomError, SessionId, back_
 use windlass_queue::{Bound, Claim, Done, QueueError, Step as WorkStep, Work};
 use windlass_session::{Caller, SessionError, Settle, Step as UseStep, StepAnswer, Use};
 use windlass_store::{Batch, Commit, StoreError, StoreErrorKind, StoreExt};
+use windlass_stream::{Open, Placed, Reader, Step as StreamStep, StreamError};
 
 use crate::Windlass;
 use crate::error::kind_of;
@@ -31,6 +33,7 @@ pub struct Turn<'a> {
     changes: Changes,
     uses: Vec<UseStep>,
     work: Vec<WorkStep>,
+    streams: Vec<StreamStep>,
     bound: Option<Bound>,
 }
 
@@ -40,6 +43,7 @@ impl fmt::Debug for Turn<'_> {
             .field("session", &self.session)
             .field("uses", &self.uses.len())
             .field("work", &self.work.len())
+            .field("streams", &self.streams.len())
             .finish_non_exhaustive()
     }
 }
@@ -54,6 +58,9 @@ pub struct TurnDone {
     pub uses: Vec<StepAnswer>,
     /// An answer for each change of the queue, in the order they were added.
     pub work: Vec<Done>,
+    /// Where each stream that was changed stands, in the order they were
+    /// added.
+    pub streams: Vec<Placed>,
     /// Whether the turn was committed before, under its id: then these are
     /// the first answers, and nothing happened now.
     pub repeated: bool,
@@ -66,6 +73,8 @@ struct Answers {
     uses: Vec<StepAnswer>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     work: Vec<Done>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    streams: Vec<Placed>,
 }
 
 /// Why a turn was not committed. Nothing of it has happened, except where the
@@ -82,6 +91,9 @@ pub enum TurnError {
     /// The queue refused.
     #[error("the work of the turn was refused")]
     Queue(#[source] QueueError),
+    /// A stream refused.
+    #[error("the output of the turn was refused")]
+    Stream(#[source] StreamError),
     /// Others changed the same things first, each time.
     #[error("lost too many races for the same session; try again")]
     Busy,
@@ -99,6 +111,7 @@ impl Coded for TurnError {
             Self::State(source) => source.code(),
             Self::Session(source) => source.code(),
             Self::Queue(source) => source.code(),
+            Self::Stream(source) => source.code(),
             Self::Busy => "busy",
             Self::Store(source) => source.kind().code(),
             Self::Random(_) => "no_randomness",
@@ -110,6 +123,7 @@ impl Coded for TurnError {
             Self::State(source) => source.kind(),
             Self::Session(source) => source.kind(),
             Self::Queue(source) => source.kind(),
+            Self::Stream(source) => source.kind(),
             Self::Busy => ErrorKind::Unavailable,
             Self::Store(source) => kind_of(source.kind()),
             Self::Random(_) => ErrorKind::Environment,
@@ -128,6 +142,7 @@ impl Windlass {
             changes: Changes::default(),
             uses: Vec::new(),
             work: Vec::new(),
+            streams: Vec::new(),
             bound: None,
         }
     }
@@ -181,6 +196,25 @@ impl Turn<'_> {
     pub fn work(mut self, step: WorkStep) -> Self {
         self.work.push(step);
         self
+    }
+
+    /// Appends rows to a stream of the caller's, or closes it, or both: up to
+    /// 16 streams with 1 MiB of rows together. Readers see the rows once the
+    /// turn is committed.
+    pub fn output(mut self, step: StreamStep) -> Self {
+        self.streams.push(step);
+        self
+    }
+
+    /// Refuses to read: what the turn will append is not there before it is
+    /// committed, and a read that was pinned before would miss it for good.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::InTransaction`], always. Commit the turn or drop it, then
+    /// open the stream.
+    pub const fn open(&self, _: &Open) -> Result<Reader, StreamError> {
+        Err(StreamError::InTransaction)
     }
 
     /// Takes effect only while a session lease is held: a writer that has
@@ -247,6 +281,13 @@ impl Turn<'_> {
             batch.append(planned.batch);
             answers.uses = planned.answers;
         }
+        if !self.streams.is_empty() {
+            let streams = self.windlass.streams();
+            let planned = streams.plan(&self.stream_caller(), &self.streams).await;
+            let planned = planned.map_err(TurnError::Stream)?;
+            batch.append(planned.batch);
+            answers.streams = planned.placed;
+        }
         let planned = self.plan_state(&answers).await?;
         batch.append(planned.batch);
         // Whatever the outcome, what others remember may be old by now.
@@ -257,6 +298,7 @@ impl Turn<'_> {
                 committed: planned.committed,
                 uses: answers.uses,
                 work: answers.work,
+                streams: answers.streams,
                 repeated: false,
             })),
             Ok(Commit::Conflict { key }) => match &self.bound {
@@ -332,6 +374,7 @@ impl Turn<'_> {
             committed,
             uses: answers.uses,
             work: answers.work,
+            streams: answers.streams,
             repeated: true,
         }))
     }
@@ -369,7 +412,8 @@ impl Turn<'_> {
     fn asked(&self) -> String {
         let uses = self.uses.iter().map(|step| step.fingerprint(self.session));
         let work = self.work.iter().map(WorkStep::fingerprint);
-        let all: Vec<_> = uses.chain(work).collect();
+        let streams = self.streams.iter().map(StreamStep::fingerprint);
+        let all: Vec<_> = uses.chain(work).chain(streams).collect();
         all.join(" ")
     }
 
@@ -385,6 +429,11 @@ impl Turn<'_> {
     fn state_caller(&self) -> windlass_checkpoint::Caller {
         let caller = self.caller;
         windlass_checkpoint::Caller::new(caller.tenant.clone(), caller.principal.clone())
+    }
+
+    fn stream_caller(&self) -> windlass_stream::Caller {
+        let caller = self.caller;
+        windlass_stream::Caller::new(caller.tenant.clone(), caller.principal.clone())
     }
 
     fn queue_caller(&self) -> windlass_queue::Caller {

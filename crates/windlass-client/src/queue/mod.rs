@@ -17,7 +17,7 @@ pub use request::{
     AcquireLease, Backoff, ClaimWork, Enqueue, EnqueueAll, Failure, HeldLease, NewPayload, NewWork,
     NextClaim, RenewClaim, Return, SessionWork, SettleClaim, WorkQuery,
 };
-pub use turn::{CommitTurn, TurnDone, TurnUse, TurnUsed, TurnWork, TurnWorked};
+pub use turn::{CommitTurn, TurnDone, TurnStream, TurnUse, TurnUsed, TurnWork, TurnWorked};
 
 /// Longest that a claim waits for work, in milliseconds.
 pub const WAIT_MS_MAX: u64 = 30_000;

@@ -7,6 +7,7 @@ use super::{Enqueued, HeldLease, NewWork, SettleClaim, Settled};
 use crate::schema::Identifier;
 use crate::session::{Left, Outcome, Receipt, UseTools};
 use crate::state::{CommitState, Committed};
+use crate::stream::{NewRow, Placed, StreamEnding};
 
 /// A turn: all of it happens, or nothing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,6 +26,11 @@ pub struct CommitTurn {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(max_items = 100))]
     pub work: Vec<TurnWork>,
+    /// What is appended to streams, and which of them end: needs
+    /// `stream.write`. Up to 16, with 1 MiB of rows together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(max_items = 16))]
+    pub streams: Vec<TurnStream>,
     /// A lease of the session that has to be held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<HeldLease>,
@@ -76,6 +82,22 @@ pub enum TurnWork {
     },
 }
 
+/// A change of a stream: rows, its end, or both in this order.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TurnStream {
+    /// Which.
+    #[cfg_attr(feature = "schema", schema(value_type = Identifier))]
+    pub stream: String,
+    /// What is appended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<NewRow>,
+    /// How it ends; it goes on if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<StreamEnding>,
+}
+
 /// What a turn came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -86,6 +108,9 @@ pub struct TurnDone {
     pub uses: Vec<TurnUsed>,
     /// An answer for each change of a queue, in their order.
     pub work: Vec<TurnWorked>,
+    /// Where each stream stands, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<Placed>,
     /// Whether the turn was committed before under the same key: then these
     /// are the first answers, and nothing happened now.
     pub repeated: bool,

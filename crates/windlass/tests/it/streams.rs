@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use windlass::core::{Coded, ErrorKind, ManualEnv, Millis};
 use windlass::session::{Config, Create};
-use windlass::stream::{Audit, Caller, Event, Frame, NewStream, Open, Row, Settings, StreamError};
+use windlass::stream::{
+    Audit, Caller, Ending, Event, Frame, NewStream, Offset, Open, Row, Settings, Step, StreamError,
+};
 use windlass::{Options, StreamAudit, Windlass};
 
 use crate::SCHEMES;
@@ -104,4 +106,63 @@ async fn settings_of_streams_are_brought_into_range_and_a_lease_of_no_time_is_re
         (refused.kind(), refused.code()),
         (ErrorKind::Invalid, "invalid_request")
     );
+}
+
+fn step(stream: &str, row: &str, close: Option<Ending>) -> Step {
+    Step {
+        stream: stream.parse().unwrap(),
+        rows: vec![Row::json(row.to_owned()).unwrap()],
+        close,
+    }
+}
+
+#[tokio::test]
+async fn the_last_rows_of_an_output_and_its_end_are_a_part_of_the_turn() {
+    for &scheme in SCHEMES {
+        let place = Place::new(scheme);
+        let location = place.location();
+        let windlass = Windlass::open(&location, Options::default()).await.unwrap();
+        let (caller, streams) = (caller(), windlass.streams());
+        let owner = windlass::session::Caller::new(caller.tenant.clone(), caller.principal.clone());
+        let request = Create::new("scout".parse().unwrap(), "look around");
+        let session = windlass.sessions().create(&owner, request).await.unwrap();
+        for name in ["answer", "log"] {
+            let new = NewStream {
+                id: Some(name.parse().unwrap()),
+                ..NewStream::of(session.id.clone())
+            };
+            streams.make(&caller, &new, None).await.unwrap();
+        }
+        let turn = |id: &str| {
+            let turn = windlass.turn(&owner, &session.id).id(id.parse().unwrap());
+            turn.output(step("answer", "\"done\"", Some(Ending::Finished)))
+                .output(step("log", "1", None))
+        };
+        let all = Open::all("answer".parse().unwrap());
+        let refused = turn("one").open(&all).expect_err("it is not committed");
+        assert_eq!(refused.code(), "stream_in_transaction_unsupported");
+
+        let done = turn("one").commit().await.unwrap();
+        let tails: Vec<_> = done.streams.iter().map(|placed| placed.tail).collect();
+        assert_eq!(tails, [Offset::new(1); 2], "{scheme}");
+        let again = turn("one").commit().await.unwrap();
+        assert!(again.repeated, "{scheme}: {again:?}");
+        assert_eq!(again.streams, done.streams, "{scheme}");
+        let view = streams.show(&caller, &all.stream).await.unwrap();
+        assert_eq!(view.closed.map(|closed| closed.how), Some(Ending::Finished));
+
+        // What the stream refuses happens to nothing of the turn.
+        let refused = turn("two").commit().await.expect_err("it is closed");
+        assert_eq!(refused.code(), "stream_closed", "{scheme}");
+        let log = streams
+            .show(&caller, &"log".parse().unwrap())
+            .await
+            .unwrap();
+        let (tenant, principal) = (caller.tenant.clone(), caller.principal.clone());
+        let reader = windlass::checkpoint::Caller::new(tenant, principal);
+        let head = windlass.checkpoints().head(&reader, &session.id);
+        let revision = head.await.unwrap().map(|head| head.revision);
+        assert_eq!((log.tail, revision), (Offset::new(1), Some(1)), "{scheme}");
+        windlass.close().await.unwrap();
+    }
 }

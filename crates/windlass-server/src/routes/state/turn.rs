@@ -7,7 +7,9 @@ use windlass::checkpoint::{Committed, Expected};
 use windlass::core::SessionId;
 use windlass::queue::{Caller as QueueCaller, Step as WorkStep};
 use windlass::session::{Agent, Settle, StepAnswer};
+use windlass::stream::Step as StreamStep;
 use windlass_client::queue as wire;
+use windlass_client::stream::Placed;
 
 use super::request::changes;
 use super::{TAG, invalid, of};
@@ -17,6 +19,7 @@ use crate::route::{Access, Route};
 use crate::routes::queue::{check_reach, held_lease, settle, work, worked};
 use crate::routes::sessions::{OF_USE, outcome, uses};
 use crate::routes::stash::VALUE_BYTES_MAX;
+use crate::routes::stream::{ending, placed, row};
 
 /// Most uses of a turn, and most changes of queues.
 const STEPS_MAX: usize = 100;
@@ -36,6 +39,10 @@ const OF_TURN: &[&str] = &[
     "work_not_found",
     "source_key_conflict",
     "lease_lost",
+    "stream_closed",
+    "stream_deleted",
+    "expired",
+    "invalid_row",
 ];
 
 pub(super) fn routes() -> Vec<Route> {
@@ -45,7 +52,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         turn.about(
             TAG,
-            "Commits a turn, all or nothing: state, uses and work; these need their own verbs too",
+            "Commits a turn, all or nothing: state, uses, work and output; these need their own verbs too",
         )
         .access(Access::Tenant(Verb::StateWrite))
         .serves(&[
@@ -57,6 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
             "Turn::complete",
             "Turn::enqueue",
             "Turn::work",
+            "Turn::output",
             "Turn::bound",
             "Turn::commit",
         ])
@@ -75,6 +83,8 @@ struct Done<'a> {
     committed: &'a Committed,
     uses: &'a [StepAnswer],
     work: Vec<wire::TurnWorked>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    streams: Vec<Placed>,
     repeated: bool,
 }
 
@@ -110,6 +120,13 @@ async fn turn(call: Call) -> Result<Reply, Refused> {
     for step in asked.work {
         turn = turn.work(work_step(&call, &of.session, step).await?);
     }
+    for step in asked.streams {
+        turn = turn.output(StreamStep {
+            stream: parse_id("stream", &step.stream)?,
+            rows: step.rows.into_iter().map(row).collect::<Result<_, _>>()?,
+            close: step.close.map(ending),
+        });
+    }
     if let Some(held) = &asked.lease {
         let of_queue = QueueCaller::new(caller.tenant.clone(), caller.principal.clone());
         let lease = held_lease(&call, &of_queue, &of.session, held).await?;
@@ -120,6 +137,7 @@ async fn turn(call: Call) -> Result<Reply, Refused> {
         committed: &done.committed,
         uses: &done.uses,
         work: done.work.into_iter().map(worked).collect(),
+        streams: done.streams.into_iter().map(placed).collect(),
         repeated: done.repeated,
     };
     Ok(Reply::json(&shown)
@@ -135,9 +153,11 @@ fn check_verbs(call: &Call, asked: &wire::CommitTurn) -> Result<(), Refused> {
         wire::TurnWork::Settle { .. } => Verb::QueueWork,
         wire::TurnWork::Enqueue { .. } => Verb::QueueWrite,
     });
+    let streams = (!asked.streams.is_empty()).then_some(Verb::StreamWrite);
     match uses
         .into_iter()
         .chain(work)
+        .chain(streams)
         .find(|verb| !call.identity.may(*verb))
     {
         None => Ok(()),

@@ -6,7 +6,7 @@ mod look;
 mod read;
 
 use windlass::core::{SessionId, StreamId};
-use windlass::stream::{Caller, Placed, StreamView, Streams};
+use windlass::stream::{Caller, Placed, Row, StreamView, Streams};
 use windlass_client::stream as wire;
 
 use super::queue::check_reach;
@@ -70,7 +70,7 @@ fn shown(view: StreamView) -> wire::Stream {
     }
 }
 
-fn placed(placed: Placed) -> wire::Placed {
+pub(super) fn placed(placed: Placed) -> wire::Placed {
     wire::Placed {
         first: placed.first.to_string(),
         tail: placed.tail.to_string(),
@@ -97,6 +97,15 @@ fn ending_shown(how: windlass::stream::Ending) -> wire::StreamEnding {
             message: message.to_string(),
         },
         Ending::Cancelled => wire::StreamEnding::Cancelled,
+    }
+}
+
+/// The row of a body that is JSON.
+pub(super) fn row(asked: wire::NewRow) -> Result<Row, Refused> {
+    match (asked.row, asked.bytes) {
+        (Some(json), None) => Ok(Row::Json(Box::<str>::from(json).into_string().into())),
+        (None, Some(bytes)) => Ok(Row::Bytes(bytes.0.into())),
+        _ => Err(invalid("rows", "a row has one of `row` and `bytes`")),
     }
 }
 

@@ -70,7 +70,7 @@ const BODIES: &[(&str, Option<&str>)] = &[
     (
         "commit_turn",
         Some(
-            r#"{"state":{"parts":{"plan":{"json":[2]}}},"uses":[{"use":{"agent":"researcher","items":[{"tool":"search"}]}}],"work":[{"enqueue":{"work":{"payloads":[{"kind":"task","json":1}]}}}],"lease":{"owner":"w","generation":GENERATION}}"#,
+            r#"{"state":{"parts":{"plan":{"json":[2]}}},"uses":[{"use":{"agent":"researcher","items":[{"tool":"search"}]}}],"work":[{"enqueue":{"work":{"payloads":[{"kind":"task","json":1}]}}}],"streams":[{"stream":"o-acme","rows":[{"row":1}],"close":"finished"}],"lease":{"owner":"w","generation":GENERATION}}"#,
         ),
     ),
     (
