@@ -96,6 +96,12 @@ impl TryFrom<String> for Digest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowsHash([u8; 32]);
 
+impl fmt::Display for RowsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
 /// Hashes the rows of one chunk as they come.
 ///
 /// A reader that checks what it gets keeps one from mark to mark; cloning it

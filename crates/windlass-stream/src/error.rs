@@ -68,6 +68,21 @@ pub enum StreamError {
         /// How many it can remember.
         limit: u64,
     },
+    /// The input is only taken with the digest of its rows.
+    #[error("the digest of what was sent is missing")]
+    IntegrityMissingDigest,
+    /// The rows of the input are not what was sent: nobody ever sees them.
+    #[error("the rows from `{first}` to `{tail}` are not what was sent, and are withdrawn")]
+    IntegrityFailed {
+        /// The digest of what was sent.
+        expected: Arc<str>,
+        /// The digest of what came.
+        actual: Arc<str>,
+        /// The first row that is withdrawn.
+        first: Offset,
+        /// After the last one.
+        tail: Offset,
+    },
     /// What begins at the offset asked for is not kept any more.
     #[error("rows before `{earliest}` are not kept any more")]
     Gap {
@@ -175,6 +190,8 @@ impl Coded for StreamError {
             Self::SequenceGap { .. } => "producer_sequence_gap",
             Self::WriterSequence => "writer_sequence_regressed",
             Self::TooManyProducers { .. } => "too_many_producers",
+            Self::IntegrityMissingDigest => "integrity_missing_digest",
+            Self::IntegrityFailed { .. } => "integrity_failed",
             Self::Gap { .. } => "gap",
             Self::BeyondTail { .. } => "offset_beyond_tail",
             Self::PrefixHashMismatch => "prefix_hash_mismatch",
@@ -201,6 +218,7 @@ impl Coded for StreamError {
             | Self::ContentType
             | Self::SequenceGap { .. }
             | Self::WriterSequence
+            | Self::IntegrityFailed { .. }
             | Self::Gap { .. }
             | Self::PrefixHashMismatch
             | Self::OperationConflict => ErrorKind::Conflict,
@@ -210,9 +228,11 @@ impl Coded for StreamError {
             | Self::StaleEpoch { .. }
             | Self::TooManyProducers { .. }
             | Self::Capacity(_) => ErrorKind::Refused,
-            Self::BeyondTail { .. } | Self::InTransaction | Self::Row(_) | Self::Invalid { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::BeyondTail { .. }
+            | Self::IntegrityMissingDigest
+            | Self::InTransaction
+            | Self::Row(_)
+            | Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Busy => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Store(error) => kind_of(error.kind()),

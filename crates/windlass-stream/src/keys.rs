@@ -7,6 +7,7 @@ use windlass_store::key::{Key, number, segments};
 use windlass_store::{KeyRange, Scan};
 
 use crate::digest::hex;
+use crate::durable::INPUT;
 use crate::offset::Offset;
 
 /// The first segment of the index of what maintenance has to look at.
@@ -195,7 +196,11 @@ pub(crate) fn list_of(tenant: &TenantId, session: &SessionId) -> Key {
 
 /// The row of a path.
 pub(crate) fn path_of(tenant: &TenantId, principal: &PrincipalId, path: &str) -> Bytes {
-    let paths = Key::new(tenant.as_str()).text("path");
+    let (kind, path) = match path.strip_prefix(INPUT) {
+        Some(input) => ("input", input),
+        None => ("path", path),
+    };
+    let paths = Key::new(tenant.as_str()).text(kind);
     paths.text(principal.as_str()).text(path).finish()
 }
 

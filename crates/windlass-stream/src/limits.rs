@@ -67,8 +67,13 @@ pub const SEQUENCE_BYTES_MAX: usize = 256;
 pub const PRODUCERS_MAX: u64 = 10_000;
 /// Most streams that a fork has rows of.
 pub const FORK_SHARES_MAX: usize = 64;
+/// How long an input that is not finished is kept after its last append, in
+/// milliseconds: a day.
+pub const INPUT_MS: u64 = 86_400_000;
+/// Bytes of rows that are hashed at a time when an input ends.
+pub(crate) const PIECE_BYTES_MAX: usize = CHUNK_BYTES_MAX;
 /// Most chunks that are read at a time by path.
-pub(crate) const PIECE_CHUNKS_MAX: usize = 64;
+pub(crate) const PIECE_CHUNKS_MAX: usize = 256;
 /// How far apart the clocks of two processes may be, in milliseconds.
 pub const CLOCK_SKEW_MS_MAX: u64 = 5_000;
 /// Most rows that one commit of upkeep deletes.

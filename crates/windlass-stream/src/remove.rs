@@ -223,16 +223,22 @@ impl Engine {
         let Some(about) = about.filter(|_| !forked || has_expired) else {
             return Ok(Batch::new());
         };
-        let path = path_of(&keys.tenant, &head.principal, about.path.as_str());
-        let Some(entry) = self.store.get(path.clone()).await? else {
-            return Ok(Batch::new());
-        };
-        let leads_to: About = decode("path", &entry.value)?;
-        if leads_to.stream != keys.stream {
-            return Ok(Batch::new());
+        let mut batch = Batch::new();
+        for path in [Some(&about.path), about.sent.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            let path = path_of(&keys.tenant, &head.principal, path.as_str());
+            let Some(entry) = self.store.get(path.clone()).await? else {
+                continue;
+            };
+            let leads_to: About = decode("path", &entry.value)?;
+            if leads_to.stream == keys.stream {
+                let unchanged = Expect::Version(entry.version);
+                batch = batch.check(path.clone(), unchanged).delete(path);
+            }
         }
-        let unchanged = Expect::Version(entry.version);
-        Ok(Batch::new().check(path.clone(), unchanged).delete(path))
+        Ok(batch)
     }
 
     /// Marks a head, and lists it for upkeep, which finishes what is begun.

@@ -12,6 +12,9 @@ use crate::limits::{CONTENT_TYPE_BYTES_MAX, PATH_BYTES_MAX};
 use crate::model::Expiry;
 use crate::offset::Offset;
 
+/// How the path of an input begins.
+pub(crate) const INPUT: char = '\u{1}';
+
 /// The name of a stream: 1 to 512 bytes, any text but for control characters
 /// and segments that are `.` or `..`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,6 +22,11 @@ use crate::offset::Offset;
 pub struct Path(Arc<str>);
 
 impl Path {
+    /// The path of an input, which none that is parsed can be.
+    pub(crate) fn of_input(id: &str) -> Self {
+        Self(format!("{INPUT}{id}").into())
+    }
+
     /// The path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -132,6 +140,45 @@ pub(crate) struct About {
     pub(crate) asked: Expiry,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fork: Option<Fork>,
+    /// There while it is an input, which only its sender can name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) input: Option<Input>,
+    /// The path it had as an input, which goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sent: Option<Path>,
+}
+
+/// What an input is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Input {
+    pub(crate) target: Path,
+    #[serde(default, skip_serializing_if = "Expiry::is_never")]
+    pub(crate) expiry: Expiry,
+    pub(crate) verified: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) withdrawn: Option<Withdrawn>,
+}
+
+/// Why the rows of an input are seen by nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Withdrawn {
+    pub(crate) expected: Arc<str>,
+    pub(crate) actual: Arc<str>,
+    pub(crate) first: Offset,
+    pub(crate) tail: Offset,
+}
+
+impl Withdrawn {
+    pub(crate) fn error(&self) -> StreamError {
+        StreamError::IntegrityFailed {
+            expected: Arc::clone(&self.expected),
+            actual: Arc::clone(&self.actual),
+            first: self.first,
+            tail: self.tail,
+        }
+    }
 }
 
 /// Where the first rows of a fork come from.

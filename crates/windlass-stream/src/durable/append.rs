@@ -18,7 +18,7 @@ use crate::limits::{PRODUCERS_MAX, SEQUENCE_BYTES_MAX, STEP_BYTES_MAX};
 use crate::model::Ending;
 use crate::offset::Offset;
 use crate::record::{Head, decode, encode};
-use crate::row::Row;
+use crate::row::{Row, RowError};
 use crate::step::seal;
 
 /// What is to be appended.
@@ -277,10 +277,8 @@ fn rows(found: &Found, post: &Post) -> Result<Vec<Row>, StreamError> {
 pub(super) fn check_size(rows: &[Row]) -> Result<(), StreamError> {
     let bytes: usize = rows.iter().map(Row::line_length).sum();
     if bytes > STEP_BYTES_MAX {
-        return Err(StreamError::Invalid {
-            field: "body",
-            problem: "is too large for one commit",
-        });
+        let (length, max) = (bytes, STEP_BYTES_MAX);
+        return Err(RowError::TooLong { length, max }.into());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use windlass_store::{Batch, Commit, Expect, StoreErrorKind};
 use crate::append::put_rows;
 use crate::caller::Caller;
 use crate::digest::Digest;
-use crate::durable::about::{About, ContentType, Path};
+use crate::durable::about::{About, ContentType, Input, Path};
 use crate::durable::append::check_size;
 use crate::durable::body::rows_of;
 use crate::durable::fork::Origin;
@@ -105,6 +105,17 @@ impl DurableStreams {
         path: &Path,
         wanted: &Wanted,
     ) -> Result<Put, StreamError> {
+        self.make(caller, path, wanted, None).await
+    }
+
+    /// The same of a stream that may be an input.
+    pub(super) async fn make(
+        &self,
+        caller: &Caller,
+        path: &Path,
+        wanted: &Wanted,
+        input: Option<Input>,
+    ) -> Result<Put, StreamError> {
         wanted.check()?;
         let env = self.engine.env.as_ref();
         let keys = StreamKeys::new(&caller.tenant, &StreamId::unique(env)?);
@@ -120,7 +131,8 @@ impl DurableStreams {
                     view,
                 });
             }
-            let birth = self.birth(caller, path, wanted, &keys).await?;
+            let mut birth = self.birth(caller, path, wanted, &keys).await?;
+            birth.about.input.clone_from(&input);
             let (batch, view) = birth.plan(caller, found.as_ref(), &writer, env.now());
             match self.engine.store.commit(batch).await {
                 Ok(Commit::Applied(_)) => {
@@ -194,6 +206,8 @@ impl DurableStreams {
                 content_type,
                 asked: wanted.expiry,
                 fork: origin.as_ref().map(|origin| origin.fork.clone()),
+                input: None,
+                sent: None,
             },
             expiry: inherited(wanted.expiry, origin.as_ref()),
             closed: wanted.closed,

@@ -72,15 +72,16 @@ impl DurableStreams {
 
 impl Live {
     /// The rows that follow, up to `bytes_max` and one at least; none if the
-    /// stream has ended, or if none has come until `until`, a time of the
-    /// monotonic clock. A reader that waits keeps the stream from expiring.
+    /// stream has ended, or if none has come in the time that it may wait. A
+    /// reader that waits keeps the stream from expiring.
     ///
     /// # Errors
     ///
     /// `Expired` if nobody asked for as long as a lease lasts, `Revoked`;
     /// otherwise as [`DurableStreams::read`].
-    pub async fn next(&mut self, bytes_max: usize, until: Duration) -> Result<Piece, StreamError> {
+    pub async fn next(&mut self, bytes_max: usize, wait: Duration) -> Result<Piece, StreamError> {
         self.lease.check()?;
+        let until = self.streams.engine.env.monotonic().saturating_add(wait);
         loop {
             if let Err(error) = self.lease.go_on() {
                 self.fail(&error);

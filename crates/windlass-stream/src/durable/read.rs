@@ -93,46 +93,43 @@ impl DurableStreams {
         from: From,
         bytes_max: usize,
     ) -> Result<(Piece, Loaded), StreamError> {
-        let mut at = match from {
-            From::Start => first_of(&found.about),
-            From::At(offset) => offset,
-            From::Now => Offset::new(u64::MAX - 1),
-        };
+        let (mut at, mut gathered) = (first_of(from, &found.about), Gathered::default());
+        let mut first: Option<(Offset, Loaded)> = None;
         loop {
             let share = share_of(&found.keys, &found.about, at);
             let pages = self.engine.store.read(&scans(found, &share, at)).await?;
-            let (loaded, floor) = self.admitted(caller, &found.keys, &pages).await?;
-            let (earliest, tail) = (start_of(&found.about, &floor), loaded.head.tail);
-            if from == From::Now {
-                at = tail;
-            } else if at < earliest && from == From::Start {
-                at = earliest;
-                continue;
-            } else if at < earliest {
-                return Err(StreamError::Gap { earliest });
-            } else if at > tail {
-                return Err(StreamError::BeyondTail { tail });
+            if first.is_none() {
+                let (loaded, floor) = self.admitted(caller, &found.keys, &pages).await?;
+                let earliest = start_of(&found.about, &floor);
+                let start = begin(from, at, earliest, loaded.head.tail)?;
+                let again = start != at && from == From::Start;
+                at = start;
+                if again {
+                    continue;
+                }
+                first = Some((at, loaded));
             }
+            let (start, loaded) = first.as_ref().expect("read above");
+            let tail = loaded.head.tail;
             let entries = pages.into_iter().skip(2).flat_map(|page| page.entries);
             let end = share.until.min(tail);
-            let (rows, next) = match collect(&share, entries, at, end, bytes_max) {
-                Ok(collected) => collected,
-                Err(error) => {
-                    let keys = &found.keys;
-                    let why = self.engine.explain(caller, keys, at, error).await;
-                    return Err(why);
-                }
-            };
-            let piece = Piece {
-                stream: found.about.stream.clone(),
-                content_type: found.about.content_type.clone(),
-                rows,
-                start: at,
-                next,
-                tail,
-                closed: loaded.head.closed.is_some(),
-            };
-            return Ok((piece, loaded));
+            if let Err(error) = gathered.take(&share, entries, (&mut at, end), bytes_max) {
+                let why = self.engine.explain(caller, &found.keys, at, error);
+                return Err(why.await);
+            }
+            if at == tail || gathered.is_full(bytes_max) {
+                let piece = Piece {
+                    stream: found.about.stream.clone(),
+                    content_type: found.about.content_type.clone(),
+                    rows: gathered.rows,
+                    start: *start,
+                    next: at,
+                    tail,
+                    closed: loaded.head.closed.is_some(),
+                };
+                let (_, loaded) = first.expect("read above");
+                return Ok((piece, loaded));
+            }
         }
     }
 
@@ -210,8 +207,28 @@ pub(super) fn share_of(keys: &StreamKeys, about: &About, at: Offset) -> Share {
     }
 }
 
+/// Where to look first, as far as the path tells.
+fn first_of(from: From, about: &About) -> Offset {
+    match from {
+        From::Start => origin_of(about),
+        From::At(offset) => offset,
+        From::Now => Offset::new(u64::MAX - 1),
+    }
+}
+
+/// Where a read begins of what is kept from `earliest` on.
+fn begin(from: From, at: Offset, earliest: Offset, tail: Offset) -> Result<Offset, StreamError> {
+    match from {
+        From::Start => Ok(at.max(earliest)),
+        From::Now => Ok(tail),
+        From::At(_) if at < earliest => Err(StreamError::Gap { earliest }),
+        From::At(_) if at > tail => Err(StreamError::BeyondTail { tail }),
+        From::At(_) => Ok(at),
+    }
+}
+
 /// Where the stream begins, as far as its path tells.
-fn first_of(about: &About) -> Offset {
+fn origin_of(about: &About) -> Offset {
     let fork = about.fork.as_ref();
     fork.map_or(Offset::START, |fork| fork.start)
 }
@@ -219,7 +236,7 @@ fn first_of(about: &About) -> Offset {
 /// Where its own rows begin.
 pub(super) fn base_of(about: &About) -> Offset {
     let shares = about.fork.as_ref().and_then(|fork| fork.shares.last());
-    shares.map_or(first_of(about), |(_, until)| *until)
+    shares.map_or(origin_of(about), |(_, until)| *until)
 }
 
 /// The first offset that can be read from: of a fork that was trimmed, only
@@ -228,7 +245,7 @@ pub(super) fn start_of(about: &About, floor: &Floor) -> Offset {
     if floor.earliest > base_of(about) {
         return floor.earliest;
     }
-    first_of(about)
+    origin_of(about)
 }
 
 /// The stream's head and floor, the chunk that `at` is in, and those behind it.
@@ -243,40 +260,53 @@ fn scans(found: &Found, share: &Share, at: Offset) -> [Scan; 4] {
     ]
 }
 
-/// The rows from `at` to `end`, or as many as fit.
-fn collect(
-    share: &Share,
-    entries: impl Iterator<Item = Entry>,
-    at: Offset,
-    end: Offset,
-    bytes_max: usize,
-) -> Result<(Vec<Row>, Offset), StreamError> {
-    let missing = || StreamError::corrupt("chunk", "one is missing");
-    let (mut rows, mut next, mut bytes) = (Vec::new(), at, 0);
-    for entry in entries {
-        if next >= end || bytes >= bytes_max {
-            break;
-        }
-        let chunk = parse(&share.keys, entry)?;
-        if chunk.mark.offset <= next {
-            continue;
-        }
-        if chunk.first > next {
-            return Err(missing());
-        }
+/// Rows on their way into a piece.
+#[derive(Debug, Default)]
+struct Gathered {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Gathered {
+    /// Takes the rows from `next` to `end`, or as many as fit, but one at least.
+    fn take(
+        &mut self,
+        share: &Share,
+        entries: impl Iterator<Item = Entry>,
+        (next, end): (&mut Offset, Offset),
+        bytes_max: usize,
+    ) -> Result<(), StreamError> {
+        let missing = || StreamError::corrupt("chunk", "one is missing");
         let few = || StreamError::corrupt("chunk", "it has too few rows");
-        let chunk = chunk.from(next).ok_or_else(few)?;
-        for row in chunk.rows() {
-            if next >= end || bytes >= bytes_max {
+        let begun = *next;
+        for entry in entries {
+            if *next >= end || self.is_full(bytes_max) {
                 break;
             }
-            bytes += row.content().len();
-            next = next.plus(1).ok_or_else(few)?;
-            rows.push(row);
+            let chunk = parse(&share.keys, entry)?;
+            if chunk.mark.offset <= *next {
+                continue;
+            }
+            if chunk.first > *next {
+                return Err(missing());
+            }
+            let chunk = chunk.from(*next).ok_or_else(few)?;
+            for row in chunk.rows() {
+                if *next >= end || self.is_full(bytes_max) {
+                    break;
+                }
+                self.bytes += row.content().len();
+                *next = next.plus(1).ok_or_else(few)?;
+                self.rows.push(row);
+            }
         }
+        if *next == begun && begun < end {
+            return Err(missing());
+        }
+        Ok(())
     }
-    if rows.is_empty() && at < end {
-        return Err(missing());
+
+    fn is_full(&self, bytes_max: usize) -> bool {
+        self.bytes >= bytes_max && !self.rows.is_empty()
     }
-    Ok((rows, next))
 }

@@ -31,6 +31,9 @@ const SHOWN: &[&str] = &[
     "producer_sequence_gap Conflict: the producer's append 1 is missing before 5",
     "writer_sequence_regressed Conflict: the writer's sequence is not after the last one",
     "too_many_producers Refused: the stream has 9 producers, and takes no other",
+    "integrity_missing_digest Invalid: the digest of what was sent is missing",
+    "integrity_failed Conflict: the rows from `0000000000000000` to `000000000000000a` \
+         are not what was sent, and are withdrawn",
     "gap Conflict: rows before `000000000000000a` are not kept any more",
     "offset_beyond_tail Invalid: the offset is beyond the tail `000000000000000a`",
     "prefix_hash_mismatch Conflict: the digest of what was received does not match the stream",
@@ -73,6 +76,13 @@ fn errors_have_a_code_a_kind_and_their_words() {
         },
         StreamError::WriterSequence,
         StreamError::TooManyProducers { limit: 9 },
+        StreamError::IntegrityMissingDigest,
+        StreamError::IntegrityFailed {
+            expected: "aa".into(),
+            actual: "bb".into(),
+            first: Offset::START,
+            tail: offset,
+        },
         StreamError::Gap { earliest: offset },
         StreamError::BeyondTail { tail: offset },
         StreamError::PrefixHashMismatch,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use windlass_core::Coded;
 use windlass_store_testing::{Slow, Strict, StrictOptions};
-use windlass_stream::{Offset, Post, Settings, Wanted};
+use windlass_stream::{From, Offset, Post, Settings, Wanted};
 
 use super::{Desk, fork, of, path, post, text};
 use crate::support::{World, caller};
@@ -26,9 +26,13 @@ async fn a_fork_has_the_rows_of_its_source_up_to_where_it_was_made() {
             .expect("a fork");
         assert_eq!(desk.body(name).await, expected, "{name}");
     }
+    let piece = desk.piece("tail", From::Start).await.expect("there");
+    assert_eq!((piece.rows.len(), piece.is_up_to_date()), (3, true));
     desk.post("src", &post("d")).await.expect("open");
     desk.post("f1", &post("X")).await.expect("open");
     assert_eq!(desk.body("f1").await, "aX");
+    let piece = desk.piece("f1", From::Start).await.expect("there");
+    assert_eq!(piece.rows.len(), 2, "rows of both are one answer");
     assert_eq!(desk.body("tail").await, "abc");
     assert_eq!(desk.body("src").await, "abcd");
     let beyond = desk.put("no", &fork("src", Some(5), 0)).await;

@@ -2,12 +2,11 @@
 
 mod expiring;
 mod forking;
+mod inputs;
 mod posting;
 mod removing;
 
-use std::time::Duration;
-
-use windlass_core::{Coded, Env};
+use windlass_core::Coded;
 use windlass_stream::{
     DurableStreams, ForkFrom, From, Offset, Path, Piece, Post, Posted, Producer, Put, StreamError,
     Wanted,
@@ -63,15 +62,13 @@ pub(crate) fn by(epoch: u64, number: u64, body: &str) -> Post {
 }
 
 /// What one caller does, in words that a test compares.
-pub(crate) struct Desk<'a> {
-    pub(crate) world: &'a World,
+pub(crate) struct Desk {
     pub(crate) streams: DurableStreams,
 }
 
-impl<'a> Desk<'a> {
-    pub(crate) fn new(world: &'a World) -> Self {
+impl Desk {
+    pub(crate) fn new(world: &World) -> Self {
         Self {
-            world,
             streams: world.streams.durable(),
         }
     }
@@ -126,9 +123,5 @@ impl<'a> Desk<'a> {
         shown
             .map(|view| view.tail.number())
             .map_err(|error| error.code())
-    }
-
-    pub(crate) fn soon(&self) -> Duration {
-        self.world.env.monotonic()
     }
 }
