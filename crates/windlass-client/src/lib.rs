@@ -35,6 +35,7 @@
 pub mod access;
 #[cfg(feature = "client")]
 mod client;
+pub mod durable;
 pub mod page;
 pub mod problem;
 pub mod queue;

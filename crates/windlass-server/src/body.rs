@@ -111,6 +111,9 @@ pub(crate) fn overloaded() -> Refused {
     Box::new(Problem::new(503, "overloaded", detail).retry_after_ms(1_000))
 }
 
+/// What a route takes that keeps whatever it is given.
+const ANY_MEDIA: &str = "*/*";
+
 /// Only what is expected, as it is: what is compressed could become anything.
 fn check_media(headers: &HeaderMap, expected: &str) -> Result<(), Refused> {
     let text = |name| {
@@ -124,7 +127,7 @@ fn check_media(headers: &HeaderMap, expected: &str) -> Result<(), Refused> {
         None => true,
         Some(coding) => coding.is_some_and(|coding| coding.eq_ignore_ascii_case("identity")),
     };
-    if kind.eq_ignore_ascii_case(expected) && is_plain {
+    if (expected == ANY_MEDIA || kind.eq_ignore_ascii_case(expected)) && is_plain {
         return Ok(());
     }
     let detail = format!("a body is `{expected}` here, without a content coding");

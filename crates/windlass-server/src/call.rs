@@ -211,6 +211,11 @@ impl Reply {
         }
     }
 
+    pub(crate) fn with_body(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers
             .push((HeaderName::from_static(name), value.into()));

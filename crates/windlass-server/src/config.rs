@@ -79,6 +79,11 @@ pub struct Config {
     pub heartbeat_ms: u64,
     /// How often a stream looks for what other processes changed; 1 s.
     pub poll_ms: u64,
+    /// How long a long-poll waits for what it asks for; 20 s.
+    pub long_poll_ms: u64,
+    /// Origins (`https://example.com`) whose pages may ask; none. Never with
+    /// credentials of a browser's own.
+    pub cors_origins: Vec<String>,
     /// How long a stopping server waits for what was begun; 20 s.
     pub drain_ms: u64,
     /// How often due upkeep is looked for; 30 s. 0 leaves upkeep to others.
@@ -107,6 +112,8 @@ impl Default for Config {
             streams_max: 4_096,
             heartbeat_ms: 15_000,
             poll_ms: 1_000,
+            long_poll_ms: 20_000,
+            cors_origins: Vec::new(),
             drain_ms: 20_000,
             maintain_ms: 30_000,
             maintain_limit: 1_000,
@@ -154,6 +161,7 @@ impl Config {
             ("streams_max", size(self.streams_max), 0, 1_000_000),
             ("heartbeat_ms", self.heartbeat_ms, 10, DAY_MS),
             ("poll_ms", self.poll_ms, 10, DAY_MS),
+            ("long_poll_ms", self.long_poll_ms, 0, DAY_MS),
             ("drain_ms", self.drain_ms, 0, DAY_MS),
             ("maintain_ms", self.maintain_ms, 0, DAY_MS),
             ("maintain_limit", size(self.maintain_limit), 1, 1_000_000),

@@ -171,6 +171,17 @@ fn of_stream(error: &StreamError) -> Value {
         StreamError::Capacity(Refusal::Principal { limit, current }) => {
             json!({ "limit": limit, "current": current, "retry_after_ms": STREAMS_RETRY_MS })
         }
+        StreamError::StaleEpoch { current } => json!({ "current": current }),
+        StreamError::SequenceGap { expected, received } => {
+            json!({ "expected": expected, "received": received })
+        }
+        StreamError::IntegrityFailed {
+            expected,
+            actual,
+            first,
+            tail,
+        } => json!({ "expected": expected, "actual": actual, "first": first, "tail": tail }),
+        StreamError::TooManyProducers { limit } => json!({ "limit": limit }),
         StreamError::Row(why) => json!({ "why": why.to_string() }),
         StreamError::Invalid { field, .. } => json!({ "field": field }),
         _ => Value::Null,

@@ -59,9 +59,11 @@ pub(crate) fn document(routes: &[&Route]) -> Vec<u8> {
 }
 
 fn paths(routes: &[&Route]) -> Value {
-    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for route in routes {
-        let methods = paths.entry(route.path).or_default();
+        // A parameter that takes the rest of the path is one like others here.
+        let path = route.path.replace("{*", "{");
+        let methods = paths.entry(path).or_default();
         let method = route.method.as_str().to_ascii_lowercase();
         methods.insert(method, operation(route));
     }
@@ -131,6 +133,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     let in_path = route.parameters().map(|name| {
         let schema = match (name, route.tag) {
             ("call" | "token", _) => json!({ "type": "integer", "format": "int64", "minimum": 1 }),
+            ("path", _) => json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
             ("number", _) => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
             ("read", _) => json!({ "type": "string", "pattern": "^[0-9a-f]{48}$" }),
             ("blob" | "manifest", _) => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
@@ -185,6 +188,9 @@ fn responses(route: &Route) -> Value {
             let status = codes::PRECONDITION_FAILED;
             refusals.entry(status).or_default().insert(code);
         }
+    }
+    for (status, code) in &route.also {
+        refusals.entry(*status).or_default().insert(code);
     }
     for (status, codes) in refusals {
         responses.insert(status.to_string(), refusal(status, &codes));

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use windlass::core::{Coded, ErrorKind};
 
@@ -21,6 +21,7 @@ pub(crate) struct Problem {
     detail: String,
     figures: Map<String, Value>,
     retry_after_ms: Option<u64>,
+    headers: Vec<(HeaderName, String)>,
 }
 
 impl Problem {
@@ -31,6 +32,7 @@ impl Problem {
             detail: detail.to_owned(),
             figures: Map::new(),
             retry_after_ms: None,
+            headers: Vec::new(),
         }
     }
 
@@ -82,6 +84,13 @@ impl Problem {
     }
 
     #[must_use]
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        let name = HeaderName::from_static(name);
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    #[must_use]
     pub(crate) const fn retry_after_ms(mut self, ms: u64) -> Self {
         self.retry_after_ms = Some(ms);
         self
@@ -127,6 +136,11 @@ impl Problem {
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        }
         if self.status == 401 {
             let scheme = HeaderValue::from_static("Bearer realm=\"windlass\"");
             headers.insert(header::WWW_AUTHENTICATE, scheme);

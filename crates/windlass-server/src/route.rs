@@ -8,7 +8,7 @@ use axum::http::Method;
 use futures_util::future::BoxFuture;
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::{RefOr, Schema};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use windlass::access::Verb;
 
 use crate::call::{Call, Reply};
@@ -103,6 +103,8 @@ pub(crate) struct Route {
     pub(crate) query: Vec<Parameter>,
     pub(crate) body: Option<BodySpec>,
     pub(crate) answers: Vec<AnswerSpec>,
+    /// Codes that it answers under another status than they have elsewhere.
+    pub(crate) also: Vec<(u16, &'static str)>,
     /// The codes of its own refusals, beside those that every route has.
     pub(crate) fails: Vec<&'static str>,
     pub(crate) preconditions: Preconditions,
@@ -142,6 +144,7 @@ impl Route {
             query: Vec::new(),
             body: None,
             answers: Vec::new(),
+            also: Vec::new(),
             fails: Vec::new(),
             preconditions: Preconditions::default(),
             operation: false,
@@ -201,6 +204,18 @@ impl Route {
             streamed: false,
             optional: false,
             schema,
+        });
+        self
+    }
+
+    /// A body that is kept as it is.
+    pub(crate) fn takes_bytes(mut self, media: &'static str, bytes_max: usize) -> Self {
+        self.body = Some(BodySpec {
+            media,
+            bytes_max,
+            streamed: false,
+            optional: true,
+            schema: String::schema(),
         });
         self
     }
@@ -286,6 +301,11 @@ impl Route {
         self
     }
 
+    pub(crate) fn also(mut self, status: u16, code: &'static str) -> Self {
+        self.also.push((status, code));
+        self
+    }
+
     pub(crate) fn fails(mut self, codes: &[&'static str]) -> Self {
         self.fails.extend(codes);
         self
@@ -314,6 +334,8 @@ impl Route {
     /// The names of the parameters in its path.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &'static str> {
         let pieces = self.path.split('/');
-        pieces.filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
+        let names = pieces.filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'));
+        // One that takes the rest of the path has a star.
+        names.map(|name| name.trim_start_matches('*'))
     }
 }

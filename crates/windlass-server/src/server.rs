@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::auth::{Auth, JwtError};
 use crate::config::{Config, ConfigError};
 use crate::connection::{Flight, Handle, HeadLimits, Places, Stage, accept};
+use crate::cors;
 use crate::dispatch::{answer, no_route};
 use crate::held::Held;
 use crate::metrics::Metrics;
@@ -294,15 +295,25 @@ async fn maintain(app: Arc<App>) {
 
 /// Answers whatever comes, by the routes.
 fn handle(app: &Arc<App>) -> Handle {
-    let router = router(app);
+    let (app, router) = (Arc::clone(app), router(app));
     Arc::new(move |request, flight: Flight| {
-        let mut router = router.clone();
+        let (app, mut router) = (Arc::clone(&app), router.clone());
         Box::pin(async move {
             // A router is always ready.
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(flight.flights());
-            let answered = router.call(request).await;
-            let response = answered.unwrap_or_else(|never| match never {});
+            let origin = cors::allowed(&app.config.cors_origins, request.headers());
+            let preflight = origin.as_ref().and_then(|_| cors::preflight(&request));
+            let mut response = match preflight {
+                Some(response) => response,
+                None => {
+                    let answered = router.call(request).await;
+                    answered.unwrap_or_else(|never| match never {})
+                }
+            };
+            if let Some(origin) = &origin {
+                cors::allow(response.headers_mut(), origin);
+            }
             response.map(|body| Body::new(Held::new(body, flight)))
         })
     })

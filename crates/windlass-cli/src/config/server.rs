@@ -126,6 +126,17 @@ const TABLE: &[Entry] = &[
     number!("server.streams_max", config.streams_max),
     number!("server.heartbeat_ms", config.heartbeat_ms),
     number!("server.poll_ms", config.poll_ms),
+    number!("server.long_poll_ms", config.long_poll_ms),
+    Entry {
+        name: "server.cors_origins",
+        is_number: false,
+        set: |settings, text| {
+            let origins = text.split(',').map(|origin| origin.trim().to_owned());
+            settings.config.cors_origins = origins.filter(|it| !it.is_empty()).collect();
+            Ok(())
+        },
+        value: |settings| settings.config.cors_origins.join(", "),
+    },
     number!("server.drain_ms", config.drain_ms),
     number!("server.maintain_ms", config.maintain_ms),
     number!("server.maintain_limit", config.maintain_limit),

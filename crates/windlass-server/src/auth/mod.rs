@@ -190,6 +190,8 @@ pub(crate) struct Auth {
     /// Rises whenever a key may have changed.
     age: watch::Sender<u64>,
     lasts: Duration,
+    /// Whose pages may ask while the door is open.
+    origins: Vec<String>,
     open: open::Door,
 }
 
@@ -207,6 +209,7 @@ impl Auth {
             known: Cache::new(REMEMBERED_MAX),
             age: watch::Sender::new(0),
             lasts: Duration::from_millis(config.credential_ms),
+            origins: config.cors_origins.clone(),
             open: open::Door::default(),
         })
     }
@@ -236,7 +239,7 @@ impl Auth {
         match bearer(headers)? {
             Some(token) => self.look_up(token).await,
             None if self.is_open().await? => {
-                open::check_origin(headers)?;
+                open::check_origin(headers, &self.origins)?;
                 Ok(Arc::new(Identity::of_open_door()))
             }
             None => Err(Box::new(Problem::unauthenticated())),

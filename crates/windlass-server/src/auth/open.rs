@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, Uri, header};
 
+use crate::cors::allowed;
 use crate::problem::{Problem, Refused};
 
 /// Whether the door was found open, for a short time.
@@ -26,7 +27,7 @@ impl Door {
 
 /// Refuses what a page of another site could make a browser send: a name that
 /// was made to lead here, and requests that say they come from elsewhere.
-pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refused> {
+pub(super) fn check_origin(headers: &HeaderMap, origins: &[String]) -> Result<(), Refused> {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
@@ -35,6 +36,8 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refused> {
         let uri: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
         uri.as_ref().and_then(Uri::host).is_some_and(is_local)
     });
+    // Pages of configured origins may ask wherever they are.
+    let origin_is_local = origin_is_local || allowed(origins, headers).is_some();
     if host_is_local && origin_is_local {
         return Ok(());
     }
@@ -69,7 +72,7 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, origin.parse().expect("a header"));
         }
-        check_origin(&headers).map_err(|problem| problem.code().to_owned())
+        check_origin(&headers, &[]).map_err(|problem| problem.code().to_owned())
     }
 
     #[test]

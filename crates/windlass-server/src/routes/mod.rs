@@ -3,6 +3,7 @@
 
 mod agents;
 mod create;
+mod durable;
 mod keys;
 mod open;
 mod queue;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> Vec<Route> {
         steps::routes(),
         state::routes(),
         queue::routes(),
+        durable::routes(),
         stream::routes(),
         keys::routes(),
         tenants::routes(),

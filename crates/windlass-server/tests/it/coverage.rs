@@ -23,7 +23,7 @@ const SURFACE: &[(&str, &[&str])] = &[
     ),
     ("windlass-checkpoint/src", &["Checkpoints"]),
     ("windlass-queue/src", &["Queue"]),
-    ("windlass-stream/src", &["Streams"]),
+    ("windlass-stream/src", &["Streams", "DurableStreams"]),
     ("windlass-access/src", &["Keys", "Tenants"]),
 ];
 
@@ -66,6 +66,15 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Sessions::cap",
             "Stashes::config",
             "Stashes::cached_value_bytes",
+        ],
+    ),
+    (
+        "inputs are sent by who embeds the engine; a client has producers and closing",
+        &[
+            "DurableStreams::open_input",
+            "DurableStreams::append_input",
+            "DurableStreams::finish_input",
+            "DurableStreams::drop_input",
         ],
     ),
     (

@@ -3,6 +3,7 @@
 mod coverage;
 mod document;
 mod draining;
+mod durable;
 mod hostile;
 mod matrix;
 mod queues;

@@ -89,6 +89,10 @@ async fn operations() -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, methods) in &paths {
         for (method, about) in methods.as_object().expect("methods") {
+            // What is refused has no body to look at; `durable.rs` asks those.
+            if method == "head" {
+                continue;
+            }
             operations.push(Operation::read(path, method, about));
         }
     }
@@ -175,6 +179,10 @@ async fn check_unauthenticated(world: &World, operation: &Operation) -> usize {
 
 /// Strangers see nothing: another tenant, and another principal of the same.
 async fn check_strangers(world: &World, operation: &Operation) -> usize {
+    // A path is of who asks: what a stranger makes there is the stranger's.
+    if operation.id == "put_durable_stream" {
+        return 0;
+    }
     let tokens = &world.tokens;
     for token in [&tokens.foreign, &tokens.colleague] {
         let answer = check_blind(world, operation, Some(token)).await;

@@ -121,6 +121,10 @@ const BODIES: &[(&str, Option<&str>)] = &[
     ("get_stream_read", None),
     ("cancel_stream_read", None),
     ("get_stream_reads", None),
+    ("put_durable_stream", Some("text")),
+    ("post_durable_stream", Some("text")),
+    ("get_durable_stream", None),
+    ("delete_durable_stream", None),
     ("begin_attachment", Some(r#"{"kind":"text/plain"}"#)),
     ("append_attachment", Some(r#"{"start":0,"bytes":"aGk="}"#)),
     ("finish_attachment", Some("{}")),
@@ -167,6 +171,7 @@ const NO_READ: &str = "000000000000000000000000000000000000000000000000";
 /// What the body of an operation is, where it is no JSON.
 pub(crate) fn headers(operation: &str) -> &'static [(&'static str, &'static str)] {
     match operation {
+        "put_durable_stream" | "post_durable_stream" => &[("Content-Type", "text/plain")],
         "append_rows" => &[("Content-Type", "application/x-ndjson")],
         _ => &[],
     }
@@ -221,6 +226,8 @@ pub(crate) fn path(world: &World, operation: &str, path: &str, names: Names) -> 
         "{part}" => "plan".to_owned(),
         "{tag}" => "first".to_owned(),
         "{stream}" => of("o-acme", "o-none"),
+        "{path}" if operation == "put_durable_stream" => of("d-new", "d-none"),
+        "{path}" => of("d-acme", "d-none"),
         "{read}" => of(&world.read, NO_READ),
         "{attachment}" => of(&world.attachment, "none"),
         "{blob}" => of(&world.blob, NO_BLOB),

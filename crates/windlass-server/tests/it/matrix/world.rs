@@ -240,6 +240,13 @@ async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3])
     let attachment = format!(r#"{{"name":"{canary}"}}"#);
     let attachments = format!("{path}/state/attachments");
     ask("POST", &attachments, &attachment, 201).await;
+    let path = format!("/durable/v1/stream/d-{tenant}");
+    let durable = post(&path, canary).with(&[("Content-Type", "text/plain")]);
+    let durable = Request {
+        method: "PUT",
+        ..durable
+    };
+    server.ask(durable.by(token)).await.expect(201);
     let stream = format!(r#"{{"session":"s-{tenant}","id":"o-{tenant}"}}"#);
     ask("POST", "/v1/streams", &stream, 201).await;
     let rows = format!("{{\"row\":\"{canary}\"}}\n");
