@@ -17,6 +17,7 @@ mod ci;
 mod commands;
 mod conformance;
 mod drill;
+mod durable;
 mod error;
 mod faults;
 mod finding;
@@ -80,9 +81,8 @@ enum Task {
     Suite {
         /// Which suite
         suite: outside::Suite,
-        /// For how long, in seconds
-        #[arg(long, default_value_t = outside::OPENAPI_SECONDS)]
-        seconds: u64,
+        #[command(flatten)]
+        choice: outside::Choice,
     },
     /// Compares the dependency graph with the table of layers
     Layers,
@@ -114,7 +114,7 @@ fn main() -> ExitCode {
         Task::Faults { only } => faults::run(only.as_deref()),
         Task::Conformance { json } => conformance::run(json),
         Task::Drill { drill, flags } => drill::run(drill, &flags),
-        Task::Suite { suite, seconds } => Ok(outside::run(suite, seconds)),
+        Task::Suite { suite, choice } => Ok(outside::run(suite, choice)),
         Task::Layers => layers::run(),
         Task::Selective => selective::run(),
         Task::Tidy => tidy::run(),

@@ -9,7 +9,7 @@ use crate::error::TaskError;
 use crate::loops::{self, LOOPS, Loop};
 use crate::steps::{self, Outcome, Step};
 use crate::tidy::tree::Tree;
-use crate::{drill, faults, outside, release, suite, workspace};
+use crate::{drill, durable, faults, outside, release, suite, workspace};
 
 /// How long the loops of one crate may take.
 const LOOPS_SECONDS_MAX: u64 = 3_600;
@@ -29,8 +29,8 @@ pub(crate) fn run() -> Result<ExitCode, TaskError> {
         }
     }
     steps.push(drill::step());
-    let openapi = outside::Suite::Openapi;
-    steps.push(outside::step(openapi, outside::OPENAPI_SECONDS));
+    steps.push(outside::openapi_step(outside::OPENAPI_SECONDS));
+    steps.extend(durable::steps(None, false));
     steps.push(faults::step());
     steps.push(Step::new("release", 180, release::step));
     steps.insert(0, Step::new("each alone", 900, || each_alone(directories)));

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use crate::commands::{self, cargo};
+use crate::durable::{self, Ground};
 use crate::error::TaskError;
 use crate::steps::{self, Outcome, Step};
 use crate::workspace;
@@ -34,18 +35,35 @@ const ROUTES_ANSWERED_MIN: usize = 28;
 pub(crate) enum Suite {
     /// Requests made up from the server's OpenAPI document
     Openapi,
+    /// What a server of the Durable Streams protocol has to do
+    DurableStreams,
 }
 
-/// Runs a suite for about `seconds`.
-pub(crate) fn run(suite: Suite, seconds: u64) -> ExitCode {
-    steps::run(vec![step(suite, seconds)])
+/// How a suite is run.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Choice {
+    /// For how long, in seconds: of `openapi`
+    #[arg(long, default_value_t = OPENAPI_SECONDS)]
+    pub(crate) seconds: u64,
+    /// Over this store alone: of `durable-streams`
+    #[arg(long)]
+    store: Option<Ground>,
+    /// With the tests of subscriptions: of `durable-streams`
+    #[arg(long)]
+    subscriptions: bool,
 }
 
-/// A suite as a step.
-pub(crate) fn step(suite: Suite, seconds: u64) -> Step {
-    match suite {
-        Suite::Openapi => Step::new("suite openapi", 2 * seconds + 300, move || openapi(seconds)),
-    }
+/// Runs a suite.
+pub(crate) fn run(suite: Suite, choice: Choice) -> ExitCode {
+    steps::run(match suite {
+        Suite::Openapi => vec![openapi_step(choice.seconds)],
+        Suite::DurableStreams => durable::steps(choice.store, choice.subscriptions),
+    })
+}
+
+/// The fuzzer, for about `seconds`, as a step.
+pub(crate) fn openapi_step(seconds: u64) -> Step {
+    Step::new("suite openapi", 2 * seconds + 300, move || openapi(seconds))
 }
 
 /// One run of the fuzzer: which key it has, and which routes it asks.
