@@ -95,6 +95,9 @@ pub enum StreamError {
         /// The tail.
         tail: Offset,
     },
+    /// A read of this source cannot go on where it was cut off.
+    #[error("a read of this source cannot go on; begin it anew")]
+    NotResumable,
     /// What the reader has received is not what was sent up to this offset.
     #[error("the digest of what was received does not match the stream")]
     PrefixHashMismatch,
@@ -194,6 +197,7 @@ impl Coded for StreamError {
             Self::IntegrityFailed { .. } => "integrity_failed",
             Self::Gap { .. } => "gap",
             Self::BeyondTail { .. } => "offset_beyond_tail",
+            Self::NotResumable => "not_resumable",
             Self::PrefixHashMismatch => "prefix_hash_mismatch",
             Self::OperationConflict => "operation_conflict",
             Self::InTransaction => "stream_in_transaction_unsupported",
@@ -220,6 +224,7 @@ impl Coded for StreamError {
             | Self::WriterSequence
             | Self::IntegrityFailed { .. }
             | Self::Gap { .. }
+            | Self::NotResumable
             | Self::PrefixHashMismatch
             | Self::OperationConflict => ErrorKind::Conflict,
             Self::Expired

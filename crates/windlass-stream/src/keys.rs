@@ -219,6 +219,21 @@ pub(crate) fn due_cursor(time: Millis, tenant: &TenantId, name: &str) -> Bytes {
         .finish()
 }
 
+/// The record of a cursor of a source.
+pub(crate) fn scan(tenant: &TenantId, name: &str) -> Bytes {
+    Key::new(tenant.as_str()).text("scan").text(name).finish()
+}
+
+/// When upkeep next looks at a cursor of a source.
+pub(crate) fn due_scan(time: Millis, tenant: &TenantId, name: &str) -> Bytes {
+    Key::new(DUE)
+        .number(time.get())
+        .text("scan")
+        .text(tenant.as_str())
+        .text(name)
+        .finish()
+}
+
 /// The record of an operation id.
 pub(crate) fn operation(tenant: &TenantId, principal: &PrincipalId, id: &OperationId) -> Bytes {
     Key::new(tenant.as_str())
@@ -249,6 +264,7 @@ pub(crate) fn due_operation(
 pub(crate) enum DueRow {
     Stream(Millis, StreamKeys),
     Cursor(Millis, TenantId, String),
+    Scan(TenantId, String),
     /// The key of the record of an operation id.
     Operation(Bytes),
     /// Pieces that may have no record, by their name.
@@ -270,6 +286,7 @@ impl DueRow {
                 let time = Millis::new(number(time)?);
                 Some(Self::Cursor(time, tenant.parse().ok()?, name.to_owned()))
             }
+            [_, _, "scan", tenant, name] => Some(Self::Scan(tenant.parse().ok()?, name.to_owned())),
             [_, _, "stream-op", tenant, principal, id] => {
                 let (tenant, principal) = (tenant.parse().ok()?, principal.parse().ok()?);
                 let key = operation(&tenant, &principal, &id.parse().ok()?);

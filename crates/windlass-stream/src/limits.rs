@@ -74,6 +74,10 @@ pub const INPUT_MS: u64 = 86_400_000;
 pub(crate) const PIECE_BYTES_MAX: usize = CHUNK_BYTES_MAX;
 /// Most chunks that are read at a time by path.
 pub(crate) const PIECE_CHUNKS_MAX: usize = 256;
+/// Longest request of a source, in bytes.
+pub const SCAN_REQUEST_BYTES_MAX: usize = 4_096;
+/// Most rows that a source is asked for at a time.
+pub const SOURCE_PAGE_ROWS_MAX: usize = 256;
 /// How far apart the clocks of two processes may be, in milliseconds.
 pub const CLOCK_SKEW_MS_MAX: u64 = 5_000;
 /// Most rows that one commit of upkeep deletes.

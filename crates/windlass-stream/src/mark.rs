@@ -4,7 +4,7 @@
 //! looking at the rows.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::StreamError;
@@ -20,7 +20,7 @@ const END: &str = "\"}}\n";
 pub(crate) const MARK_BYTES: usize = START.len() + 16 + BETWEEN.len() + 64 + END.len();
 
 /// A place in a stream and the digest of everything before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// The place.
     pub offset: Offset,

@@ -179,7 +179,7 @@ impl Streams {
     /// Stops whoever reads for a cursor, and makes it useless; what it held is
     /// held no more. A reader in this process is told at once, one in another
     /// within half a lease.
-    /// Can be repeated.
+    /// Can be repeated. A cursor of a source is cancelled alike.
     ///
     /// # Errors
     ///
@@ -190,6 +190,7 @@ impl Streams {
         loop {
             let hold = match engine.resolve(caller, cursor).await {
                 Err(StreamError::Cancelled) => return Ok(()),
+                Err(StreamError::NotFound) => return engine.cancel_scan(caller, cursor).await,
                 other => other?,
             };
             let batch = hold.cancel(engine.env.now());

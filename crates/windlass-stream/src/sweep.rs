@@ -121,6 +121,10 @@ impl Engine {
                 let removed = self.condemn(row, &keys, &name).await;
                 removed.map(|removed| report.pieces_removed += removed)
             }
+            DueRow::Scan(tenant, name) => {
+                let forgotten = self.visit_scan(row, &tenant, &name).await;
+                forgotten.map(|forgotten| report.cursors_removed += u64::from(forgotten))
+            }
             DueRow::Operation(key) => self.visit_operation(row, key, report).await,
             DueRow::Stream(time, keys) => self.visit_stream(row, time, &keys, report).await,
         };

@@ -4,6 +4,7 @@ use std::future::{Future, pending};
 use std::pin::pin;
 
 use futures_util::future::{Either, select};
+use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 use windlass_core::StreamId;
 
@@ -183,6 +184,32 @@ impl StreamWriter {
                 None => return self.flush().await.map_err(unflushed),
             }
         }
+    }
+
+    /// Records what a generator gives, as it gives it, and closes the stream as
+    /// it ends: finished, or as its error says. Whoever follows the stream
+    /// reads it as it passes, and can go on when cut off.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamWriter::append`]; the stream stays open then.
+    pub async fn record<S>(&mut self, source: &mut S) -> Result<Placed, AppendError>
+    where
+        S: Stream<Item = Result<Row, Ending>> + Unpin,
+    {
+        let mut ending = Ending::Finished;
+        let mut rows = poll_fn(|context| {
+            source.poll_next_unpin(context).map(|item| match item? {
+                Ok(row) => Some(row),
+                Err(how) => {
+                    ending = how;
+                    None
+                }
+            })
+        });
+        self.drive(&mut rows).await?;
+        let closed = self.close(ending).await;
+        closed.map_err(|error| AppendError { taken: true, error })
     }
 
     /// What comes first: what is awaited, or a flush for latency. The latter is

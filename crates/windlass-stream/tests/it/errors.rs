@@ -36,6 +36,7 @@ const SHOWN: &[&str] = &[
          are not what was sent, and are withdrawn",
     "gap Conflict: rows before `000000000000000a` are not kept any more",
     "offset_beyond_tail Invalid: the offset is beyond the tail `000000000000000a`",
+    "not_resumable Conflict: a read of this source cannot go on; begin it anew",
     "prefix_hash_mismatch Conflict: the digest of what was received does not match the stream",
     "operation_conflict Conflict: the operation id was used before for another request",
     "stream_in_transaction_unsupported Invalid: \
@@ -85,6 +86,7 @@ fn errors_have_a_code_a_kind_and_their_words() {
         },
         StreamError::Gap { earliest: offset },
         StreamError::BeyondTail { tail: offset },
+        StreamError::NotResumable,
         StreamError::PrefixHashMismatch,
         StreamError::OperationConflict,
         StreamError::InTransaction,

@@ -17,6 +17,7 @@ mod long_rows;
 mod names;
 mod races;
 mod reading;
+mod scanning;
 mod slots;
 mod steps;
 mod subscriptions;
