@@ -223,7 +223,7 @@ fn unnamed(text: &str) -> String {
 }
 
 /// `text` with every id of a key, secret, cursor and hash made the same for every run:
-/// words of just 16, 48 or 64 lower-case hexadecimal digits.
+/// words of just 16, 32, 48 or 64 lower-case hexadecimal digits.
 fn drawn(text: &str) -> String {
     let is_word = |character: char| character.is_ascii_alphanumeric();
     let is_hex = |character: char| matches!(character, '0'..='9' | 'a'..='f');
@@ -236,7 +236,7 @@ fn drawn(text: &str) -> String {
             .unwrap_or(word.len());
         shown.push_str(&rest[..start]);
         match &word[..end] {
-            hex if matches!(hex.len(), 16 | 48 | 64) && hex.chars().all(is_hex) => {
+            hex if matches!(hex.len(), 16 | 32 | 48 | 64) && hex.chars().all(is_hex) => {
                 shown.push_str(&"0123456789abcdef".repeat(hex.len() / 16));
             }
             other => shown.push_str(other),

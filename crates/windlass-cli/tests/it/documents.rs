@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::bench::{Bench, settled};
+use crate::bench::{Bench, settled, skip};
+use crate::outputs::block;
+use crate::remote::Serving;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -120,7 +123,11 @@ fn examples(text: &str) -> Vec<(String, String)> {
 /// Runs the examples of a page one after the other, and fails unless they
 /// print what the page says.
 fn assert_examples(page: &str, text: &str, examples_min: usize) {
-    let bench = Bench::new();
+    assert_examples_on(&Bench::new(), "", page, text, examples_min);
+}
+
+/// The same on a bench that has something already, each behind `before`.
+fn assert_examples_on(bench: &Bench, before: &str, page: &str, text: &str, examples_min: usize) {
     std::os::unix::fs::symlink(workspace().join("docs"), bench.path("docs")).unwrap();
     let examples = examples(text);
     assert!(
@@ -130,7 +137,7 @@ fn assert_examples(page: &str, text: &str, examples_min: usize) {
     let mut said = String::new();
     let mut printed = String::new();
     for (command, expected) in examples {
-        let output = bench.shell(&command);
+        let output = bench.shell(&format!("{before}{command}"));
         said += &format!("$ {command}\n{}", settled(&expected));
         printed += &format!("$ {command}\n{}", settled(&output));
     }
@@ -150,4 +157,24 @@ fn every_example_of_the_crates_readme_prints_what_it_says() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = fs::read_to_string(own).unwrap();
     assert_examples("README.md of this crate", &text, 3);
+}
+
+#[test]
+fn every_example_of_streams_over_http_prints_what_its_page_says() {
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if let Some(missing) = ["curl", "python3"].into_iter().find(|it| !is_there(it)) {
+        skip(&format!("there is no {missing}"));
+        return;
+    }
+    let bench = Bench::new();
+    fs::write(bench.path("check.py"), block("streams.md", "python")).unwrap();
+    let serving = Serving::start(&bench);
+    let address = format!("W={}\n", serving.url);
+    assert_examples_on(
+        &bench,
+        &address,
+        "docs/streams.md",
+        &document("streams.md"),
+        10,
+    );
 }

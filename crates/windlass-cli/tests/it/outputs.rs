@@ -159,7 +159,7 @@ fn the_digest_of_a_stream_is_what_its_documents_say() {
 }
 
 /// The first block of a language in a page of the documents.
-fn block(page: &str, language: &str) -> String {
+pub(crate) fn block(page: &str, language: &str) -> String {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let text = fs::read_to_string(docs.join(page)).unwrap();
     let (_, rest) = text.split_once(&format!("```{language}\n")).unwrap();
