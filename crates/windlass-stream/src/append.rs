@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_core::{Format, Millis, StreamId, Writer, WriterId, Writers, Written};
-use windlass_store::{Batch, Commit, Expect, StoreErrorKind};
+use windlass_store::{Batch, Commit, Expect, StoreErrorKind, StoreExt};
 
 use crate::caller::Caller;
 use crate::chunker::{Cut, Reason};
@@ -30,7 +30,7 @@ use crate::model::{Closed, Ending, NewStream, Placed};
 use crate::offset::Offset;
 use crate::operation::Operation;
 use crate::pieces::LongRow;
-use crate::record::{Floor, Head, encode};
+use crate::record::{Floor, Head, decode, encode};
 use crate::row::Row;
 
 /// Rows that are cut off and not known to be stored.
@@ -186,7 +186,9 @@ impl Appender {
                 if let Some(done) = self.engine.recorded(change.operation.as_ref()).await? {
                     return Ok(done.placed);
                 }
-                loaded?;
+                if let Err(refused) = loaded {
+                    return self.made_before(refused).await;
+                }
             }
             if let Some(placed) = self.resolve()? {
                 return Ok(placed);
@@ -219,6 +221,25 @@ impl Appender {
             }
         }
         Ok(true)
+    }
+
+    /// Where the change in doubt stands, if it was applied before its stream
+    /// expired.
+    async fn made_before(&mut self, refused: StreamError) -> Result<Placed, StreamError> {
+        let in_doubt = self.doubt.is_some() && matches!(refused, StreamError::Expired);
+        if !in_doubt {
+            return Err(refused);
+        }
+        let Some(entry) = self.engine.store.get(self.keys.head()).await? else {
+            return Err(refused);
+        };
+        self.guess = Some(Loaded {
+            head: decode("stream head", &entry.value)?,
+            version: entry.version,
+        });
+        let resolved = self.resolve();
+        self.guess = None;
+        resolved?.ok_or(refused)
     }
 
     /// Where the change in doubt stands, if it turns out to have been applied.

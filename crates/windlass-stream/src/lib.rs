@@ -13,8 +13,9 @@
 //! (the two ends), [`Row`] (what is appended), [`Mark`] (how it is proven),
 //! [`StreamError`] (how it is refused); and [`subscription`], who is woken when
 //! there is something new. The rule for when rows are written is
-//! in `chunker.rs`, what is stored in `mark.rs` and `record.rs`, and why nothing
-//! is written twice in `append.rs`.
+//! in `chunker.rs`, what is stored in `mark.rs` and `record.rs`, why nothing is
+//! written twice in `append.rs`, how rows longer than a chunk are kept in
+//! `pieces.rs`, and how what is not recorded is read in `source.rs`.
 //!
 //! ```
 //! use std::time::Duration;

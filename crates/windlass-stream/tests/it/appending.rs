@@ -434,3 +434,44 @@ proptest! {
         prop_assert_eq!(seen, rows);
     }
 }
+
+#[tokio::test]
+async fn a_writer_in_doubt_is_told_what_it_stored_though_the_stream_has_expired() {
+    for moment in [Moment::Before, Moment::After] {
+        let faulty = OnceCell::new();
+        let world = World::over(&Settings::default(), |ground| {
+            let wrapped = Arc::new(Faulty::new(ground));
+            faulty.set(Arc::clone(&wrapped)).expect("once");
+            wrapped
+        });
+        let faulty: &Arc<Faulty<MemoryStore>> = faulty.get().expect("set");
+        let fleeting = NewStream {
+            expiry: Expiry::IdleMs(1_000),
+            ..new("out")
+        };
+        let made = world.streams.create(&caller(), &fleeting).await;
+        let mut writer = made.expect("a new name");
+        writer.append(&number(0)).await.expect("taken");
+        // The commit, and the read that would have told what became of it.
+        let plan = |verb, kind, moment| {
+            let number = faulty.calls(Some(verb)) + 1;
+            faulty.plan(Fault {
+                verb: Some(verb),
+                number,
+                moment,
+                kind,
+            });
+        };
+        plan(Verb::Commit, StoreErrorKind::Indeterminate, moment);
+        plan(Verb::Read, StoreErrorKind::Unavailable, Moment::Before);
+        let refused = writer.flush().await.expect_err("nothing is known");
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        world.env.advance_ms(1_000);
+        match (moment, writer.flush().await) {
+            (Moment::After, placed) => {
+                assert_eq!(placed.expect("stored in time").tail, Offset::new(1));
+            }
+            (_, refused) => assert_eq!(refused.expect_err("too late").code(), "expired"),
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use windlass_core::Coded;
 use windlass_store::StoreErrorKind;
-use windlass_store_testing::{Fault, Faulty, Moment, Slow};
+use windlass_store_testing::{Fault, Faulty, Moment, Pausing, Slow, Verb};
 use windlass_stream::{Ending, Offset, Settings, Start};
 
 use crate::support::{Client, World, caller, new, number, session, stream, text};
@@ -144,4 +144,35 @@ async fn any_one_call_may_fail_and_the_reader_gives_the_same_when_asked_again() 
         }
     }
     panic!("a reader makes fewer calls than that");
+}
+
+#[tokio::test]
+async fn who_is_late_in_removing_leaves_the_new_stream_of_that_name_alone() {
+    let pausing = std::cell::OnceCell::new();
+    let world = World::over(&Settings::default(), |ground| {
+        let wrapped = Arc::new(Pausing::new(ground));
+        pausing.set(Arc::clone(&wrapped)).expect("once");
+        wrapped
+    });
+    world.filled(3, 1).await;
+    let pausing = pausing.get().expect("set");
+    let (who, name) = (caller(), stream("out"));
+    let first = pausing.pause(Verb::Commit, Moment::Before);
+    let between = async {
+        let held = first.reached().await;
+        // Of the commit that deletes the chunks.
+        let second = pausing.pause(Verb::Commit, Moment::Before);
+        held.release();
+        let held = second.reached().await;
+        let calm = world.calm();
+        calm.streams.remove(&who, &name).await.expect("there");
+        let mut again = calm.filled(3, 1).await;
+        again.close(Ending::Finished).await.expect("open");
+        held.release();
+    };
+    let (removed, ()) = tokio::join!(world.streams.remove(&who, &name), between);
+    removed.expect("it was there");
+    let mut client = Client::new();
+    client.take(&world.calm().body(Start::Earliest).await);
+    assert_eq!((client.proven.len(), client.ended), (3, true));
 }
