@@ -46,6 +46,7 @@ pub mod stash;
 pub mod state;
 pub mod store;
 pub mod stream;
+pub mod subscription;
 
 #[cfg(feature = "client")]
 pub use client::{

@@ -84,6 +84,9 @@ pub struct Config {
     /// Origins (`https://example.com`) whose pages may ask; none. Never with
     /// credentials of a browser's own.
     pub cors_origins: Vec<String>,
+    /// By which URL others reach the server (`https://streams.example`), for
+    /// those that a webhook calls back; `http://` and the address if `None`.
+    pub public_url: Option<String>,
     /// How long a stopping server waits for what was begun; 20 s.
     pub drain_ms: u64,
     /// How often due upkeep is looked for; 30 s. 0 leaves upkeep to others.
@@ -114,6 +117,7 @@ impl Default for Config {
             poll_ms: 1_000,
             long_poll_ms: 20_000,
             cors_origins: Vec::new(),
+            public_url: None,
             drain_ms: 20_000,
             maintain_ms: 30_000,
             maintain_limit: 1_000,

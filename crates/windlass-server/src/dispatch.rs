@@ -159,14 +159,14 @@ async fn respond(
 
 /// Who asks, if they may.
 async fn identify(app: &App, route: &Route, headers: &HeaderMap) -> Result<Arc<Identity>, Refused> {
-    if route.access == Access::Open {
+    if matches!(route.access, Access::Open | Access::Wake) {
         return Ok(Arc::new(Identity::nobody()));
     }
     let identity = app.auth.identify(headers).await?;
     let in_scope = match route.access {
         Access::Tenant(_) => identity.tenant().is_some(),
         Access::Operator(_) => identity.is_operator(),
-        Access::Open | Access::Anyone | Access::Either(_) => true,
+        Access::Open | Access::Wake | Access::Anyone | Access::Either(_) => true,
     };
     if !in_scope {
         let detail = match route.access {

@@ -6,6 +6,7 @@ use windlass::checkpoint::{CheckpointError, Problem as StateProblem};
 use windlass::queue::{Problem as QueueProblem, QueueError};
 use windlass::session::{Excess, Problem as SessionProblem, SessionError};
 use windlass::stash::{Problem as StashProblem, StashError, StepError};
+use windlass::stream::subscription::SubscriptionError;
 use windlass::stream::{Refusal, StreamError};
 use windlass::{AdmitError, TurnError};
 
@@ -188,6 +189,16 @@ fn of_stream(error: &StreamError) -> Value {
     }
 }
 
+fn of_subscription(error: &SubscriptionError) -> Value {
+    match error {
+        SubscriptionError::AlreadyClaimed { holder, generation } => {
+            json!({ "current_holder": holder, "generation": generation })
+        }
+        SubscriptionError::Invalid { field, .. } => json!({ "field": field }),
+        _ => Value::Null,
+    }
+}
+
 /// When to come again for a slot.
 const STREAMS_RETRY_MS: u64 = 1_000;
 
@@ -229,6 +240,15 @@ impl From<StreamError> for Refused {
             return Self::new(Problem::not_found());
         }
         Self::new(Problem::of(&error, members(of_stream(&error))))
+    }
+}
+
+impl From<SubscriptionError> for Refused {
+    fn from(error: SubscriptionError) -> Self {
+        match error {
+            SubscriptionError::Stream(error) => error.into(),
+            other => Self::new(Problem::of(&other, members(of_subscription(&other)))),
+        }
     }
 }
 

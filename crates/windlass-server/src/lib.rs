@@ -41,6 +41,7 @@ mod dispatch;
 mod events;
 mod figures;
 mod held;
+mod hooks;
 mod lines;
 mod metrics;
 mod openapi;

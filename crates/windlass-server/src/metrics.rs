@@ -36,6 +36,9 @@ pub(crate) struct Metrics {
     bodies: Gauge,
     wal: Gauge,
     maintained: Counter,
+    webhooks: Counter,
+    webhooks_failed: Counter,
+    hints_dropped: Counter,
     maintenance_failed: Counter,
 }
 
@@ -65,6 +68,9 @@ impl Metrics {
             bodies: gauge("windlass_http_bodies_bytes"),
             wal: gauge("windlass_store_wal_bytes"),
             maintained: counter("windlass_maintenance_rounds_total"),
+            webhooks: counter("windlass_webhook_deliveries_total"),
+            webhooks_failed: counter("windlass_webhook_failures_total"),
+            hints_dropped: counter("windlass_subscription_hints_dropped_total"),
             maintenance_failed: counter("windlass_maintenance_failures_total"),
         }
     }
@@ -96,6 +102,10 @@ impl Metrics {
         self.connections.set(now.connections);
         self.streams.set(now.streams);
         self.bodies.set(now.bodies_bytes);
+        let [arrived, failed, dropped] = now.webhooks;
+        self.webhooks.absolute(arrived);
+        self.webhooks_failed.absolute(failed);
+        self.hints_dropped.absolute(dropped);
         if let Some(bytes) = now.wal_bytes {
             self.wal.set(bytes);
         }
@@ -109,6 +119,9 @@ pub(crate) struct Now {
     pub(crate) streams: f64,
     pub(crate) bodies_bytes: f64,
     pub(crate) wal_bytes: Option<f64>,
+    /// Wakes that arrived at webhooks, that did not, and hints for which there
+    /// was no room.
+    pub(crate) webhooks: [u64; 3],
 }
 
 fn of_route(recorder: &PrometheusRecorder, route: &'static str) -> OfRoute {
@@ -142,6 +155,18 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "windlass_maintenance_failures_total",
             "Rounds of upkeep that failed",
+        ),
+        (
+            "windlass_webhook_deliveries_total",
+            "Wakes that arrived at their webhook",
+        ),
+        (
+            "windlass_webhook_failures_total",
+            "Wakes that did not arrive at their webhook, or may not have",
+        ),
+        (
+            "windlass_subscription_hints_dropped_total",
+            "Times that all subscriptions were looked at because there was no room for hints",
         ),
     ];
     for (key, about) in counters {

@@ -27,12 +27,14 @@ pub(crate) enum Access {
     Operator(Verb),
     /// Either, if it holds the verb.
     Either(Verb),
+    /// Whoever has the token of a wake, which the handler looks at.
+    Wake,
 }
 
 impl Access {
     pub(crate) const fn verb(self) -> Option<Verb> {
         match self {
-            Self::Open | Self::Anyone => None,
+            Self::Open | Self::Anyone | Self::Wake => None,
             Self::Tenant(verb) | Self::Operator(verb) | Self::Either(verb) => Some(verb),
         }
     }
@@ -45,6 +47,7 @@ impl Access {
             Self::Tenant(_) => "tenant",
             Self::Operator(_) => "operator",
             Self::Either(_) => "either",
+            Self::Wake => "wake",
         }
     }
 }

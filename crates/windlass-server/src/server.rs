@@ -26,6 +26,7 @@ use crate::connection::{Flight, Handle, HeadLimits, Places, Stage, accept};
 use crate::cors;
 use crate::dispatch::{answer, no_route};
 use crate::held::Held;
+use crate::hooks::{Hooks, Reach, dispatch};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, Refused};
 use crate::room::Room;
@@ -68,6 +69,9 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    /// No webhook could be called.
+    #[error("webhooks cannot be set up")]
+    Webhooks(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The keys cannot be read.
     #[error("the keys cannot be read")]
     Keys(#[source] windlass::access::AccessError),
@@ -80,6 +84,7 @@ impl Coded for ServeError {
             Self::Jwt(_) => "jwt_not_usable",
             Self::Exposed { .. } => "server_exposed",
             Self::Listen { .. } => "listen_failed",
+            Self::Webhooks(_) => "webhooks_not_usable",
             Self::Keys(error) => error.code(),
         }
     }
@@ -87,7 +92,9 @@ impl Coded for ServeError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) => ErrorKind::Invalid,
-            Self::Jwt(_) | Self::Exposed { .. } | Self::Listen { .. } => ErrorKind::Environment,
+            Self::Jwt(_) | Self::Exposed { .. } | Self::Listen { .. } | Self::Webhooks(_) => {
+                ErrorKind::Environment
+            }
             Self::Keys(error) => error.kind(),
         }
     }
@@ -125,13 +132,14 @@ impl Server {
             return Err(ServeError::Exposed { address });
         }
         let sealing = engine.keys().sealing_key().await;
-        let seal = Seal::new(sealing.map_err(ServeError::Keys)?);
+        let sealing = sealing.map_err(ServeError::Keys)?;
         let failed = |source| ServeError::Listen { address, source };
         let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stage, watched) = watch::channel(Stage::Serving);
         let routes: Vec<Arc<Route>> = routes::all().into_iter().map(Arc::new).collect();
         let streams = u64::try_from(config.streams_max).unwrap_or(u64::MAX);
+        let hooks = hooks(&sealing, &config, address, &env)?;
         let app = App {
             metrics: Metrics::new(routes.iter().map(|route| route.name)),
             places: Places::new(config.connections_max),
@@ -143,7 +151,8 @@ impl Server {
             engine,
             env,
             auth,
-            seal,
+            seal: Seal::new(sealing),
+            hooks,
             routes,
             config,
         };
@@ -193,12 +202,14 @@ impl Server {
             handle(app),
         ));
         let upkeep = upkeep(app);
+        let dispatching = tokio::spawn(dispatch(Arc::clone(app)));
+        let stop_dispatching = dispatching.abort_handle();
         stop.await;
         tracing::info!("stopping: what was begun is finished");
         self.stage.send_replace(Stage::Draining);
         let drain = Duration::from_millis(app.config.drain_ms);
         tokio::select! {
-            () = app.places.empty() => {}
+            () = ended(app, dispatching) => {}
             () = sleep_until(Instant::now() + drain) => {}
             () = at_once => {}
         }
@@ -206,6 +217,7 @@ impl Server {
         self.stage.send_replace(Stage::Closing);
         // They have been told; this is for their tasks to end.
         let _ = timeout(LAST_MOMENT, app.places.empty()).await;
+        stop_dispatching.abort();
         for task in upkeep {
             task.abort();
         }
@@ -237,6 +249,32 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_send_buffer_size(UNSENT_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Waits until nothing is under way: requests, and wakes on their way to
+/// webhooks.
+async fn ended(app: &App, dispatching: JoinHandle<()>) {
+    app.places.empty().await;
+    // One that panicked has nothing under way.
+    let _ = dispatching.await;
+}
+
+/// The webhooks of a server that listens at `address`.
+fn hooks(
+    secret: &[u8; 32],
+    config: &Config,
+    address: SocketAddr,
+    env: &Arc<dyn Env>,
+) -> Result<Hooks, ServeError> {
+    let reach = match address.ip().is_loopback() {
+        true => Reach::Local,
+        false => Reach::Public,
+    };
+    let url = config.public_url.clone();
+    let url = url.unwrap_or_else(|| format!("http://{address}"));
+    let url = url.trim_end_matches('/').to_owned();
+    let hooks = Hooks::new(secret, reach, url, Arc::clone(env));
+    hooks.map_err(|error| ServeError::Webhooks(Box::new(error)))
 }
 
 /// What a server does without being asked.

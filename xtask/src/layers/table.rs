@@ -266,7 +266,7 @@ pub(crate) const TABLE: &[Row] = &[
         name: "windlass-server",
         floor: Floor::Edge,
         imports: &["windlass", "windlass-client"],
-        names: &["axum", "hyper", "utoipa"],
+        names: &["axum", "hyper", "reqwest", "utoipa"],
         blind_to: &[Terminal],
         ..NOTHING
     },

@@ -137,6 +137,16 @@ const TABLE: &[Entry] = &[
         },
         value: |settings| settings.config.cors_origins.join(", "),
     },
+    Entry {
+        name: "server.public_url",
+        is_number: false,
+        set: |settings, text| {
+            let url = Some(text.trim().to_owned());
+            settings.config.public_url = url.filter(|url| !url.is_empty());
+            Ok(())
+        },
+        value: |settings| settings.config.public_url.clone().unwrap_or_default(),
+    },
     number!("server.drain_ms", config.drain_ms),
     number!("server.maintain_ms", config.maintain_ms),
     number!("server.maintain_limit", config.maintain_limit),

@@ -351,9 +351,14 @@ impl Auth {
 
     /// Refuses whoever belongs to a tenant that is being erased, or was.
     async fn check_tenant(&self, identity: &Identity) -> Result<(), Refused> {
-        let Some(tenant) = identity.tenant() else {
-            return Ok(());
-        };
+        match identity.tenant() {
+            Some(tenant) => self.check_in_use(tenant).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what belongs to a tenant that is being erased, or was.
+    pub(crate) async fn check_in_use(&self, tenant: &TenantId) -> Result<(), Refused> {
         match self.engine.tenants().status(tenant).await {
             Ok(Status::Active) => Ok(()),
             Ok(status) => {
@@ -370,7 +375,7 @@ impl Auth {
 }
 
 /// The token of the one `Authorization` header; `None` without one.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Ok(None);

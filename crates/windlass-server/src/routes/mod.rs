@@ -13,6 +13,7 @@ mod state;
 mod steps;
 mod store;
 mod stream;
+mod subscription;
 mod tenants;
 
 use windlass::Admission;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<Route> {
         steps::routes(),
         state::routes(),
         queue::routes(),
+        subscription::routes(),
         durable::routes(),
         stream::routes(),
         keys::routes(),

@@ -89,6 +89,7 @@ pub(crate) fn figures_now(app: &App) -> Now {
         connections: app.places.taken() as f64,
         streams: app.streams.taken() as f64,
         bodies_bytes: app.bodies.taken() as f64,
+        webhooks: app.hooks.figures.read(),
         wal_bytes: health
             .and_then(|health| health.wal_bytes)
             .map(|bytes| bytes as f64),

@@ -24,6 +24,7 @@ const SURFACE: &[(&str, &[&str])] = &[
     ("windlass-checkpoint/src", &["Checkpoints"]),
     ("windlass-queue/src", &["Queue"]),
     ("windlass-stream/src", &["Streams", "DurableStreams"]),
+    ("windlass-stream/src/subscription", &["Subscriptions"]),
     ("windlass-access/src", &["Keys", "Tenants"]),
 ];
 
@@ -98,6 +99,17 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Streams::end_leases",
             "Tenants::status",
             "Tenants::changes",
+        ],
+    ),
+    (
+        "the server looks after subscriptions itself, and notes what became of a delivery",
+        &[
+            "Subscriptions::list",
+            "Subscriptions::due",
+            "Subscriptions::resting",
+            "Subscriptions::look",
+            "Subscriptions::arrived",
+            "Subscriptions::failed",
         ],
     ),
     (

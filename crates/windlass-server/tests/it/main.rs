@@ -11,6 +11,7 @@ mod revoking;
 mod serving;
 mod states;
 mod streams;
+mod subscriptions;
 mod support;
 mod tokens;
 mod turns;

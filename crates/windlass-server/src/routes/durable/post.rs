@@ -24,7 +24,10 @@ pub(super) async fn post(call: Call) -> Result<Reply, Refused> {
     };
     let streams = streams(&call);
     match streams.post(&caller, &path, &post).await {
-        Ok(posted) => Ok(answer(&post, has_body, &posted)),
+        Ok(posted) => {
+            call.app.hooks.appended(&caller, path.as_str());
+            Ok(answer(&post, has_body, &posted))
+        }
         Err(StreamError::Closed) => Err(closed(&streams, &caller, &path).await),
         Err(error) => Err(refused(error)),
     }

@@ -20,6 +20,7 @@ pub(super) async fn put(call: Call) -> Result<Reply, Refused> {
     };
     let put = streams(&call).put(&caller, &path, &wanted).await;
     let put = put.map_err(conflict)?;
+    call.app.hooks.appended(&caller, path.as_str());
     let status = match put.created {
         true => StatusCode::CREATED,
         false => StatusCode::OK,

@@ -247,12 +247,36 @@ async fn fill(server: &Running, token: &str, [tenant, agent, canary]: [&str; 3])
         ..durable
     };
     server.ask(durable.by(token)).await.expect(201);
+    subscribe(server, token, tenant, canary).await;
     let stream = format!(r#"{{"session":"s-{tenant}","id":"o-{tenant}"}}"#);
     ask("POST", "/v1/streams", &stream, 201).await;
     let rows = format!("{{\"row\":\"{canary}\"}}\n");
     let path = format!("/v1/streams/o-{tenant}/rows");
     let rows = post(&path, &rows).with(&[("Content-Type", "application/x-ndjson")]);
     server.ask(rows.by(token)).await.expect(200);
+}
+
+/// A subscription that has been told of something: from then on nothing changes
+/// by itself.
+async fn subscribe(server: &Running, token: &str, tenant: &str, canary: &str) {
+    let ask = async |method: &str, path: &str, body: &str, status| {
+        let path = format!("/durable/v1/stream/{path}");
+        let request = Request {
+            method,
+            ..post(&path, body)
+        };
+        server.ask(request.by(token)).await.expect(status);
+    };
+    let wakes = format!("w-{tenant}");
+    ask("PUT", &wakes, "[]", 201).await;
+    let subscription = format!(
+        r#"{{"type":"pull-wake","streams":["w-{tenant}-in"],"wake_stream":"{wakes}","lease_ttl_ms":600000,"description":"{canary}"}}"#
+    );
+    let path = format!("__ds/subscriptions/u-{tenant}");
+    ask("PUT", &path, &subscription, 201).await;
+    ask("PUT", &format!("w-{tenant}-in"), "1", 201).await;
+    let told = format!("/durable/v1/stream/{wakes}?offset=-1&live=long-poll");
+    server.ask(get(&told).by(token)).await.expect(200);
 }
 
 /// Work of a session in every state, and its lease in the hands of `w`.
