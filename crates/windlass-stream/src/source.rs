@@ -4,8 +4,8 @@
 //! A source says by its kind whether a read of it can go on; there is no text
 //! of a query to guess from. One whose rows have an order of their own that
 //! nothing is inserted into can: commits, an audit, usage. One whose rows come
-//! as they please cannot. A generator can, once it is [recorded]
-//! (crate::StreamWriter::record).
+//! as they please cannot. A generator can, once it is
+//! [recorded](crate::StreamWriter::record).
 
 use std::fmt;
 

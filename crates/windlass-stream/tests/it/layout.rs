@@ -5,6 +5,7 @@ use windlass_store::key::segments;
 use windlass_stream::{Ending, Expiry, NewStream, Offset, Row, Start};
 
 use crate::cursors::left;
+use crate::scanning::Numbers;
 use crate::support::{Client, World, caller, new, number, row, session, stream, text};
 
 /// One row a line: the key, and the value as text.
@@ -47,6 +48,12 @@ async fn world() -> World {
     let cancelled = left(&world, Start::Earliest).await;
     let cancelled = world.streams.cancel(&caller(), &cancelled).await;
     cancelled.expect("hers");
+    let id = "op-1".parse().expect("an identifier");
+    let made = world.streams.make(&caller(), &new("made"), Some(&id)).await;
+    made.expect("new");
+    let source = Numbers::new(0, 99, 1);
+    let scan = world.streams.scan(&caller(), source, Some(9)).await;
+    drop(scan.expect("a slot"));
     world
 }
 
@@ -95,5 +102,11 @@ async fn the_released_layout_is_read_and_written_on() {
     let placed = writer.flush().await.expect("stored");
     assert_eq!(placed.tail, Offset::new(2));
     let listed = world.streams.list(&caller(), &session("s1"), None, 9).await;
-    assert_eq!(listed.expect("a list").streams, ["open", "out"].map(stream));
+    assert_eq!(
+        listed.expect("a list").streams,
+        ["made", "open", "out"].map(stream)
+    );
+    let id = "op-1".parse().expect("an identifier");
+    let made = world.streams.make(&caller(), &new("made"), Some(&id)).await;
+    assert!(made.expect("made before").repeated, "its record is read");
 }

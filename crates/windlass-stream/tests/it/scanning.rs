@@ -17,7 +17,7 @@ use crate::support::{Client, World, caller, caller_of, number, stream as named};
 
 /// The numbers from one to another, up or down, of which some are left out.
 #[derive(Debug)]
-struct Numbers {
+pub(crate) struct Numbers {
     first: u64,
     last: u64,
     /// Only multiples of it.
@@ -28,7 +28,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn new(first: u64, last: u64, of: u64) -> Arc<Self> {
+    pub(crate) fn new(first: u64, last: u64, of: u64) -> Arc<Self> {
         Arc::new(Self {
             first,
             last,
