@@ -34,12 +34,12 @@ const TESTS: &str = r#"import { runConformanceTests } from "@durable-streams/ser
 runConformanceTests({
   baseUrl: process.env.SUITE_URL,
   longPollTimeoutMs: 500,
-  subscriptions: process.env.SUITE_SUBSCRIPTIONS === "true",
+  subscriptions: true,
 })
 "#;
 
 /// The least number of tests that a whole run has: fewer prove too little.
-const TESTS_MIN: usize = 332;
+const TESTS_MIN: usize = 338;
 
 /// How long a run over one store may take, in seconds.
 const SECONDS_MAX: u64 = 400;
@@ -68,17 +68,17 @@ impl Ground {
 }
 
 /// A step for each store, or for the one that is named.
-pub(crate) fn steps(only: Option<Ground>, subscriptions: bool) -> Vec<Step> {
+pub(crate) fn steps(only: Option<Ground>) -> Vec<Step> {
     let grounds = GROUNDS.into_iter();
     let chosen = grounds.filter(|ground| only.is_none_or(|only| only == *ground));
     let step = |ground: Ground| {
         let name = format!("suite durable-streams {}", ground.name());
-        Step::new(&name, SECONDS_MAX, move || run(ground, subscriptions))
+        Step::new(&name, SECONDS_MAX, move || run(ground))
     };
     chosen.map(step).collect()
 }
 
-fn run(ground: Ground, subscriptions: bool) -> Result<Outcome, TaskError> {
+fn run(ground: Ground) -> Result<Outcome, TaskError> {
     let target = PathBuf::from(workspace::members()?.target_directory);
     let suite = target.join("suites/durable-streams");
     if !installed(&suite)? {
@@ -107,7 +107,7 @@ fn run(ground: Ground, subscriptions: bool) -> Result<Outcome, TaskError> {
         (None, _) => "sqlite:./suite.db".to_owned(),
     };
     let server = Server::start(&target.join("debug/windlass"), &store, &place)?;
-    let counted = suite_tests(&suite, &place, &server.url, subscriptions)?;
+    let counted = suite_tests(&suite, &place, &server.url)?;
     drop(server);
     Ok(counted.outcome())
 }
@@ -175,12 +175,7 @@ impl Drop for Server {
     }
 }
 
-fn suite_tests(
-    suite: &Path,
-    place: &Path,
-    url: &str,
-    subscriptions: bool,
-) -> Result<Counted, TaskError> {
+fn suite_tests(suite: &Path, place: &Path, url: &str) -> Result<Counted, TaskError> {
     let report = place.join("report.json");
     let mut output = "--outputFile=".to_owned();
     output.push_str(&report.to_string_lossy());
@@ -189,7 +184,6 @@ fn suite_tests(
         .args(["--no-install", "vitest", "run", "suite.test.js"])
         .args(["--testTimeout", "40000", "--reporter=json", &output])
         .env("SUITE_URL", format!("{url}/durable"))
-        .env("SUITE_SUBSCRIPTIONS", subscriptions.to_string())
         .current_dir(suite);
     // How it ended is in the report.
     commands::run(&mut command)?;
@@ -225,7 +219,7 @@ impl Counted {
                     let why = why.lines().next().unwrap_or_default();
                     counted.failed.push((name.to_owned(), why.to_owned()));
                 }
-                // Left out, as subscriptions are unless they are asked for.
+                // Left out.
                 _ => {}
             }
         }

@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<ExitCode, TaskError> {
     }
     steps.push(drill::step());
     steps.push(outside::openapi_step(outside::OPENAPI_SECONDS));
-    steps.extend(durable::steps(None, false));
+    steps.extend(durable::steps(None));
     steps.push(faults::step());
     steps.push(Step::new("release", 180, release::step));
     steps.insert(0, Step::new("each alone", 900, || each_alone(directories)));

@@ -48,16 +48,13 @@ pub(crate) struct Choice {
     /// Over this store alone: of `durable-streams`
     #[arg(long)]
     store: Option<Ground>,
-    /// With the tests of subscriptions: of `durable-streams`
-    #[arg(long)]
-    subscriptions: bool,
 }
 
 /// Runs a suite.
 pub(crate) fn run(suite: Suite, choice: Choice) -> ExitCode {
     steps::run(match suite {
         Suite::Openapi => vec![openapi_step(choice.seconds)],
-        Suite::DurableStreams => durable::steps(choice.store, choice.subscriptions),
+        Suite::DurableStreams => durable::steps(choice.store),
     })
 }
 
