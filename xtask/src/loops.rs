@@ -133,6 +133,20 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 2_000,
     },
     Loop {
+        variable: "WINDLASS_STREAM_OPENS",
+        unit: "reads of a stream, by each of 16",
+        quick: 20,
+        ci: 200,
+        nightly: 2_000,
+    },
+    Loop {
+        variable: "WINDLASS_STREAM_KILLS",
+        unit: "servers killed while they send",
+        quick: 6,
+        ci: 20,
+        nightly: 200,
+    },
+    Loop {
         variable: "WINDLASS_STREAM_CUTS",
         unit: "cut lines of streams",
         quick: 60,

@@ -3,7 +3,9 @@
 
 mod cuts;
 mod ends;
+mod kills;
 mod reading;
+mod slots;
 mod writing;
 
 use std::sync::{Arc, Mutex};
