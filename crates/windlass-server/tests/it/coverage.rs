@@ -144,6 +144,10 @@ const EXEMPT: &[(&str, &[&str])] = &[
         &["Queue::keep_lease", "Queue::keep", "Queue::hold"],
     ),
     (
+        "read in the process that opens it; over HTTP there are the listings, page by page",
+        &["Streams::scan", "Streams::resume_scan"],
+    ),
+    (
         "it refuses: no request can read from inside a turn",
         &["Turn::open"],
     ),
