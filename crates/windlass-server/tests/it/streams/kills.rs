@@ -17,7 +17,7 @@ use windlass_client::stream::{CloseStream, CreateStream, NewRow, ReadStream};
 use windlass_client::{Client, Row, RowsEnd};
 use windlass_server::{Config, Server};
 
-const PATH: &str = "WINDLASS_TEST_STREAMS";
+const PATH: &str = "WINDLASS_TEST_PATH";
 const ROWS: u64 = 200;
 
 #[expect(
