@@ -40,8 +40,8 @@ pub use env::{BoxFuture, Env, RandomError, Sharing};
 pub use error::{Coded, ErrorKind};
 pub use format::Format;
 pub use id::{
-    AgentId, GroupId, IdError, OperationId, OwnerId, PrincipalId, SessionId, StreamId, SubscriptionId, TenantId,
-    unique_id,
+    AgentId, GroupId, IdError, OperationId, OwnerId, PrincipalId, SessionId, StreamId,
+    SubscriptionId, TenantId, unique_id,
 };
 pub use manual::ManualEnv;
 pub use time::Millis;

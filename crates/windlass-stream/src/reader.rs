@@ -1,9 +1,8 @@
-//! Reading: chunks as they are stored, one store read at a time, and only when
-//! they are asked for.
+//! Reading: chunks as they are stored, and only for who asks for them.
 //!
-//! What a reader holds is what one store read gave: as many chunks as fit into
-//! the chunk size of its settings, by the longest chunk of the stream, and at
-//! least one. A reader that does not ask is not read for.
+//! What a reader holds are as many chunks as fit into the read size of its
+//! settings, by the longest chunk of the stream, and at least one. One that
+//! does not ask is read for no further than that.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -14,8 +13,8 @@ use bytes::Bytes;
 use futures_util::future::{Either, pending, select};
 use windlass_core::{Millis, StreamId};
 use windlass_store::Scan;
-use windlass_store::limits::READ_ENTRIES_MAX;
 
+use crate::ahead::{Ahead, Shelf};
 use crate::audit::CloseReason;
 use crate::caller::Caller;
 use crate::engine::Engine;
@@ -26,7 +25,7 @@ use crate::lease::Lease;
 use crate::mark::{Chunk, Mark};
 use crate::model::{Closed, Ending};
 use crate::offset::Offset;
-use crate::open::{Begin, parse};
+use crate::open::Begin;
 use crate::pieces::{Pieces, RowPiece};
 use crate::record::{Head, decode};
 use crate::rooms::Seat;
@@ -68,7 +67,7 @@ pub struct Reader {
     closed: Option<Closed>,
     /// The longest chunk of the stream.
     widest: u64,
-    ahead: VecDeque<Chunk>,
+    ahead: Ahead,
     /// The long row that is being given.
     long: Option<Long>,
 }
@@ -152,11 +151,7 @@ impl Reader {
             closed: begin.head.closed.filter(|_| end == begin.head.tail),
             widest: begin.head.widest,
             long: None,
-            ahead: begin
-                .rest
-                .into_iter()
-                .filter(|_| begin.start < end)
-                .collect(),
+            ahead: Ahead::of(begin.rest.filter(|_| begin.start < end)),
         }
     }
 
@@ -243,7 +238,7 @@ impl Reader {
             if self.long.is_some() {
                 return self.next_piece().await;
             }
-            if let Some(chunk) = self.ahead.pop_front() {
+            if let Some(chunk) = self.ahead.pop() {
                 match chunk.pieces().cloned() {
                     None => return Ok(self.give(chunk)),
                     Some(pieces) => self.long = Some(Long::new(chunk, pieces)),
@@ -325,35 +320,28 @@ impl Reader {
             lease.rows += chunk.row_count();
             lease.bytes += u64::try_from(chunk.row_bytes()).expect("a length fits in 64 bits");
         }
+        let (shelf, ahead) = self.shelf();
+        ahead.prepare(&shelf, chunk.mark.offset);
         Frame::Chunk(chunk)
+    }
+
+    /// Where its chunks come from.
+    fn shelf(&mut self) -> (Shelf<'_>, &mut Ahead) {
+        let shelf = Shelf {
+            store: &self.engine.store,
+            keys: &self.keys,
+            tail: self.tail,
+            budget: self.settings.read_bytes(),
+            widest: self.widest,
+        };
+        (shelf, &mut self.ahead)
     }
 
     /// Reads the next chunks up to the tail.
     async fn fetch(&mut self) -> Result<(), StreamError> {
-        let budget = u64::try_from(self.settings.caps().bytes).unwrap_or(u64::MAX);
-        let fitting = usize::try_from(budget / self.widest.max(1)).unwrap_or(usize::MAX);
-        let limit = fitting.clamp(1, READ_ENTRIES_MAX);
-        let scan = self
-            .keys
-            .chunks_between(self.at.offset, self.tail)
-            .limit(limit);
-        let pages = self.engine.store.read(&[scan]).await?;
-        let entries = pages.into_iter().flat_map(|page| page.entries);
-        let mut next = self.at.offset;
-        let mut ahead = VecDeque::new();
-        for entry in entries {
-            let chunk = parse(&self.keys, entry)?;
-            if chunk.first != next {
-                break;
-            }
-            next = chunk.mark.offset;
-            ahead.push_back(chunk);
-        }
-        if ahead.is_empty() {
-            return Err(StreamError::corrupt("chunk", "one is missing"));
-        }
-        self.ahead = ahead;
-        Ok(())
+        let first = self.at.offset;
+        let (shelf, ahead) = self.shelf();
+        ahead.fetch(&shelf, first).await
     }
 
     /// Reads where the stream ends by now.

@@ -23,6 +23,10 @@ pub struct Settings {
     pub chunk_pages_min: usize,
     /// Most pages of a chunk: 1 to 64, so never more than 1 MiB.
     pub chunk_pages_max: usize,
+    /// Pages that a reader may hold, those on their way from the store
+    /// included: at least those of a chunk, and up to 64. More of them read a
+    /// long stream faster.
+    pub read_pages: usize,
     /// Rows at which a chunk is flushed: 1 to 100,000.
     pub chunk_rows: usize,
     /// How long rows may wait for others, in milliseconds, up to a minute; 0
@@ -44,6 +48,7 @@ impl Default for Settings {
             chunk_pages: 4,
             chunk_pages_min: 1,
             chunk_pages_max: CHUNK_PAGES_MAX,
+            read_pages: 16,
             chunk_rows: 1_000,
             latency_ms: 50,
             poll_ms: 1_000,
@@ -96,9 +101,11 @@ impl Settings {
         }
         let pages_min = self.chunk_pages_min.clamp(1, CHUNK_PAGES_MAX);
         let pages_max = self.chunk_pages_max.clamp(pages_min, CHUNK_PAGES_MAX);
+        let chunk_pages = self.chunk_pages.clamp(pages_min, pages_max);
         let taken = Self {
             lease_ttl_ms: self.lease_ttl_ms.min(LEASE_TTL_MS_MAX),
-            chunk_pages: self.chunk_pages.clamp(pages_min, pages_max),
+            chunk_pages,
+            read_pages: self.read_pages.clamp(chunk_pages, CHUNK_PAGES_MAX),
             chunk_pages_min: pages_min,
             chunk_pages_max: pages_max,
             chunk_rows: self.chunk_rows.clamp(1, CHUNK_ROWS_MAX),
@@ -125,19 +132,25 @@ impl Settings {
             .collect()
     }
 
-    fn figures(&self) -> [(&'static str, u64); 9] {
+    fn figures(&self) -> [(&'static str, u64); 10] {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         [
             ("lease_ttl_ms", self.lease_ttl_ms),
             ("chunk_pages", count(self.chunk_pages)),
             ("chunk_pages_min", count(self.chunk_pages_min)),
             ("chunk_pages_max", count(self.chunk_pages_max)),
+            ("read_pages", count(self.read_pages)),
             ("chunk_rows", count(self.chunk_rows)),
             ("latency_ms", self.latency_ms),
             ("poll_ms", self.poll_ms),
             ("streams_max", count(self.streams_max)),
             ("principal_streams_max", count(self.principal_streams_max)),
         ]
+    }
+
+    /// Bytes that a reader may hold.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        u64::try_from(self.read_pages * PAGE_BYTES).unwrap_or(u64::MAX)
     }
 
     /// When chunks are flushed under these settings.

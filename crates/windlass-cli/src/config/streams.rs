@@ -14,6 +14,7 @@ pub(crate) enum StreamSetting {
     ChunkPages,
     ChunkPagesMin,
     ChunkPagesMax,
+    ReadPages,
     ChunkRows,
     LatencyMs,
     PollMs,
@@ -23,11 +24,12 @@ pub(crate) enum StreamSetting {
 
 impl StreamSetting {
     /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::LeaseTtlMs,
         Self::ChunkPages,
         Self::ChunkPagesMin,
         Self::ChunkPagesMax,
+        Self::ReadPages,
         Self::ChunkRows,
         Self::LatencyMs,
         Self::PollMs,
@@ -41,6 +43,7 @@ impl StreamSetting {
             Self::ChunkPages => "streams.chunk_pages",
             Self::ChunkPagesMin => "streams.chunk_pages_min",
             Self::ChunkPagesMax => "streams.chunk_pages_max",
+            Self::ReadPages => "streams.read_pages",
             Self::ChunkRows => "streams.chunk_rows",
             Self::LatencyMs => "streams.latency_ms",
             Self::PollMs => "streams.poll_ms",
@@ -58,6 +61,7 @@ impl StreamSetting {
             Self::ChunkPages => changed.chunk_pages = usize::from_str(text)?,
             Self::ChunkPagesMin => changed.chunk_pages_min = usize::from_str(text)?,
             Self::ChunkPagesMax => changed.chunk_pages_max = usize::from_str(text)?,
+            Self::ReadPages => changed.read_pages = usize::from_str(text)?,
             Self::ChunkRows => changed.chunk_rows = usize::from_str(text)?,
             Self::LatencyMs => changed.latency_ms = u64::from_str(text)?,
             Self::PollMs => changed.poll_ms = u64::from_str(text)?,
@@ -78,6 +82,7 @@ impl StreamSetting {
             Self::ChunkPages => settings.chunk_pages.to_string(),
             Self::ChunkPagesMin => settings.chunk_pages_min.to_string(),
             Self::ChunkPagesMax => settings.chunk_pages_max.to_string(),
+            Self::ReadPages => settings.read_pages.to_string(),
             Self::ChunkRows => settings.chunk_rows.to_string(),
             Self::LatencyMs => settings.latency_ms.to_string(),
             Self::PollMs => settings.poll_ms.to_string(),
@@ -91,21 +96,23 @@ impl StreamSetting {
 mod tests {
     use super::*;
 
-    fn shown(settings: &Settings) -> [String; 9] {
+    fn shown(settings: &Settings) -> [String; 10] {
         StreamSetting::ALL.map(|setting| setting.value(settings))
     }
 
     #[test]
     fn what_is_set_is_shown_as_what_it_counts_as() {
         let mut settings = Settings::default();
-        let default = ["60000", "4", "1", "64", "1000", "50", "1000", "256", "32"];
+        let default = [
+            "60000", "4", "1", "64", "16", "1000", "50", "1000", "256", "32",
+        ];
         assert_eq!(shown(&settings), default);
-        let given = ["1", "9", "0", "8", "0", "0", "1", "2", "0"];
+        let given = ["1", "9", "0", "8", "3", "0", "0", "1", "2", "0"];
         for (setting, text) in StreamSetting::ALL.into_iter().zip(given) {
             let set = setting.set(&mut settings, text);
             set.expect("a number that counts as something");
         }
-        let taken = ["1", "8", "1", "8", "1", "0", "10", "2", "1"];
+        let taken = ["1", "8", "1", "8", "8", "1", "0", "10", "2", "1"];
         assert_eq!(shown(&settings), taken);
     }
 

@@ -1,6 +1,7 @@
 //! Everything that streams promise, over a store that makes the least of its
 //! own contract.
 
+mod ahead;
 mod appending;
 mod chunking;
 mod clocks;

@@ -32,6 +32,7 @@ static TURN: Mutex<()> = Mutex::new(());
 fn page() -> Settings {
     Settings {
         chunk_pages: 1,
+        read_pages: 1,
         ..Settings::default()
     }
 }
