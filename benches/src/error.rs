@@ -6,6 +6,7 @@ use windlass::checkpoint::CheckpointError;
 use windlass::queue::QueueError;
 use windlass::session::SessionError;
 use windlass::store::StoreError;
+use windlass::stream::StreamError;
 use windlass_stash::StashError;
 
 /// A bench failed before it could say anything about speed.
@@ -38,6 +39,9 @@ pub enum BenchError {
     /// The queue refused what the bench asked.
     #[error("the queue refused")]
     Queue(#[from] QueueError),
+    /// A stream refused what the bench asked.
+    #[error("a stream refused")]
+    Stream(#[from] StreamError),
     /// Something that must hold for a fair comparison does not.
     #[error("{0}")]
     Unfair(String),

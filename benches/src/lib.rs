@@ -1,10 +1,10 @@
 //! How fast the engine is, beside what it is compared with.
 //!
 //! `windlass-benches sessions` measures the table of sessions, `stash` that of
-//! the stash, `checkpoints` and `queue` those of these parts, `stores` that of the stores, `footprint` that of how large stores
-//! become; `failover` is a drill. This crate is
-//! not published, and nothing depends on it. It reads `/proc`, so it runs on
-//! Linux.
+//! the stash, `checkpoints`, `queue` and `streams` those of these parts, `stores`
+//! that of the stores, `footprint` that of how large stores become; `failover` is
+//! a drill. This crate is not published, and nothing depends on it. It reads
+//! `/proc`, so it runs on Linux.
 //!
 //! Read first: [`harness`] (how sides are compared), then [`sessions`],
 //! [`stash`] and [`stores`] (what is compared).
@@ -21,3 +21,4 @@ pub mod sessions;
 pub mod slow_disk;
 pub mod stash;
 pub mod stores;
+pub mod streams;

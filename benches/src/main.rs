@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use windlass_benches::error::BenchError;
 use windlass_benches::harness::contest::Effort;
 use windlass_benches::harness::report::Report;
 use windlass_benches::sessions::{self, Bench, Say, worker};
-use windlass_benches::{checkpoints, drills, footprint, queue, server, stash, stores};
+use windlass_benches::{checkpoints, drills, footprint, queue, server, stash, stores, streams};
 
 /// Where databases are made if there is such a directory: `/tmp` may be
 /// memory.
@@ -88,6 +89,14 @@ enum Command {
         #[command(flatten)]
         table: Table,
     },
+    /// Measures the table of streams.
+    Streams {
+        /// Measures one part only.
+        #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(streams::part_names()))]
+        only: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
     /// Kills a primary over and over and lets its standby take over; exit code
     /// 1 if anything that was acknowledged is lost.
     Failover {
@@ -105,6 +114,14 @@ enum Command {
     Open {
         /// The database.
         path: PathBuf,
+    },
+    /// Follows streams over many connections.
+    #[command(hide = true)]
+    Follow {
+        /// The server.
+        address: SocketAddr,
+        /// How many connections.
+        count: usize,
     },
     /// Holds many numbers in a stash.
     #[command(hide = true)]
@@ -153,6 +170,14 @@ fn run(command: Command) -> Result<u8, BenchError> {
         Command::Footprint { table } => measure(&table, footprint::run),
         Command::Server { only, table } => {
             measure(&table, |bench| server::run(bench, only.as_deref()))
+        }
+        Command::Streams { only, table } => {
+            measure(&table, |bench| streams::run(bench, only.as_deref()))
+        }
+        Command::Follow { address, count } => {
+            let (input, output) = (io::stdin(), io::stdout());
+            let (mut input, mut output) = (input.lock(), output.lock());
+            streams::followers::follow(address, count, &mut input, &mut output).map(|()| 0)
         }
         Command::Failover { cycles, table } => failover(cycles.into(), &table),
         Command::Hold => stash::heap::hold(&mut io::stdout().lock()).map(|()| 0),
