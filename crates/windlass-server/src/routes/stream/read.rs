@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
-use futures_util::{FutureExt, stream as futures};
+use futures_util::{FutureExt, StreamExt, stream as futures};
 use tokio::time::{Instant, sleep_until};
 use windlass::access::Verb;
 use windlass::stream::{
@@ -42,6 +42,9 @@ pub(super) fn routes() -> Vec<Route> {
         .endless(),
     ]
 }
+
+/// Bytes after which what came within a wait is sent, though more is there.
+const WITHIN_BYTES: usize = 1 << 20;
 
 const OF_A_READ: &[&str] = &[
     "invalid_request",
@@ -185,16 +188,39 @@ async fn within(call: &Call, mut reader: Reader, wait: Duration) -> Result<Reply
             }
         };
         came.take(frame);
-        came.take_ready(&mut reader).await?;
+        came.take_ready(&mut reader)?;
         break;
     }
-    reader.leave();
-    Ok(came.reply(&opened))
+    Ok(came.reply(&opened, reader))
+}
+
+/// The rest of a line of which a part was read; an error cuts the connection.
+fn rest(reader: Option<Reader>) -> impl futures_util::Stream<Item = Result<Bytes, StreamError>> {
+    futures::unfold(reader, |reader| async move {
+        let mut reader = reader?;
+        match reader.next().await {
+            Ok(Some(frame)) => {
+                let bytes = frame.ndjson();
+                let reader = match frame {
+                    Frame::Piece(_) => Some(reader),
+                    _ => {
+                        reader.leave();
+                        None
+                    }
+                };
+                Some((Ok(bytes), reader))
+            }
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
 }
 
 /// What came of a read.
 struct Came {
     pieces: Vec<Bytes>,
+    bytes: usize,
+    /// After the last row that came, or has begun to come.
     at: Offset,
     /// Whether the last piece was a part of a line.
     in_line: bool,
@@ -205,25 +231,23 @@ impl Came {
     fn new(opened: &Opened) -> Self {
         Self {
             pieces: Vec::new(),
+            bytes: 0,
             at: opened.start,
             in_line: false,
             closed: false,
         }
     }
 
-    /// Takes what is there without a wait, and the rest of a line in any case.
-    async fn take_ready(&mut self, reader: &mut Reader) -> Result<(), StreamError> {
-        loop {
-            let next = reader.next();
-            let frame = match self.in_line {
-                true => Some(next.await),
-                false => next.now_or_never(),
-            };
+    /// Takes what is there without a wait, up to a long row or about 1 MiB.
+    fn take_ready(&mut self, reader: &mut Reader) -> Result<(), StreamError> {
+        while !self.in_line && self.bytes < WITHIN_BYTES {
+            let frame = reader.next().now_or_never();
             let Some(frame) = frame.transpose()?.flatten() else {
                 return Ok(());
             };
             self.take(Some(frame));
         }
+        Ok(())
     }
 
     fn take(&mut self, frame: Option<Frame>) {
@@ -233,20 +257,32 @@ impl Came {
             Frame::Chunk(chunk) => self.at = chunk.mark.offset,
             Frame::End(end) => self.closed = end.closed,
             Frame::Failed(_) => self.closed = true,
-            Frame::Open(_) | Frame::Piece(_) => {}
+            // It is one row, which is sent to its end.
+            Frame::Piece(_) => self.at = self.at.plus(1).unwrap_or(self.at),
+            Frame::Open(_) => {}
         }
-        self.pieces.push(frame.ndjson());
+        let piece = frame.ndjson();
+        self.bytes += piece.len();
+        self.pieces.push(piece);
     }
 
-    fn reply(self, opened: &Opened) -> Reply {
-        let reply = if self.pieces.is_empty() {
-            Reply::nothing(StatusCode::NO_CONTENT)
-        } else {
-            let open = Frame::Open(opened.clone()).ndjson();
-            let pieces = [open].into_iter().chain(self.pieces);
-            let pieces = pieces.map(Ok::<_, std::convert::Infallible>);
-            let body = Body::from_stream(futures::iter(pieces));
-            Reply::of(wire::ROWS_MEDIA_TYPE, body)
+    fn reply(self, opened: &Opened, reader: Reader) -> Reply {
+        let open = Frame::Open(opened.clone()).ndjson();
+        let is_empty = self.pieces.is_empty();
+        let pieces = [open].into_iter().chain(self.pieces).map(Ok);
+        let reader = match self.in_line {
+            true => Some(reader),
+            false => {
+                reader.leave();
+                None
+            }
+        };
+        let reply = match is_empty {
+            true => Reply::nothing(StatusCode::NO_CONTENT),
+            false => {
+                let body = Body::from_stream(futures::iter(pieces).chain(rest(reader)));
+                Reply::of(wire::ROWS_MEDIA_TYPE, body)
+            }
         };
         let reply = reply
             .header("stream-next-offset", self.at.to_string())

@@ -177,6 +177,28 @@ async fn a_wait_ends_with_the_first_rows_and_says_where_to_go_on() {
 }
 
 #[tokio::test]
+async fn a_wait_gives_a_long_stream_piece_by_piece() {
+    let place = Place::new().await;
+    let text = "text ".repeat(2_000);
+    let row = |number: u64| format!("{{\"row\":{{\"n\":{number},\"text\":\"{text}\"}}}}\n");
+    let rows: String = (0..400).map(row).collect();
+    place.append(&rows).await.expect(200);
+    place.close().await;
+    let (mut numbers, mut query) = (Vec::new(), "?wait_ms=30000".to_owned());
+    let mut answers = 0;
+    while numbers.len() < 400 {
+        let came = place.read(&query).await.expect(200);
+        assert!(came.body.len() < 1_200_000, "{}", came.body.len());
+        let next = came.header("stream-next-offset").expect("an offset");
+        query = format!("?wait_ms=30000&from={next}");
+        numbers.extend(Said::of(&came.body).numbers());
+        answers += 1;
+    }
+    assert_eq!(numbers, (0..400).collect::<Vec<_>>());
+    assert!(answers >= 4, "{answers}");
+}
+
+#[tokio::test]
 async fn a_row_longer_than_a_chunk_is_one_line_in_every_form() {
     let place = Place::new().await;
     let row = format!("{{\"row\":\"{}\"}}\n", "long ".repeat(600_000));
