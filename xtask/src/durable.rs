@@ -273,7 +273,7 @@ mod tests {
         };
         assert_eq!(
             all.outcome(),
-            Outcome::Passed("332 of 332 tests".to_owned())
+            Outcome::Passed("338 of 338 tests".to_owned())
         );
     }
 }

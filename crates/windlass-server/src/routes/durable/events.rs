@@ -16,10 +16,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream::unfold;
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use windlass::stream::{Live, Piece};
+use windlass::stream::{Live, Offset, Piece};
 
 use super::PIECE_BYTES_MAX;
 use super::get::{is_passing, joined, next_cursor, unread};
@@ -143,22 +143,44 @@ impl Reading {
                 lines(&STANDARD.encode(joined(piece)), &mut text);
             }
         }
-        let mut control = json!({ "streamNextOffset": piece.next });
-        if piece.is_up_to_date() {
-            control["upToDate"] = json!(true);
+        let is_end = piece.is_end();
+        if is_end && let Some(live) = self.live.take() {
+            live.finish();
         }
-        if piece.is_end() {
-            control["streamClosed"] = json!(true);
-            if let Some(live) = self.live.take() {
-                live.finish();
-            }
-        } else {
+        if !is_end {
             self.cursor = self.cursor.max(next_cursor(&self.app, None));
-            control["streamCursor"] = json!(self.cursor.to_string());
         }
+        let control = serde_json::to_string(&Control {
+            next: &piece.next,
+            is_up_to_date: piece.is_up_to_date(),
+            is_end,
+            cursor: (!is_end).then(|| self.cursor.to_string()),
+        })
+        .expect("texts and truths are JSON");
         let _ = write!(text, "event: control\ndata:{control}\n\n");
         text.into()
     }
+}
+
+/// Where the stream stands, as the protocol names it.
+#[derive(Serialize)]
+struct Control<'a> {
+    #[serde(rename = "streamNextOffset")]
+    next: &'a Offset,
+    #[serde(rename = "upToDate", skip_serializing_if = "is_not")]
+    is_up_to_date: bool,
+    #[serde(rename = "streamClosed", skip_serializing_if = "is_not")]
+    is_end: bool,
+    #[serde(rename = "streamCursor", skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_not(said: &bool) -> bool {
+    !*said
 }
 
 /// One event's data. Every kind of line break ends a line, so that no row can
