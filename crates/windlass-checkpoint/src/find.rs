@@ -1,6 +1,8 @@
 //! Finding the record of a revision, in a session's own rows or in those of
 //! the session it was forked from.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use windlass_store::{Entry, Page, Scan, Version};
 
@@ -104,6 +106,32 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// The first and the last revision of those that are all kept; `None` if
+    /// the session has no state.
+    pub(crate) async fn kept_revisions(
+        &self,
+        keys: &StateKeys,
+    ) -> Result<Option<RangeInclusive<u64>>, CheckpointError> {
+        let Some(mut head) = self.live_head(keys).await? else {
+            return Ok(None);
+        };
+        let last = head.rev;
+        // Where all of its own are there, those it was forked from go on.
+        while let Some(base) = head.base.take().filter(|base| head.oldest <= base.rev) {
+            let keys = keys.other(&base.session);
+            let Some((below, _)) = self.head(&keys).await? else {
+                return Ok(Some(base.rev..=last));
+            };
+            // Its own commits may have been made after the fork, and those
+            // before it dropped.
+            if below.oldest >= base.rev {
+                return Ok(Some(base.rev..=last));
+            }
+            head = below;
+        }
+        Ok(Some(head.oldest..=last))
     }
 
     async fn stretch(

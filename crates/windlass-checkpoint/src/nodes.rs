@@ -139,7 +139,7 @@ impl Engine {
                 1
             };
         }
-        let (mut nodes, first_left) = self.fill(graph, way).await?;
+        let (mut nodes, first_left) = self.fill(graph, way, PAGE_BYTES_MAX).await?;
         nodes.reverse();
         Ok(Path {
             revision: found.revision,
@@ -148,12 +148,13 @@ impl Engine {
         })
     }
 
-    /// The nodes after number `after`: at most `limit` are looked at.
+    /// The nodes after number `after`: at most `limit` are looked at, and so
+    /// many bytes of contents.
     pub(crate) async fn graph(
         &self,
         graph: &Graph,
         after: u64,
-        limit: usize,
+        (limit, bytes): (usize, usize),
     ) -> Result<GraphPage, CheckpointError> {
         let last = after.saturating_add(u64::try_from(limit).unwrap_or(u64::MAX));
         let last = last.min(graph.nodes);
@@ -174,7 +175,7 @@ impl Engine {
         let there = found
             .into_iter()
             .filter(|node| !graph.hidden.contains(node.number));
-        let (nodes, first_left) = self.fill(graph, there.collect()).await?;
+        let (nodes, first_left) = self.fill(graph, there.collect(), bytes).await?;
         let last = first_left.map_or(last, |number| number - 1);
         Ok(GraphPage {
             nodes,
@@ -183,12 +184,13 @@ impl Engine {
     }
 
     /// Puts contents into nodes: those that are blobs are read, tombstones
-    /// get none. Ends before what it holds would be too much, and then gives
+    /// get none. Ends before what it holds would be more bytes, and then gives
     /// the number of the first node that is left.
     async fn fill(
         &self,
         graph: &Graph,
         nodes: Vec<Loose>,
+        bytes: usize,
     ) -> Result<(Vec<Node>, Option<u64>), CheckpointError> {
         let mut filled = Vec::with_capacity(nodes.len());
         let mut held = 0;
@@ -204,7 +206,7 @@ impl Engine {
                 }
             };
             held += payload.as_ref().map_or(0, |it| it.bytes().len());
-            if held > PAGE_BYTES_MAX && !filled.is_empty() {
+            if held > bytes && !filled.is_empty() {
                 return Ok((filled, Some(node.number)));
             }
             filled.push(Node {

@@ -1,6 +1,7 @@
 //! Reading states and their history.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use windlass_core::SessionId;
@@ -11,7 +12,7 @@ use crate::checkpoints::Checkpoints;
 use crate::engine::{Engine, lineage_keys};
 use crate::error::CheckpointError;
 use crate::keys::{StateKeys, last_text};
-use crate::limits::PAGE_MAX;
+use crate::limits::{PAGE_BYTES_MAX, PAGE_MAX};
 use crate::manifest::Manifest;
 use crate::model::{Caller, HeadView, Node, Part, PartName, Payload};
 use crate::nodes::{Found, GraphPage, Path};
@@ -216,7 +217,7 @@ impl Checkpoints {
     ///
     /// # Errors
     ///
-    /// `Corrupt` naming a node that is missing, and the store's failures.
+    /// As [`Checkpoints::graph_within`].
     pub async fn graph(
         &self,
         caller: &Caller,
@@ -225,13 +226,32 @@ impl Checkpoints {
         after: u64,
         limit: usize,
     ) -> Result<Option<GraphPage>, CheckpointError> {
+        self.graph_within(caller, session, at, after, (limit, PAGE_BYTES_MAX))
+            .await
+    }
+
+    /// As [`Checkpoints::graph`], with so many bytes of contents at most, and
+    /// one node in any case.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` naming a node that is missing, and the store's failures.
+    pub async fn graph_within(
+        &self,
+        caller: &Caller,
+        session: &SessionId,
+        at: &At,
+        after: u64,
+        (limit, bytes): (usize, usize),
+    ) -> Result<Option<GraphPage>, CheckpointError> {
         let keys = StateKeys::new(&caller.tenant, session);
         let Some(found) = self.engine().found_at(&keys, at, None).await? else {
             return Ok(None);
         };
         let limit = limit.clamp(1, PAGE_MAX);
+        let most = (limit, bytes.min(PAGE_BYTES_MAX));
         self.engine()
-            .graph(&found.graph, after, limit)
+            .graph(&found.graph, after, most)
             .await
             .map(Some)
     }
@@ -262,6 +282,22 @@ impl Checkpoints {
                 before: last.filter(|_| more),
             }
         }))
+    }
+
+    /// The first and the last revision of the commits that are all kept, those
+    /// before a fork included; older ones may be kept for their tags. `None`
+    /// before the first commit. One point read, and one for each fork.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if a head cannot be read, and the store's failures.
+    pub async fn kept(
+        &self,
+        caller: &Caller,
+        session: &SessionId,
+    ) -> Result<Option<RangeInclusive<u64>>, CheckpointError> {
+        let keys = StateKeys::new(&caller.tenant, session);
+        self.engine().kept_revisions(&keys).await
     }
 
     /// The tags of a session, by name.

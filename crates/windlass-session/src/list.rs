@@ -125,6 +125,8 @@ pub struct HistoryPage {
     pub events: Vec<Event>,
     /// Whether later events exist.
     pub more: bool,
+    /// The number of the last event there is; 0 if there is none.
+    pub last: u64,
 }
 
 /// What a row of an index leads to.
@@ -435,7 +437,7 @@ impl Engine {
         let more = events
             .last()
             .map_or(after < last, |event| event.number < last);
-        Ok(HistoryPage { events, more })
+        Ok(HistoryPage { events, more, last })
     }
 }
 

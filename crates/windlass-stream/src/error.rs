@@ -1,5 +1,6 @@
 //! Every way in which an operation on streams can fail.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -136,6 +137,17 @@ pub enum StreamError {
     /// The store failed.
     #[error("the streams' store failed")]
     Store(#[source] Arc<StoreError>),
+    /// What is read, which is kept elsewhere, could not be given.
+    #[error("the source failed")]
+    Source {
+        /// The cause's code.
+        code: &'static str,
+        /// The cause's kind.
+        kind: ErrorKind,
+        /// What went wrong there.
+        #[source]
+        cause: Arc<dyn Error + Send + Sync>,
+    },
     /// No random bytes for a name.
     #[error("no identifier could be drawn")]
     Random(#[from] RandomError),
@@ -154,6 +166,16 @@ impl From<Refusal> for StreamError {
 }
 
 impl StreamError {
+    /// A failure of what a [`Source`](crate::Source) reads: it keeps its code
+    /// and its kind.
+    pub fn of_source(cause: impl Coded + Send + Sync + 'static) -> Self {
+        Self::Source {
+            code: cause.code(),
+            kind: cause.kind(),
+            cause: Arc::new(cause),
+        }
+    }
+
     pub(crate) fn corrupt(record: &'static str, why: impl fmt::Display) -> Self {
         Self::Corrupt {
             record,
@@ -208,6 +230,7 @@ impl Coded for StreamError {
             Self::Busy => "busy",
             Self::Corrupt { .. } => "corrupt_record",
             Self::Store(error) => error.kind().code(),
+            Self::Source { code, .. } => code,
             Self::Random(_) => "no_randomness",
         }
     }
@@ -241,6 +264,7 @@ impl Coded for StreamError {
             Self::Busy => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Store(error) => kind_of(error.kind()),
+            Self::Source { kind, .. } => *kind,
             Self::Random(_) => ErrorKind::Environment,
         }
     }

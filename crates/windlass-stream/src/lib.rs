@@ -93,6 +93,7 @@ pub use pieces::RowPiece;
 pub use reader::Reader;
 pub use row::{Row, RowError};
 pub use running::Credential;
+pub use scan::ScanView;
 pub use scan_reader::ScanReader;
 pub use secret::{Cursor, CursorError, CursorHash, Handle};
 pub use settings::{Adjustment, Caps, Settings, SettingsError};

@@ -76,6 +76,8 @@ pub(crate) const PIECE_BYTES_MAX: usize = CHUNK_BYTES_MAX;
 pub(crate) const PIECE_CHUNKS_MAX: usize = 256;
 /// Longest request of a source, in bytes.
 pub const SCAN_REQUEST_BYTES_MAX: usize = 4_096;
+/// Bytes of rows behind which a source ends a page.
+pub const SOURCE_PAGE_BYTES_MAX: usize = CHUNK_BYTES_MAX;
 /// Most rows that a source is asked for at a time.
 pub const SOURCE_PAGE_ROWS_MAX: usize = 256;
 /// How far apart the clocks of two processes may be, in milliseconds.

@@ -24,6 +24,7 @@ use crate::lease::Lease;
 use crate::limits::{SCAN_REQUEST_BYTES_MAX, TOMBSTONE_MS};
 use crate::mark::Mark;
 use crate::offset::Offset;
+use crate::open::Start;
 use crate::record::{decode, encode};
 use crate::scan_reader::{Passing, ScanReader};
 use crate::secret::Cursor;
@@ -68,6 +69,21 @@ impl ScanRow {
     }
 }
 
+/// A read of a source that can go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanView {
+    /// What the source was made of.
+    pub request: String,
+    /// It can go on from here on.
+    pub at: Offset,
+    /// Rows to give in all.
+    pub limit: Option<u64>,
+    /// Whether it can go on at all.
+    pub resumable: bool,
+    /// When the cursor expires unless it is read on.
+    pub expires: Millis,
+}
+
 /// A cursor of a source as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct ScanHold {
@@ -97,20 +113,23 @@ impl ScanHold {
 
 impl Streams {
     /// Opens a source for reading, up to `limit` rows of it. Takes a slot, as
-    /// every read does, and leaves a cursor in the store. One commit.
+    /// every read does, before the source is asked for; then leaves a cursor in
+    /// the store. One commit.
     ///
     /// # Errors
     ///
-    /// `Capacity`; `Invalid` for a request that is too long.
+    /// `Capacity`; what `source` answers; `Invalid` for a request that is too
+    /// long.
     pub async fn scan(
         &self,
         caller: &Caller,
-        source: Arc<dyn Source>,
+        source: impl Future<Output = Result<Arc<dyn Source>, StreamError>> + Send,
         limit: Option<u64>,
     ) -> Result<ScanReader, StreamError> {
         let engine = self.engine();
         let settings = engine.settings();
         let mut lease = Lease::take(engine, settings, caller, self.credential())?;
+        let source = source.await?;
         let cursor = Cursor::draw(engine.env.as_ref())?;
         let row = first(&cursor, caller, source.as_ref(), limit, &lease.settings)?;
         let mut hold = ScanHold {
@@ -119,35 +138,40 @@ impl Streams {
             row,
             version: None,
         };
-        let at = (hold.row.at, None);
+        let mut passing = Passing::new(source, &hold.row);
+        let begun = passing.begin(Start::Earliest).await?;
         engine
-            .move_scan(&mut hold, at, lease.settings.lease_ttl_ms)
+            .move_scan(&mut hold, &begun.base, lease.settings.lease_ttl_ms)
             .await?;
         open_lease(engine, &mut lease, &hold);
-        let passing = Passing::new(source, &hold.row);
         let engine = Arc::clone(engine);
-        Ok(ScanReader::new(engine, cursor, hold, lease, passing))
+        let reader = ScanReader::new(engine, cursor, hold, lease, (passing, begun));
+        Ok(reader)
     }
 
-    /// Goes on with a read of a source that was cut off: from behind what was
-    /// `received`, which is the last mark that came, or from where the read
-    /// began if none did. The source is made again from its request. A limit
-    /// counts what was delivered before.
+    /// Goes on with a read of a source that was cut off: from `start`, with the
+    /// digest of everything received before it, if that is to be checked; by
+    /// default from where the read began or was last gone on with. The source
+    /// is made again from its request. A limit counts what was delivered before.
     ///
     /// Costs what was delivered since the read was opened or last gone on with.
     ///
     /// # Errors
     ///
     /// `NotFound`, `Cancelled`, `Expired`, as [`Streams::resume`];
-    /// `NotResumable`; `Gap` for a mark before the one it was last gone on
-    /// with from, `BeyondTail` and `PrefixHashMismatch`.
-    pub async fn resume_scan(
+    /// `NotResumable`; what `source` answers; `Gap` for a place before the mark
+    /// that it was last gone on with from, `BeyondTail` and
+    /// `PrefixHashMismatch`; `Invalid` for [`Start::Tail`].
+    pub async fn resume_scan<F>(
         &self,
         caller: &Caller,
         cursor: &Cursor,
-        received: Option<Mark>,
-        source: impl FnOnce(&str) -> Result<Arc<dyn Source>, StreamError>,
-    ) -> Result<ScanReader, StreamError> {
+        start: Start,
+        source: impl FnOnce(&str) -> F + Send,
+    ) -> Result<ScanReader, StreamError>
+    where
+        F: Future<Output = Result<Arc<dyn Source>, StreamError>> + Send,
+    {
         let engine = self.engine();
         let settings = engine.settings();
         let mut lease = Lease::take(engine, settings, caller, self.credential())?;
@@ -155,16 +179,37 @@ impl Streams {
         if !hold.row.ordered {
             return Err(StreamError::NotResumable);
         }
-        let source = source(&hold.row.request)?;
+        let source = source(&hold.row.request).await?;
         let mut passing = Passing::new(source, &hold.row);
-        passing.skip(received.unwrap_or(hold.row.at)).await?;
-        let at = (passing.at(), passing.after());
+        let begun = passing.begin(start).await?;
         engine
-            .move_scan(&mut hold, at, lease.settings.lease_ttl_ms)
+            .move_scan(&mut hold, &begun.base, lease.settings.lease_ttl_ms)
             .await?;
         open_lease(engine, &mut lease, &hold);
         let engine = Arc::clone(engine);
-        Ok(ScanReader::new(engine, *cursor, hold, lease, passing))
+        let reader = ScanReader::new(engine, *cursor, hold, lease, (passing, begun));
+        Ok(reader)
+    }
+
+    /// What a cursor of a source stands for. One read.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a cursor that is unknown, somebody else's or that of a
+    /// recorded stream; then `Cancelled`, `Expired`.
+    pub async fn scan_cursor(
+        &self,
+        caller: &Caller,
+        cursor: &Cursor,
+    ) -> Result<ScanView, StreamError> {
+        let hold = self.engine().resolve_scan(caller, cursor).await?;
+        Ok(ScanView {
+            request: hold.row.request,
+            at: hold.row.at.offset,
+            limit: hold.row.limit,
+            resumable: hold.row.ordered,
+            expires: hold.row.until,
+        })
     }
 }
 
@@ -261,14 +306,14 @@ impl Engine {
     pub(crate) async fn move_scan(
         &self,
         hold: &mut ScanHold,
-        (at, after): (Mark, Option<String>),
+        (at, after): &(Mark, Option<String>),
         lease_ttl_ms: u64,
     ) -> Result<(), StreamError> {
         let mut lost = 0;
         loop {
             let until = self.env.now().plus_ms(lasting_ms(lease_ttl_ms));
             let next = ScanRow {
-                at,
+                at: *at,
                 after: after.clone(),
                 until: until.max(hold.row.until),
                 ..hold.row.clone()

@@ -1,24 +1,27 @@
 //! The rows of a source on their way to a reader.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::Millis;
+use windlass_core::{BoxFuture, Millis};
 
 use crate::audit::CloseReason;
 use crate::chunker::{Chunker, Cut, Reason};
+use crate::digest::{Digest, RowsHasher};
 use crate::engine::Engine;
 use crate::error::StreamError;
 use crate::lease::Lease;
 use crate::limits::{CHUNK_BYTES_MAX, CHUNK_ROWS_MAX, ROW_BYTES_MAX, SOURCE_PAGE_ROWS_MAX};
 use crate::mark::{Chunk, MARK_BYTES, Mark};
 use crate::offset::Offset;
+use crate::open::Start;
 use crate::row::Row;
 use crate::scan::{ScanHold, ScanRow, end_of};
 use crate::secret::{Cursor, Handle};
 use crate::settings::Caps;
-use crate::source::Source;
+use crate::source::{Source, SourcePage};
 use crate::wire::{End, Frame, Opened};
 
 /// Rows of a source, cut into chunks as they pass.
@@ -34,6 +37,37 @@ pub(crate) struct Passing {
     ahead: VecDeque<(String, Row)>,
     /// Where the next page begins; `None` once there is none.
     page: Option<Option<String>>,
+    /// A page that was asked for and has not come.
+    asked: Option<Asked>,
+    /// The rest of the chunk that the read begins in the middle of.
+    rest: Option<Chunk>,
+}
+
+/// A page on its way. Who waits for it may leave and come back.
+struct Asked(BoxFuture<'static, Result<SourcePage, StreamError>>);
+
+impl Asked {
+    fn new(source: Arc<dyn Source>, after: Option<String>, limit: usize) -> Self {
+        Self(Box::pin(async move {
+            source.page(after.as_deref(), limit).await
+        }))
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked(..)")
+    }
+}
+
+/// Where a read of a source begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Begun {
+    pub(crate) offset: Offset,
+    /// The digest there, as if a chunk ended there.
+    digest: Digest,
+    /// The last mark at or before it, and where the source goes on from there.
+    pub(crate) base: (Mark, Option<String>),
 }
 
 impl Passing {
@@ -51,38 +85,72 @@ impl Passing {
             after: row.after.clone(),
             ahead: VecDeque::new(),
             page: Some(row.after.clone()),
+            asked: None,
+            rest: None,
         }
     }
 
-    pub(crate) const fn at(&self) -> Mark {
-        self.at
-    }
-
-    pub(crate) fn after(&self) -> Option<String> {
-        self.after.clone()
-    }
-
-    /// Makes chunks again up to the one with this mark.
-    pub(crate) async fn skip(&mut self, received: Mark) -> Result<(), StreamError> {
+    /// Makes chunks again up to `start`.
+    pub(crate) async fn begin(&mut self, start: Start) -> Result<Begun, StreamError> {
+        let (offset, claimed) = match start {
+            Start::Earliest => (self.at.offset, None),
+            Start::At(offset, digest) => (offset, digest),
+            Start::Tail => {
+                let (field, problem) = ("start", "of a source is no tail");
+                return Err(StreamError::Invalid { field, problem });
+            }
+        };
         let earliest = self.at.offset;
-        if received.offset < earliest {
+        if offset < earliest {
             return Err(StreamError::Gap { earliest });
         }
-        while self.at.offset < received.offset {
-            if self.next().await?.is_none() {
+        let mut base = (self.at, self.after.clone());
+        while self.at.offset < offset {
+            let Some(chunk) = self.next().await? else {
                 let tail = self.at.offset;
                 return Err(StreamError::BeyondTail { tail });
+            };
+            if self.at.offset > offset {
+                self.rest = Some(chunk);
+            } else {
+                base = (self.at, self.after.clone());
             }
         }
-        if self.at == received {
-            return Ok(());
+        let digest = self.enter(base.0, offset)?;
+        if claimed.is_some_and(|claimed| claimed != digest) {
+            return Err(StreamError::PrefixHashMismatch);
         }
-        Err(StreamError::PrefixHashMismatch)
+        Ok(Begun {
+            offset,
+            digest,
+            base,
+        })
+    }
+
+    /// Drops the rows before `offset` from the chunk that it is in, and gives
+    /// the digest there.
+    fn enter(&mut self, base: Mark, offset: Offset) -> Result<Digest, StreamError> {
+        let Some(chunk) = self.rest.take() else {
+            return Ok(base.digest);
+        };
+        let mut hasher = RowsHasher::new();
+        let before = usize::try_from(offset.since(base.offset)).unwrap_or(usize::MAX);
+        for row in chunk.rows().take(before) {
+            hasher.row(row.content());
+        }
+        self.rest = chunk.from(offset);
+        match self.rest {
+            Some(_) => Ok(base.digest.chain(base.offset, hasher.finish())),
+            None => Err(StreamError::corrupt("source", "it gave fewer rows")),
+        }
     }
 
     /// The next chunk; `None` at the end. What was asked for of the source and
     /// did not fit is kept, also when an error interrupts.
     pub(crate) async fn next(&mut self) -> Result<Option<Chunk>, StreamError> {
+        if let Some(rest) = self.rest.take() {
+            return Ok(Some(rest));
+        }
         let mut chunker = Chunker::new(self.caps, MARK_BYTES, Duration::ZERO);
         let left = usize::try_from(self.limit.since(self.at.offset)).unwrap_or(usize::MAX);
         let (mut taken, mut reason) = (0, Reason::End);
@@ -109,11 +177,19 @@ impl Passing {
 
     /// Asks the source for more; `false` if there is none.
     async fn more(&mut self) -> Result<bool, StreamError> {
-        let Some(after) = &self.page else {
+        if self.asked.is_none() {
+            let Some(after) = self.page.clone() else {
+                return Ok(false);
+            };
+            let limit = self.caps.rows.min(SOURCE_PAGE_ROWS_MAX);
+            self.asked = Some(Asked::new(Arc::clone(&self.source), after, limit));
+        }
+        let Some(Asked(asked)) = &mut self.asked else {
             return Ok(false);
         };
-        let limit = self.caps.rows.min(SOURCE_PAGE_ROWS_MAX);
-        let page = self.source.page(after.as_deref(), limit).await?;
+        let page = asked.as_mut().await;
+        self.asked = None;
+        let page = page?;
         for (_, row) in &page.rows {
             row.check()?;
             row.check_length(ROW_BYTES_MAX)?;
@@ -162,16 +238,15 @@ impl ScanReader {
         cursor: Cursor,
         hold: ScanHold,
         lease: Lease,
-        passing: Passing,
+        (passing, begun): (Passing, Begun),
     ) -> Self {
-        let base = passing.at();
         let opened = Opened {
             handle: lease.handle.to_string(),
             cursor: cursor.to_string(),
-            start: base.offset,
+            start: begun.offset,
             tail: end_of(&hold.row),
-            digest: base.digest,
-            base,
+            digest: begun.digest,
+            base: begun.base.0,
             expires: hold.row.until,
             resumable: hold.row.is_ordered(),
         };
@@ -215,9 +290,12 @@ impl ScanReader {
             Ok(_) => None,
             Err(StreamError::Cancelled | StreamError::Revoked) => Some(CloseReason::Cancelled),
             Err(StreamError::Expired) => Some(CloseReason::SnapshotExpired),
-            Err(StreamError::Row(_) | StreamError::Corrupt { .. } | StreamError::NotFound) => {
-                Some(CloseReason::Error)
-            }
+            Err(
+                StreamError::Row(_)
+                | StreamError::Corrupt { .. }
+                | StreamError::NotFound
+                | StreamError::Gap { .. },
+            ) => Some(CloseReason::Error),
             Err(_) => None,
         };
         self.note(reason, frame.is_err());
@@ -250,7 +328,7 @@ impl ScanReader {
             lease.bytes += u64::try_from(chunk.row_bytes()).expect("a length fits in 64 bits");
             return Ok(Frame::Chunk(chunk));
         }
-        let at = self.passing.at();
+        let at = self.passing.at;
         Ok(Frame::End(End {
             handle: self.handle.to_string(),
             row_count: lease.rows,
@@ -268,7 +346,7 @@ impl ScanReader {
         let now = self.engine.env.now();
         if now.since(self.renewed) >= ttl_ms.div_ceil(2) {
             let at = (self.hold.row.at, self.hold.row.after.clone());
-            self.engine.move_scan(&mut self.hold, at, ttl_ms).await?;
+            self.engine.move_scan(&mut self.hold, &at, ttl_ms).await?;
             self.renewed = now;
         }
         Ok(())

@@ -45,8 +45,11 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Whether a read can go on.
     fn kind(&self) -> SourceKind;
 
-    /// The rows behind a position, or the first ones: at most `limit`. A page
-    /// is held in memory whole. May be empty and have a next one.
+    /// The rows behind a position, or the first ones: at most `limit`, and no
+    /// more once they are [`SOURCE_PAGE_BYTES_MAX`] long. A page is held in
+    /// memory whole. May be empty and have a next one.
+    ///
+    /// [`SOURCE_PAGE_BYTES_MAX`]: crate::limits::SOURCE_PAGE_BYTES_MAX
     fn page<'a>(
         &'a self,
         after: Option<&'a str>,

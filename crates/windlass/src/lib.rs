@@ -65,6 +65,7 @@ pub mod migration;
 mod opening;
 mod options;
 mod quota;
+pub mod sources;
 #[cfg(feature = "transfer")]
 pub mod transfer;
 mod turn;

@@ -51,6 +51,7 @@ const SHOWN: &[&str] = &[
     "corrupt_record Corrupt: the stored chunk cannot be read: one is missing",
     "store_indeterminate Indeterminate: the streams' store failed \
          because `commit` failed: the disk failed",
+    "stream_closed Conflict: the source failed because the stream is closed",
     "no_randomness Environment: no identifier could be drawn \
          because random generator failed: no entropy",
 ];
@@ -103,6 +104,7 @@ fn errors_have_a_code_a_kind_and_their_words() {
             why: "one is missing".to_owned(),
         },
         store.into(),
+        StreamError::of_source(StreamError::Closed),
         RandomError::new("no entropy").into(),
     ];
     assert_eq!(errors.each_ref().map(shown)[..], *SHOWN);

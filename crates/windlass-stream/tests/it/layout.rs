@@ -1,8 +1,11 @@
 //! What is stored, row by row: the layout that was released is read, and what
 //! is written today is the same.
 
+use std::future::ready;
+use std::sync::Arc;
+
 use windlass_store::key::segments;
-use windlass_stream::{Ending, Expiry, NewStream, Offset, Row, Start};
+use windlass_stream::{Ending, Expiry, NewStream, Offset, Row, Source, Start};
 
 use crate::cursors::left;
 use crate::scanning::Numbers;
@@ -51,8 +54,11 @@ async fn world() -> World {
     let id = "op-1".parse().expect("an identifier");
     let made = world.streams.make(&caller(), &new("made"), Some(&id)).await;
     made.expect("new");
-    let source = Numbers::new(0, 99, 1);
-    let scan = world.streams.scan(&caller(), source, Some(9)).await;
+    let source: Arc<dyn Source> = Numbers::new(0, 99, 1);
+    let scan = world
+        .streams
+        .scan(&caller(), ready(Ok(source)), Some(9))
+        .await;
     drop(scan.expect("a slot"));
     world
 }

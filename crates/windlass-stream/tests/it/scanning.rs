@@ -1,15 +1,17 @@
 //! Sources: rows that are not recorded, in chunks that are cut as they pass.
 
+use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use serde_json::{Value, json};
 use windlass_core::{BoxFuture, Coded};
 use windlass_store::{StoreError, StoreErrorKind};
 use windlass_stream::limits::TOMBSTONE_MS;
 use windlass_stream::{
-    Cursor, Digest, Ending, Frame, Mark, Offset, Open, Row, ScanReader, Settings, Source,
+    Chunk, Cursor, Digest, Ending, Frame, Mark, Offset, Open, Row, ScanReader, Settings, Source,
     SourceKind, SourcePage, Start, StreamError,
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct Numbers {
     /// Only multiples of it.
     of: u64,
     kind: SourceKind,
+    /// Whether a page is there only when it is asked for the fourth time.
+    slow: bool,
     /// Calls that fail from now on.
     failing: AtomicU32,
 }
@@ -34,6 +38,7 @@ impl Numbers {
             last,
             of,
             kind: SourceKind::Ordered,
+            slow: false,
             failing: AtomicU32::new(0),
         })
     }
@@ -71,6 +76,9 @@ impl Source for Numbers {
         limit: usize,
     ) -> BoxFuture<'a, Result<SourcePage, StreamError>> {
         Box::pin(async move {
+            if self.slow {
+                asked_again(3).await;
+            }
             if self.failing.load(Ordering::Relaxed) > 0 {
                 self.failing.fetch_sub(1, Ordering::Relaxed);
                 let why = "a planned fault";
@@ -93,6 +101,20 @@ impl Source for Numbers {
     }
 }
 
+/// Is there once it was asked for so many times before.
+async fn asked_again(times: u32) {
+    let mut asked = 0;
+    poll_fn(|context| {
+        asked += 1;
+        context.waker().wake_by_ref();
+        match asked > times {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+}
+
 /// Small chunks.
 fn small() -> Settings {
     Settings {
@@ -102,6 +124,8 @@ fn small() -> Settings {
 }
 
 async fn scan(world: &World, source: Arc<Numbers>, limit: Option<u64>) -> ScanReader {
+    let source: Arc<dyn Source> = source;
+    let source = ready(Ok(source));
     let reader = world.streams.scan(&caller(), source, limit).await;
     reader.expect("a slot")
 }
@@ -112,11 +136,20 @@ async fn resume(
     cursor: &Cursor,
     received: Option<Mark>,
 ) -> Result<ScanReader, StreamError> {
+    let start = received.map_or(Start::Earliest, |mark| {
+        Start::At(mark.offset, Some(mark.digest))
+    });
+    resume_at(world, cursor, start).await
+}
+
+async fn resume_at(
+    world: &World,
+    cursor: &Cursor,
+    start: Start,
+) -> Result<ScanReader, StreamError> {
     let streams = world.calm().streams;
-    let source = Numbers::of_request;
-    streams
-        .resume_scan(&caller(), cursor, received, source)
-        .await
+    let source = |request: &str| ready(Numbers::of_request(request));
+    streams.resume_scan(&caller(), cursor, start, source).await
 }
 
 async fn code(world: &World, cursor: &Cursor, received: Option<Mark>) -> &'static str {
@@ -139,6 +172,24 @@ async fn sent(reader: &mut ScanReader) -> (Vec<Frame>, Cursor) {
 
 fn body(frames: &[Frame]) -> Vec<u8> {
     frames.iter().flat_map(Frame::ndjson).collect()
+}
+
+/// The rows that were sent.
+fn rows(frames: &[Frame]) -> Vec<Row> {
+    let chunks = frames.iter().filter_map(chunk);
+    chunks.flat_map(Chunk::rows).collect()
+}
+
+fn marks(frames: &[Frame]) -> Vec<Mark> {
+    let chunks = frames.iter().filter_map(chunk);
+    chunks.map(|chunk| chunk.mark).collect()
+}
+
+const fn chunk(frame: &Frame) -> Option<&Chunk> {
+    match frame {
+        Frame::Chunk(chunk) => Some(chunk),
+        _ => None,
+    }
 }
 
 /// The numbers that were sent, proven.
@@ -192,16 +243,61 @@ async fn cut_behind_any_chunk_the_rest_is_byte_identical_and_the_limit_holds() {
 }
 
 #[tokio::test]
+async fn cut_behind_any_row_the_rest_is_what_was_left_with_the_same_digests() {
+    let world = World::with(&small());
+    for source in [Numbers::new(0, 20, 1), Numbers::new(60, 0, 3)] {
+        let (whole, _) = sent(&mut scan(&world, Arc::clone(&source), Some(19)).await).await;
+        let (_, cursor) = sent(&mut scan(&world, source, Some(19)).await).await;
+        for place in 0..19 {
+            let offset = Offset::new(place);
+            let reader = resume_at(&world, &cursor, Start::At(offset, None)).await;
+            let (rest, _) = sent(&mut reader.expect("it lasts")).await;
+            let Frame::Open(opened) = &rest[0] else {
+                panic!("{rest:?}")
+            };
+            assert_eq!(opened.start, offset);
+            let behind = usize::try_from(place).expect("few");
+            assert_eq!(rows(&rest), rows(&whole)[behind..]);
+            let left = marks(&rest);
+            assert_eq!(left, marks(&whole)[marks(&whole).len() - left.len()..]);
+            let again = Start::At(offset, Some(opened.digest));
+            drop(resume_at(&world, &cursor, again).await.expect("the same"));
+            let wrong = Start::At(offset, Some(left[0].digest));
+            let wrong = resume_at(&world, &cursor, wrong).await;
+            assert_eq!(wrong.expect_err("wrong").code(), "prefix_hash_mismatch");
+        }
+    }
+    assert_eq!(world.streams.occupancy().all, 0);
+}
+
+#[tokio::test]
+async fn whoever_leaves_while_a_page_is_on_its_way_finds_it_when_it_comes_back() {
+    let world = World::with(&small());
+    let source = Arc::new(Numbers {
+        slow: true,
+        ..Arc::into_inner(Numbers::new(0, 29, 1)).expect("its only owner")
+    });
+    let mut reader = scan(&world, source, None).await;
+    let (mut frames, mut left) = (Vec::new(), 0);
+    loop {
+        // Asked once, and dropped if it is not there at once.
+        match reader.next().now_or_never() {
+            None => left += 1,
+            Some(frame) => match frame.expect("works") {
+                Some(frame) => frames.push(frame),
+                None => break,
+            },
+        }
+        assert!(left < 100, "it begins anew each time");
+    }
+    assert_eq!((numbers(&frames), left), ((0..30).collect(), 24));
+}
+
+#[tokio::test]
 async fn a_digest_that_is_not_the_one_that_was_sent_is_refused() {
     let world = World::with(&small());
     let (frames, cursor) = sent(&mut scan(&world, Numbers::new(0, 29, 1), None).await).await;
-    let marks: Vec<Mark> = frames
-        .iter()
-        .filter_map(|frame| match frame {
-            Frame::Chunk(chunk) => Some(chunk.mark),
-            _ => None,
-        })
-        .collect();
+    let marks = marks(&frames);
     let wrong = Mark {
         digest: Digest::START,
         ..marks[2]
@@ -252,7 +348,9 @@ async fn a_source_without_an_order_says_that_it_cannot_go_on() {
     let bob = caller_of("acme", "bob");
     let foreign = world
         .streams
-        .resume_scan(&bob, &cursor, None, Numbers::of_request);
+        .resume_scan(&bob, &cursor, Start::Earliest, |request: &str| {
+            ready(Numbers::of_request(request))
+        });
     assert_eq!(foreign.await.expect_err("not his").code(), "not_found");
 }
 

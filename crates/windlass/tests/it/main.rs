@@ -23,6 +23,8 @@ mod refusals;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod requests;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
+mod sources;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod stash;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod states;
