@@ -3,6 +3,10 @@
 //! While one half of what a reader may hold is given out, the other half is
 //! read: so neither the store nor whoever takes the rows waits for the other.
 //! Where only one chunk fits, the next is read when that one was given.
+//!
+//! A reader begins with a quarter of a mebibyte, and may hold twice as much
+//! each time it had to wait for the store, up to what its settings allow: one
+//! that is slower than the store never holds more.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,11 +24,16 @@ use crate::mark::Chunk;
 use crate::offset::Offset;
 use crate::open::parse;
 
+/// Bytes that a reader may hold at first.
+const WINDOW_BYTES: u64 = 256 * 1_024;
+
 /// Chunks in the order of their offsets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ahead {
     chunks: VecDeque<Chunk>,
     coming: Option<Coming>,
+    /// Bytes that may be held, as far as the settings allow.
+    window: u64,
 }
 
 type Read = BoxFuture<'static, Result<Vec<Page>, StoreError>>;
@@ -55,7 +64,7 @@ pub(crate) struct Shelf<'a> {
     pub(crate) keys: &'a StreamKeys,
     /// After the last row that is known of.
     pub(crate) tail: Offset,
-    /// Bytes that may be held.
+    /// Bytes that may ever be held.
     pub(crate) budget: u64,
     /// The longest chunk of the stream.
     pub(crate) widest: u64,
@@ -63,22 +72,22 @@ pub(crate) struct Shelf<'a> {
 
 impl Shelf<'_> {
     /// How many chunks may be held, the one that is being given included.
-    fn room(&self) -> usize {
+    fn room(&self, window: u64) -> usize {
         // A chunk ends a row and a mark after it has its size.
         let rest = u64::try_from(PAGE_BYTES / 4).unwrap_or_default();
-        let fitting = (self.budget + rest) / self.widest.max(1);
+        let fitting = (self.budget.min(window) + rest) / self.widest.max(1);
         usize::try_from(fitting).unwrap_or(usize::MAX).max(1)
     }
 
     /// How many are read at a time.
-    fn batch(&self) -> usize {
-        (self.room() / 2).clamp(1, READ_ENTRIES_MAX)
+    fn batch(&self, window: u64) -> usize {
+        (self.room(window) / 2).clamp(1, READ_ENTRIES_MAX)
     }
 
     /// Reads the chunks from `first` on.
-    fn read(&self, first: Offset) -> Read {
+    fn read(&self, first: Offset, window: u64) -> Read {
         let scan = self.keys.chunks_between(first, self.tail);
-        let scan = scan.limit(self.batch());
+        let scan = scan.limit(self.batch(window));
         let store = Arc::clone(self.store);
         Box::pin(async move { store.read(&[scan]).await })
     }
@@ -90,6 +99,7 @@ impl Ahead {
         Self {
             chunks: chunk.into_iter().collect(),
             coming: None,
+            window: WINDOW_BYTES,
         }
     }
 
@@ -103,10 +113,11 @@ impl Ahead {
     pub(crate) fn prepare(&mut self, shelf: &Shelf<'_>, given: Offset) {
         let first = self.chunks.back().map_or(given, |last| last.mark.offset);
         let held = self.chunks.len() + 1;
-        if self.coming.is_some() || first >= shelf.tail || held + shelf.batch() > shelf.room() {
+        let fits = held + shelf.batch(self.window) <= shelf.room(self.window);
+        if self.coming.is_some() || first >= shelf.tail || !fits {
             return;
         }
-        let mut read = shelf.read(first);
+        let mut read = shelf.read(first, self.window);
         let came = (&mut read).now_or_never();
         let read = Mutex::new(read);
         self.coming = Some(Coming { first, read, came });
@@ -127,17 +138,21 @@ impl Ahead {
         drop(coming);
         let coming = self.coming.get_or_insert_with(|| Coming {
             first,
-            read: Mutex::new(shelf.read(first)),
+            read: Mutex::new(shelf.read(first, self.window)),
             came: None,
         });
-        let came = match coming.came.take() {
+        let read = coming.read.get_mut();
+        let read = read.unwrap_or_else(PoisonError::into_inner);
+        let ready = coming.came.take().or_else(|| read.now_or_never());
+        let was_ready = ready.is_some();
+        let came = match ready {
             Some(came) => came,
-            None => {
-                let read = coming.read.get_mut();
-                read.unwrap_or_else(PoisonError::into_inner).await
-            }
+            None => read.await,
         };
         self.coming = None;
+        if !was_ready {
+            self.window = shelf.budget.min(2 * self.window).max(self.window);
+        }
         let entries = came?.into_iter().flat_map(|page| page.entries);
         let mut next = first;
         for entry in entries {

@@ -25,7 +25,8 @@ pub struct Settings {
     pub chunk_pages_max: usize,
     /// Pages that a reader may hold, those on their way from the store
     /// included: at least those of a chunk, and up to 64. More of them read a
-    /// long stream faster.
+    /// long stream faster; one that waits for who takes its rows and not for
+    /// the store holds 16 at most.
     pub read_pages: usize,
     /// Rows at which a chunk is flushed: 1 to 100,000.
     pub chunk_rows: usize,
@@ -48,7 +49,7 @@ impl Default for Settings {
             chunk_pages: 4,
             chunk_pages_min: 1,
             chunk_pages_max: CHUNK_PAGES_MAX,
-            read_pages: 16,
+            read_pages: CHUNK_PAGES_MAX,
             chunk_rows: 1_000,
             latency_ms: 50,
             poll_ms: 1_000,

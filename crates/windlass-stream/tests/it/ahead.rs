@@ -3,19 +3,26 @@
 use std::sync::Arc;
 
 use windlass_core::{Coded, ManualEnv};
-use windlass_store::StoreErrorKind;
+use windlass_store::{Store, StoreErrorKind};
 use windlass_store_memory::MemoryStore;
-use windlass_store_testing::{Fault, Faulty, Moment, Verb};
+use windlass_store_testing::{Fault, Faulty, Moment, Slow, Verb};
 use windlass_stream::{Frame, Offset, Open, Settings, Streams};
 
 use crate::support::{START, caller, new, number, row, stream};
 
 fn world(settings: &Settings) -> (Arc<Faulty<MemoryStore>>, Streams) {
+    let store = store();
+    (Arc::clone(&store), over(store, settings))
+}
+
+fn store() -> Arc<Faulty<MemoryStore>> {
     let ground = Arc::new(MemoryStore::new().expect("an incarnation"));
-    let store = Arc::new(Faulty::new(ground));
+    Arc::new(Faulty::new(ground))
+}
+
+fn over(store: Arc<dyn Store>, settings: &Settings) -> Streams {
     let env = Arc::new(ManualEnv::new(7, START));
-    let streams = Streams::new(Arc::clone(&store) as _, env, settings);
-    (store, streams.expect("in range"))
+    Streams::new(store, env, settings).expect("in range")
 }
 
 #[tokio::test]
@@ -45,6 +52,44 @@ async fn a_reader_holds_no_more_than_its_read_size_and_a_page() {
             let expected = (chunk.div_ceil(at_a_time) + ahead).min(in_all);
             assert_eq!(reads, expected, "after {chunk} chunks of {bytes}");
         }
+    }
+}
+
+/// Reads of the store that it takes to read 256 chunks of a page.
+async fn reads(store: &Faulty<MemoryStore>, streams: &Streams) -> u64 {
+    let mut writer = streams.create(&caller(), &new("out")).await.expect("new");
+    let row = row(&format!("\"{}\"", "x".repeat(16_000)));
+    for _ in 0..256 {
+        writer.append(&row).await.expect("taken");
+        writer.flush().await.expect("stored");
+    }
+    let all = Open::all(stream("out"));
+    let mut reader = streams.open(&caller(), &all).await.expect("there");
+    reader.next().await.expect("it begins");
+    let before = store.calls(Some(Verb::Read));
+    for _ in 0..256 {
+        reader.next().await.expect("a chunk");
+    }
+    store.calls(Some(Verb::Read)) - before
+}
+
+#[tokio::test]
+async fn a_reader_holds_more_the_more_often_it_waits_for_the_store() {
+    let settings = Settings {
+        chunk_pages: 1,
+        read_pages: 64,
+        ..Settings::default()
+    };
+    // Sixteen are held, of which eight are read at a time.
+    let (ready, streams) = world(&settings);
+    assert_eq!(reads(&ready, &streams).await, 256 / 8);
+    // Eight are read at first, then sixteen, then no more than thirty-two.
+    for seed in 0..8 {
+        let counted = store();
+        let slow = Slow::new(Arc::clone(&counted), seed);
+        let streams = over(Arc::new(slow), &settings);
+        let reads = reads(&counted, &streams).await;
+        assert!((9..=16).contains(&reads), "{reads} with the seed {seed}");
     }
 }
 
