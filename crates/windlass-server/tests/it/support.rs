@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use windlass::access::{Grant, NewKey};
@@ -236,6 +236,16 @@ impl Connection {
         }
     }
 
+    /// One whose end takes little that nobody reads.
+    pub(crate) async fn narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(8 * 1024).expect("an option");
+        Self {
+            stream: socket.connect(address).await.expect("a connection"),
+            read: Vec::new(),
+        }
+    }
+
     pub(crate) async fn ask(&mut self, request: Request<'_>) -> Answer {
         self.send(&request.bytes()).await;
         self.answer().await.expect("an answer")
@@ -289,6 +299,11 @@ impl Connection {
         }
         answer.body = self.read.drain(..length).collect();
         Some(answer)
+    }
+
+    /// What has come and was not taken.
+    pub(crate) fn come(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.read)
     }
 
     /// What comes until `wanted` has come; everything if it never does.

@@ -5,11 +5,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use sha2::{Digest as _, Sha256};
 
 use crate::audit::CloseReason;
 use crate::caller::Caller;
-use crate::digest::hex;
 use crate::durable::about::Path;
 use crate::durable::read::{From, Piece};
 use crate::durable::{DurableStreams, Found};
@@ -53,9 +51,7 @@ impl DurableStreams {
         // Before anything is read, so that nothing is missed.
         let seat = engine.rooms.enter(engine, &found.keys);
         let (piece, loaded) = self.piece(caller, &found, from, 0).await?;
-        let asked = format!("{} live {}", piece.stream, piece.start);
-        let asked = hex(&Sha256::digest(asked)).into();
-        lease.open(&engine.running, None, piece.tail, &asked);
+        lease.open(&engine.running, None, piece.tail, &piece.asked("live"));
         let expiry = loaded.head.expiry;
         self.touch(caller, &found.keys, loaded).await?;
         Ok(Live {
@@ -80,7 +76,7 @@ impl Live {
     /// `Expired` if nobody asked for as long as a lease lasts, `Revoked`;
     /// otherwise as [`DurableStreams::read`].
     pub async fn next(&mut self, bytes_max: usize, wait: Duration) -> Result<Piece, StreamError> {
-        self.lease.check()?;
+        self.lease.check().inspect_err(|error| self.fail(error))?;
         let until = self.streams.engine.env.monotonic().saturating_add(wait);
         loop {
             if let Err(error) = self.lease.go_on() {
@@ -105,8 +101,7 @@ impl Live {
         let lease = &mut self.lease;
         lease.renew();
         lease.rows += piece.next.since(piece.start);
-        let bytes: usize = piece.rows.iter().map(|row| row.content().len()).sum();
-        lease.bytes += u64::try_from(bytes).expect("a length fits in 64 bits");
+        lease.bytes += piece.bytes();
         let end = piece.is_end();
         lease.reason = if end {
             CloseReason::Ok

@@ -1,23 +1,27 @@
 //! Reading a stream of a path: rows as they were given, from its own chunks and
 //! from those of the streams that it is a fork of.
 
-use windlass_core::WriterId;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use windlass_core::{StreamId, WriterId};
 use windlass_store::{Batch, Commit, Entry, Expect, Page, Scan};
 
+use crate::audit::CloseReason;
 use crate::caller::Caller;
+use crate::digest::hex;
 use crate::durable::about::{About, ContentType, Path};
 use crate::durable::{DurableStreams, Found, hidden};
 use crate::engine::{Loaded, floor};
 use crate::error::StreamError;
 use crate::keys::StreamKeys;
+use crate::lease::Lease;
 use crate::limits::PIECE_CHUNKS_MAX;
 use crate::model::Expiry;
 use crate::offset::Offset;
 use crate::open::parse;
 use crate::record::{Floor, Head, decode, encode, slack_ms};
 use crate::row::Row;
-
-use windlass_core::StreamId;
 
 /// Where a read begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,17 +65,29 @@ impl Piece {
     pub fn is_end(&self) -> bool {
         self.closed && self.is_up_to_date()
     }
+
+    /// Bytes of its rows.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes: usize = self.rows.iter().map(|row| row.content().len()).sum();
+        u64::try_from(bytes).expect("a length fits in 64 bits")
+    }
+
+    /// SHA-256 of what was asked for, if it begins with this.
+    pub(super) fn asked(&self, how: &str) -> Arc<str> {
+        let asked = format!("{} {how} {}", self.stream, self.start);
+        hex(&Sha256::digest(asked)).into()
+    }
 }
 
 impl DurableStreams {
     /// Rows from `from` on, as many as there are and fit into `bytes_max`, but
-    /// one at least. Keeps the stream from expiring.
+    /// one at least. Keeps the stream from expiring. Holds a slot meanwhile.
     ///
     /// Two reads, and a commit now and then if its expiry slides.
     ///
     /// # Errors
     ///
-    /// `NotFound`, `Deleted`; `Gap`, `BeyondTail`.
+    /// `Capacity`; `NotFound`, `Deleted`; `Gap`, `BeyondTail`.
     pub async fn read(
         &self,
         caller: &Caller,
@@ -79,9 +95,15 @@ impl DurableStreams {
         from: From,
         bytes_max: usize,
     ) -> Result<Piece, StreamError> {
+        let engine = &self.engine;
+        let mut lease = Lease::take(engine, engine.settings(), caller, &self.credential)?;
         let found = self.find(caller, path).await?;
         let (piece, loaded) = self.piece(caller, &found, from, bytes_max).await?;
+        lease.open(&engine.running, None, piece.tail, &piece.asked("read"));
         self.touch(caller, &found.keys, loaded).await?;
+        lease.rows = piece.next.since(piece.start);
+        lease.bytes = piece.bytes();
+        lease.reason = CloseReason::Ok;
         Ok(piece)
     }
 

@@ -122,7 +122,7 @@ fn readings() -> Vec<Route> {
             .sends(304, None, "Nothing else than what is known already")
             .tagged()
             .fails(OF_STREAM)
-            .fails(&["gap", "offset_beyond_tail", "expired"])
+            .fails(&["gap", "offset_beyond_tail", "expired", "lease_revoked"])
             .fails(&[
                 "server_stream_capacity_exhausted",
                 "principal_stream_quota_exhausted",
@@ -145,7 +145,8 @@ fn readings() -> Vec<Route> {
 }
 
 fn streams(call: &Call) -> DurableStreams {
-    call.app.engine.streams().durable()
+    let streams = call.app.engine.streams();
+    streams.under(call.identity.of_lease()).durable()
 }
 
 /// For whom: a path is its principal's alone.

@@ -4,10 +4,12 @@
 mod cuts;
 mod ends;
 mod kills;
+mod lasting;
 mod reading;
 mod slots;
 mod writing;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -41,6 +43,23 @@ impl Ears {
         });
         (opened.count(), closed.collect())
     }
+
+    /// Reads that were opened and not closed once, or the other way round.
+    pub(crate) fn unbalanced(&self) -> usize {
+        let events = self.0.lock().expect("no panic");
+        let mut balance = HashMap::new();
+        for event in events.iter() {
+            match event {
+                Event::Opened { handle, .. } => *balance.entry(*handle).or_insert(0) += 1,
+                Event::Closed {
+                    handle: Some(handle),
+                    ..
+                } => *balance.entry(*handle).or_insert(0) -= 1,
+                _ => {}
+            }
+        }
+        balance.values().filter(|count| **count != 0).count()
+    }
 }
 
 /// A server without keys, its session `s` and the stream `o`.
@@ -70,9 +89,15 @@ impl Place {
     }
 
     pub(crate) async fn over(engine: Windlass, ears: Arc<Ears>) -> Self {
+        Self::patient(engine, ears, 20_000).await
+    }
+
+    /// Where those who wait may wait for so long.
+    pub(crate) async fn patient(engine: Windlass, ears: Arc<Ears>, wait_ms: u64) -> Self {
         let server = Running::over(engine, |config| {
             config.poll_ms = 100;
             config.heartbeat_ms = 100;
+            config.long_poll_ms = wait_ms;
         });
         let server = server.await;
         let session = r#"{"id":"s","agent":"researcher","intent":"write"}"#;
