@@ -16,7 +16,7 @@ use windlass::session::Caller;
 use crate::app::App;
 use crate::auth::{Identity, Standing};
 use crate::body::json_error;
-use crate::connection::Flights;
+use crate::connection::{Flights, Lasting};
 use crate::problem::{Problem, Refused};
 
 /// A condition that a request carries.
@@ -172,6 +172,8 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(HeaderName, String)>,
     /// Whether the answer has no body and no media type.
     pub(crate) is_bare: bool,
+    /// Whether the body waits for what has not happened yet.
+    pub(crate) lasts: bool,
 }
 
 impl Reply {
@@ -190,6 +192,7 @@ impl Reply {
             location: None,
             headers: Vec::new(),
             is_bare: false,
+            lasts: false,
         }
     }
 
@@ -222,6 +225,11 @@ impl Reply {
         self
     }
 
+    pub(crate) const fn lasting(mut self, lasts: bool) -> Self {
+        self.lasts = lasts;
+        self
+    }
+
     pub(crate) const fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
@@ -240,6 +248,9 @@ impl Reply {
     pub(crate) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
+        if self.lasts {
+            response.extensions_mut().insert(Lasting);
+        }
         let headers = response.headers_mut();
         if !self.is_bare {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media));

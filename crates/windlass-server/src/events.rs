@@ -20,7 +20,7 @@ use windlass::session::{Caller, Event, Status, What};
 use windlass::store::Changes;
 
 use crate::app::App;
-use crate::auth::Identity;
+use crate::auth::{Identity, kept};
 use crate::call::{Call, Reply};
 use crate::connection::Stage;
 use crate::problem::{Problem, Refused};
@@ -79,7 +79,7 @@ pub(crate) async fn follow(
         credentials: call.app.auth.watch(),
         app: call.app,
         identity: call.identity,
-        headers: call.headers,
+        headers: kept(&call.headers),
         caller,
         id,
         after: last.or(after).unwrap_or(0),
@@ -96,7 +96,7 @@ pub(crate) async fn follow(
         let piece = follower.next().await?;
         Some((Ok::<_, std::convert::Infallible>(piece), follower))
     });
-    Ok(Reply::of(MEDIA, Body::from_stream(stream)))
+    Ok(Reply::of(MEDIA, Body::from_stream(stream)).lasting(true))
 }
 
 /// Why a stream is over.

@@ -22,7 +22,7 @@ use windlass::stream::{Chunk, Frame, Offset, Reader, StreamError};
 use windlass_client::stream::ROWS_MEDIA_TYPE;
 
 use crate::app::App;
-use crate::auth::{Identity, Standing};
+use crate::auth::{Identity, Standing, kept};
 use crate::call::{Call, Reply};
 use crate::connection::Stage;
 use crate::problem::{Problem, Refused};
@@ -68,8 +68,8 @@ pub(crate) fn last_event(headers: &HeaderMap) -> Option<Result<Place, ()>> {
     Some(text.and_then(|text| place(text).map_err(|_| ())))
 }
 
-/// The answer that is this read.
-pub(crate) fn reply(call: Call, reader: Reader, form: Form) -> Reply {
+/// The answer that is this read, which lasts if it follows the stream.
+pub(crate) fn reply(call: Call, reader: Reader, form: Form, follows: bool) -> Reply {
     let media = match form {
         Form::Lines => ROWS_MEDIA_TYPE,
         Form::Events => EVENTS_MEDIA_TYPE,
@@ -79,7 +79,7 @@ pub(crate) fn reply(call: Call, reader: Reader, form: Form) -> Reply {
         credentials: call.app.auth.watch(),
         app: call.app,
         identity: call.identity,
-        headers: call.headers,
+        headers: kept(&call.headers),
         reader: Some(reader),
         form,
         at: Offset::START,
@@ -92,7 +92,7 @@ pub(crate) fn reply(call: Call, reader: Reader, form: Form) -> Reply {
         let piece = reading.next().await?;
         Some((Ok::<_, std::convert::Infallible>(piece), reading))
     });
-    Reply::of(media, Body::from_stream(pieces))
+    Reply::of(media, Body::from_stream(pieces)).lasting(follows)
 }
 
 /// A read under way.

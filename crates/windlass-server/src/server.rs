@@ -9,20 +9,21 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use axum::routing::{MethodFilter, on};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::Service;
-use windlass::core::{Coded, Env, ErrorKind};
+use windlass::core::{Coded, Env, ErrorKind, Millis};
 use windlass::{SystemEnv, Windlass};
 
 use crate::app::App;
 use crate::auth::{Auth, JwtError};
 use crate::config::{Config, ConfigError};
-use crate::connection::{Flight, Handle, HeadLimits, Places, Stage, accept};
+use crate::connection::{Flight, Handle, HeadLimits, Lasting, Places, Stage, accept};
 use crate::cors;
 use crate::dispatch::{answer, no_route};
 use crate::held::Held;
@@ -352,9 +353,24 @@ fn handle(app: &Arc<App>) -> Handle {
             if let Some(origin) = &origin {
                 cors::allow(response.headers_mut(), origin);
             }
+            if response.extensions().get::<Lasting>().is_some() {
+                date(response.headers_mut(), app.env.now());
+            }
             response.map(|body| Body::new(Held::new(body, flight)))
         })
     })
+}
+
+/// Says when an answer was made, which the HTTP library says of those that it
+/// writes.
+fn date(headers: &mut HeaderMap, now: Millis) {
+    let now = i64::try_from(now.get()).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(now);
+    let text = time.and_then(|time| DateTimePrinter::new().timestamp_to_rfc9110_string(&time));
+    // Of a time beyond all calendars nothing is said.
+    if let Some(value) = text.ok().and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(header::DATE, value);
+    }
 }
 
 fn router(app: &Arc<App>) -> Router {

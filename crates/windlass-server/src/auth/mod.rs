@@ -11,7 +11,7 @@ mod open;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -372,6 +372,19 @@ impl Auth {
             }
         }
     }
+}
+
+/// What of a request's headers tells who makes it, to be kept while an answer
+/// lasts. Copies: a header as it came keeps all that was received with it.
+pub(crate) fn kept(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(2);
+    for name in [header::AUTHORIZATION, header::HOST, header::ORIGIN] {
+        for value in headers.get_all(&name) {
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            kept.append(name.clone(), value.expect("it is one already"));
+        }
+    }
+    kept
 }
 
 /// The token of the one `Authorization` header; `None` without one.

@@ -1,9 +1,11 @@
 //! The loop that accepts connections, and the task of each.
 
 use std::convert::Infallible;
+use std::future::{Future as _, pending, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,7 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::door::{Door, Entry};
 use super::guard::HeadLimits;
+use super::lasting::{Answer, Desk, Terms};
 use super::places::{Place, Places};
 use super::socket::{Flight, Flights, Socket, refusal};
 use crate::config::Patience;
@@ -53,6 +57,7 @@ pub(crate) async fn accept(
     handle: Handle,
 ) {
     let (crowd, _) = watch::channel(());
+    let door = Door::default();
     let mut ending = stage.clone();
     loop {
         let accepted = tokio::select! {
@@ -83,6 +88,7 @@ pub(crate) async fn accept(
         let connection = Connection {
             stage: stage.clone(),
             crowd: crowd.subscribe(),
+            door: door.clone(),
             handle: Arc::clone(&handle),
             flights: Flights::default(),
             _place: place,
@@ -109,43 +115,120 @@ fn turn_away(stream: &TcpStream) {
 struct Connection {
     stage: watch::Receiver<Stage>,
     crowd: watch::Receiver<()>,
+    door: Door,
     handle: Handle,
     flights: Flights,
     _place: Place,
 }
 
 impl Connection {
-    async fn run(mut self, socket: Socket, limits: HeadLimits) {
+    async fn run(mut self, mut socket: Socket, limits: HeadLimits) {
+        let Some(mut entry) = self.enter(&mut socket).await else {
+            return;
+        };
+        while let Some((free, answer)) = self.serve(socket, limits, entry).await {
+            entry = Entry::default();
+            socket = free;
+            if !self.write(&mut socket, answer).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the first request, and for its turn: until then a connection
+    /// costs next to nothing. `None` if nobody is waited for any more.
+    async fn enter(&mut self, socket: &mut Socket) -> Option<Entry> {
+        let entered = async {
+            socket.readable().await;
+            self.door.enter().await
+        };
+        tokio::select! {
+            biased;
+            entry = entered => Some(entry),
+            _ = self.stage.changed() => None,
+            Ok(()) = self.crowd.changed() => None,
+        }
+    }
+
+    /// Has requests answered by the HTTP library, until one has an answer that
+    /// lasts; `None` at the end of the connection.
+    async fn serve(
+        &mut self,
+        socket: Socket,
+        limits: HeadLimits,
+        entry: Entry,
+    ) -> Option<(Socket, Answer)> {
+        let desk = Desk::default();
         let service = service_fn(|request| {
+            let terms = Terms::of(&request);
             let answer = (self.handle)(request, self.flights.begin());
-            async move { Ok::<_, Infallible>(answer.await) }
+            let (desk, flights, entry) = (desk.clone(), self.flights.clone(), entry.clone());
+            async move {
+                let response = answer.await;
+                entry.leave();
+                if terms.fit(&response) && flights.are_sent() {
+                    desk.put(Answer::new(response, terms));
+                    return pending().await;
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut builder = http1::Builder::new();
         builder
             .max_headers(limits.headers_max)
             .max_buf_size(BUFFER_BYTES_MAX.max(limits.bytes_max));
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
-        loop {
+        // Not in place, where its room would stay taken while an answer lasts.
+        let mut connection = Box::new(builder.serve_connection(TokioIo::new(socket), service));
+        let answer = loop {
+            let served = poll_fn(|cx| {
+                let done = Pin::new(&mut *connection).poll(cx);
+                match desk.take() {
+                    Some(answer) if done.is_pending() => Poll::Ready(Ok(Some(answer))),
+                    _ => done.map_ok(|()| None),
+                }
+            });
             tokio::select! {
                 biased;
-                done = connection.as_mut() => {
-                    if let Err(error) = done {
+                served = served => match served {
+                    Ok(Some(answer)) => break answer,
+                    Ok(None) => return None,
+                    Err(error) => {
                         tracing::debug!(%error, "a connection ended early");
+                        return None;
                     }
-                    return;
-                }
+                },
                 stage = self.stage.changed() => {
                     if stage.is_err() || *self.stage.borrow_and_update() == Stage::Closing {
-                        return;
+                        return None;
                     }
-                    connection.as_mut().graceful_shutdown();
+                    Pin::new(&mut *connection).graceful_shutdown();
                 }
                 Ok(()) = self.crowd.changed() => {
                     if !self.flights.any() {
-                        connection.as_mut().graceful_shutdown();
+                        Pin::new(&mut *connection).graceful_shutdown();
                     }
                 }
+                () = entry.over() => entry.leave(),
             }
+        };
+        let parts = connection.into_parts();
+        let mut socket = parts.io.into_inner();
+        socket.give_back(&parts.read_buf);
+        Some((socket, answer))
+    }
+
+    /// Writes an answer for as long as it lasts; whether more may follow.
+    async fn write(&mut self, socket: &mut Socket, answer: Answer) -> bool {
+        let written = tokio::select! {
+            biased;
+            written = answer.write(socket) => written,
+            _ = self.stage.wait_for(|stage| *stage == Stage::Closing) => return false,
+        };
+        if let Err(error) = &written {
+            tracing::debug!(%error, "a connection ended early");
         }
+        // It was in use while room was made.
+        self.crowd.mark_unchanged();
+        written.unwrap_or_default() && *self.stage.borrow_and_update() == Stage::Serving
     }
 }

@@ -1,7 +1,7 @@
 //! A socket that is read through the [`Guard`] and never waited for without
 //! an end.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -26,6 +27,8 @@ struct Counts {
     begun: AtomicUsize,
     /// Whether the body that is being received is waited for piece by piece.
     pieces: AtomicBool,
+    /// Whether something was written since everything was last sent.
+    unsent: AtomicBool,
 }
 
 /// One of them; over when it is dropped.
@@ -50,6 +53,15 @@ impl Flights {
 
     fn waits_for_pieces(&self) -> bool {
         self.0.pieces.load(Ordering::Acquire)
+    }
+
+    /// Whether all that was ever written has been sent.
+    pub(crate) fn are_sent(&self) -> bool {
+        !self.0.unsent.load(Ordering::Acquire)
+    }
+
+    fn sent(&self, all: bool) {
+        self.0.unsent.store(!all, Ordering::Release);
     }
 
     /// How many there ever were.
@@ -77,6 +89,8 @@ impl Drop for Flight {
 pub(crate) struct Socket {
     stream: TcpStream,
     guard: Guard,
+    /// What was received, and comes again before anything else does.
+    unread: Bytes,
     flights: Flights,
     patience: Patience,
     /// What is waited for, and until when.
@@ -103,6 +117,7 @@ impl Socket {
         Self {
             stream,
             guard: Guard::new(limits),
+            unread: Bytes::new(),
             flights,
             patience,
             waiting: Waiting::Request,
@@ -198,6 +213,51 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
+    /// Gives back what was received and not used. Copied: even of nothing, the
+    /// whole buffer would be kept that it was received in.
+    pub(super) fn give_back(&mut self, unread: &[u8]) {
+        self.unread = Bytes::copy_from_slice(unread);
+    }
+
+    /// Completes once there is something to receive, be it the end, or
+    /// nothing is waited for any more.
+    pub(super) async fn readable(&mut self) {
+        // Whoever reads next is told what it was.
+        poll_fn(|cx| match self.stream.poll_read_ready(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => self.poll_deadline(cx).map(drop),
+        })
+        .await;
+    }
+
+    /// Completes once there is nobody any more to answer. What is received
+    /// meanwhile is kept; after the first piece nothing more is looked at.
+    pub(super) async fn broken(&mut self) -> io::Error {
+        poll_fn(|cx| self.poll_broken(cx)).await
+    }
+
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if !self.unread.is_empty() {
+            return Poll::Pending;
+        }
+        let mut bytes = [0; 256];
+        let mut piece = ReadBuf::new(&mut bytes);
+        let received = match self.poll_fill(cx, &mut piece) {
+            Poll::Ready(received) => received,
+            Poll::Pending => ready!(self.poll_deadline(cx)),
+        };
+        match received {
+            Ok(()) if piece.filled().is_empty() => {
+                Poll::Ready(io::Error::from(io::ErrorKind::UnexpectedEof))
+            }
+            Ok(()) => {
+                self.unread = Bytes::copy_from_slice(piece.filled());
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(error),
+        }
+    }
+
     /// Refuses to write a second answer to a request that was refused.
     fn check_open(&self) -> io::Result<()> {
         match self.has_refused {
@@ -252,6 +312,11 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.unread.is_empty() {
+            let length = this.unread.len().min(buf.remaining());
+            buf.put_slice(&this.unread.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         match this.poll_fill(cx, buf) {
             Poll::Ready(done) => Poll::Ready(done),
             Poll::Pending => this.poll_deadline(cx),
@@ -267,6 +332,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_open()?;
+        this.flights.sent(false);
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.poll_stall(cx, written)
     }
@@ -278,6 +344,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_open()?;
+        this.flights.sent(false);
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.poll_stall(cx, written)
     }
@@ -286,8 +353,12 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
+    /// Whoever writes calls this when it has nothing left to write.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        this.flights.sent(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -24,7 +24,7 @@ use windlass::stream::{Live, Offset, Piece};
 use super::PIECE_BYTES_MAX;
 use super::get::{is_passing, joined, next_cursor, unread};
 use crate::app::App;
-use crate::auth::{Identity, Standing};
+use crate::auth::{Identity, Standing, kept};
 use crate::call::{Call, Reply};
 use crate::connection::Stage;
 use crate::problem::Refused;
@@ -47,7 +47,7 @@ pub(super) async fn events(
         credentials: call.app.auth.watch(),
         app: call.app,
         identity: call.identity,
-        headers: call.headers,
+        headers: kept(&call.headers),
         live: Some(live),
         first: Some(first),
         is_plain,
@@ -59,7 +59,7 @@ pub(super) async fn events(
         let piece = reading.next().await?;
         Some((Ok::<_, Infallible>(piece), reading))
     });
-    let reply = Reply::of("text/event-stream", Body::from_stream(pieces));
+    let reply = Reply::of("text/event-stream", Body::from_stream(pieces)).lasting(true);
     let reply = reply.header("cache-control", "no-cache");
     Ok(match is_plain {
         true => reply,

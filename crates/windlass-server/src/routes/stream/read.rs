@@ -137,12 +137,12 @@ async fn read(call: Call) -> Result<Reply, Refused> {
             Some(Err(())) => return Err(invalid("Last-Event-ID", "it is none that was given")),
         }
         let reader = open(&call, &asked).await?;
-        return Ok(reading::reply(call, reader, Form::Events));
+        return Ok(reading::reply(call, reader, Form::Events, asked.follow));
     }
     let reader = open(&call, &asked).await?;
     match asked.wait {
         Some(wait) => within(&call, reader, wait).await,
-        None => Ok(reading::reply(call, reader, Form::Lines)),
+        None => Ok(reading::reply(call, reader, Form::Lines, asked.follow)),
     }
 }
 
