@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use subtle::Choice;
-use windlass_core::{Env, Format, Millis};
+use windlass_core::{Ear, Env, Format, Millis};
 use windlass_store::limits::READ_SCANS_MAX;
 use windlass_store::{Batch, Changes, Entry, Expect, KeyRange, Scan, Store, StoreExt, Version};
 
@@ -28,6 +28,7 @@ use crate::{Grant, Groups};
 #[derive(Clone, Debug)]
 pub struct Keys {
     engine: Arc<Engine>,
+    pub(crate) ear: Ear,
 }
 
 impl Keys {
@@ -41,6 +42,7 @@ impl Keys {
         };
         Self {
             engine: Arc::new(engine),
+            ear: Ear::default(),
         }
     }
 
@@ -72,10 +74,16 @@ impl Keys {
             id,
             record,
         };
+        let made = self.deliver(&birth).await;
+        self.tell("key.created", &birth.id, &made);
+        Ok((made?, secret))
+    }
+
+    async fn deliver(&self, birth: &Birth) -> Result<ApiKey, AccessError> {
         let mut rounds = Rounds::default();
         loop {
-            rounds.next(env).await?;
-            let planned = self.plan_birth(&birth).await;
+            rounds.next(self.engine.env.as_ref()).await?;
+            let planned = self.plan_birth(birth).await;
             let Some(batch) = rounds.settle(planned)? else {
                 break;
             };
@@ -84,7 +92,7 @@ impl Keys {
                 break;
             }
         }
-        Ok((birth.record.view(&birth.id), secret))
+        Ok(birth.record.view(&birth.id))
     }
 
     /// The commit that makes a key; `None` if it has been made already.
@@ -188,7 +196,9 @@ impl Keys {
             next.revoked_at = Some(now);
             Ok(Some(next))
         };
-        self.change(id, change).await
+        let key = self.change(id, change).await;
+        self.tell("key.revoked", id, &key);
+        key
     }
 
     /// Gives a key a new secret. The present one still works for the overlap;
@@ -220,8 +230,9 @@ impl Keys {
             }
             Ok(Some(rotated(record, fresh, &request, now)))
         };
-        let key = self.change(id, change).await?;
-        Ok((key, secret))
+        let key = self.change(id, change).await;
+        self.tell("key.rotated", id, &key);
+        Ok((key?, secret))
     }
 
     /// Rewrites a key by compare-and-set; `None` from `decide` leaves it as

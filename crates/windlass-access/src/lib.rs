@@ -45,6 +45,7 @@ mod engine;
 mod erase;
 pub mod error;
 mod grant;
+mod heard;
 mod key;
 mod keys;
 mod layout;

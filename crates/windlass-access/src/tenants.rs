@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass_core::{Env, TenantId};
+use windlass_core::{Ear, Env, TenantId};
 use windlass_store::{Batch, Changes, KeyRange, Scan, Store};
 
 use crate::engine::{Attempt, Engine, Rounds, head_of};
@@ -24,6 +24,7 @@ use crate::tenant::{
 #[derive(Clone, Debug)]
 pub struct Tenants {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) ear: Ear,
 }
 
 impl Tenants {
@@ -37,6 +38,7 @@ impl Tenants {
         };
         Self {
             engine: Arc::new(engine),
+            ear: Ear::default(),
         }
     }
 
@@ -88,6 +90,16 @@ impl Tenants {
     ///
     /// `TenantNotActive`, `Busy`, and the store's failures.
     pub async fn set_quota(&self, tenant: &TenantId, quota: Quota) -> Result<Tenant, AccessError> {
+        let set = self.set_quota_untold(tenant, quota).await;
+        self.tell_of_quota(tenant, &set);
+        set
+    }
+
+    async fn set_quota_untold(
+        &self,
+        tenant: &TenantId,
+        quota: Quota,
+    ) -> Result<Tenant, AccessError> {
         let owner = Owner::Tenant(tenant.clone());
         let mut rounds = Rounds::default();
         loop {

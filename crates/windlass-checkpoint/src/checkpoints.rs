@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
-use windlass_core::{Combiner, Env, OperationId, RandomError, SessionId, TenantId, Writer};
+use windlass_core::{Combiner, Ear, Env, OperationId, RandomError, SessionId, TenantId, Writer};
 use windlass_store::{Batch, Store, StoreExt};
 
 use crate::cell::{Ask, Cell, Request};
@@ -15,6 +15,7 @@ use crate::error::CheckpointError;
 use crate::fingerprint;
 use crate::fork::Fork;
 use crate::garbage::Unfinished;
+use crate::heard::Deed;
 use crate::keys::StateKeys;
 use crate::model::{Caller, Changes, Committed, Expected, TagName};
 use crate::turn::{Beside, Told, Turn};
@@ -30,6 +31,7 @@ use crate::upkeep::Bookmark;
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     inner: Arc<Inner>,
+    pub(crate) ear: Ear,
 }
 
 #[derive(Debug)]
@@ -84,7 +86,8 @@ impl Checkpoints {
             joined,
             unfinished: Mutex::default(),
         });
-        Ok(Self { inner })
+        let ear = Ear::default();
+        Ok(Self { inner, ear })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -144,7 +147,9 @@ impl Checkpoints {
             principal: caller.principal.clone(),
             turn,
         };
-        committed(self.ask(&keys, request).await?)
+        let told = self.ask(&keys, request).await;
+        self.tell(caller, session, Deed::Commit, &told);
+        committed(told?)
     }
 
     /// Makes the state of an earlier revision the present one again, as a new
@@ -169,7 +174,9 @@ impl Checkpoints {
             principal: caller.principal.clone(),
             turn: operation.map(|id| Turn::new(caller, &keys, id, hash)),
         };
-        committed(self.ask(&keys, request).await?)
+        let told = self.ask(&keys, request).await;
+        self.tell(caller, session, Deed::Rollback(to), &told);
+        committed(told?)
     }
 
     /// Begins another session's state where this one is, or was at
@@ -197,7 +204,9 @@ impl Checkpoints {
             turn: operation.map(|id| Turn::new(caller, &keys, id, hash)),
             to: keys,
         };
-        self.inner.engine.fork(&asked).await
+        let forked = self.inner.engine.fork(&asked).await;
+        self.tell(caller, to, Deed::Fork(from), &forked);
+        forked
     }
 
     /// Puts a tag on a revision, taking it away from where it was. A tagged
@@ -250,7 +259,13 @@ impl Checkpoints {
             principal: caller.principal.clone(),
             turn: operation.map(|id| Turn::new(caller, &keys, id, hash)),
         };
-        match self.ask(&keys, request).await? {
+        let told = self.ask(&keys, request).await;
+        let deed = match revision {
+            Some(_) => Deed::Tag(name),
+            None => Deed::Untag(name),
+        };
+        self.tell(caller, session, deed, &told);
+        match told? {
             Told::Tagged(was_there) => Ok(was_there),
             Told::Committed(_) => Err(CheckpointError::TurnConflict),
         }

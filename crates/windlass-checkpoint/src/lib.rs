@@ -61,6 +61,7 @@ mod find;
 mod fingerprint;
 mod fork;
 mod garbage;
+mod heard;
 mod history;
 mod keys;
 pub mod limits;

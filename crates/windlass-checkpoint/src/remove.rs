@@ -40,6 +40,16 @@ impl Checkpoints {
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<Removal, CheckpointError> {
+        let removed = self.remove_untold(tenant, session).await;
+        self.tell_of_removal(tenant, session, &removed);
+        removed
+    }
+
+    async fn remove_untold(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Removal, CheckpointError> {
         let mut keys = StateKeys::new(tenant, session);
         self.forget(tenant, session);
         let Some(mut marked) = self.engine().mark_removed(&keys).await? else {

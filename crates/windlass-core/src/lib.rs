@@ -23,6 +23,7 @@
 //! # Ok::<(), windlass_core::IdError>(())
 //! ```
 
+pub mod audit;
 pub mod backoff;
 pub mod combine;
 pub mod env;
@@ -34,6 +35,7 @@ pub mod manual;
 pub mod time;
 pub mod writers;
 
+pub use audit::{Act, Audit, Detail, Ear, Outcome};
 pub use backoff::back_off;
 pub use combine::{Abandoned, Combiner, Drive};
 pub use env::{BoxFuture, Env, RandomError, Sharing};

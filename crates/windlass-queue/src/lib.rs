@@ -54,6 +54,7 @@ mod desk;
 mod draft;
 mod engine;
 pub mod error;
+mod heard;
 mod held;
 mod id;
 mod keep;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
-use windlass_core::{Combiner, Env, Millis, RandomError, SessionId, TenantId};
+use windlass_core::{Combiner, Ear, Env, Millis, RandomError, SessionId, TenantId};
 use windlass_store::Store;
 
 use crate::caller::Caller;
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::desk::{Desk, Seeker};
 use crate::engine::Engine;
 use crate::error::QueueError;
+use crate::heard::Heard;
 use crate::id::WorkId;
 use crate::keys::QueueKeys;
 use crate::limits::ENQUEUE_MAX;
@@ -38,6 +39,7 @@ const TRIES_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Queue {
     inner: Arc<Inner>,
+    pub(crate) ear: Ear,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl Queue {
                 desks: Cache::new(DESKS_MAX),
                 rooms: Rooms::default(),
             }),
+            ear: Ear::default(),
         })
     }
 
@@ -484,13 +487,15 @@ impl Queue {
         under: Under,
     ) -> Result<Answer, QueueError> {
         let keys = QueueKeys::new(&caller.tenant, session);
-        let cell = self.cell(&keys)?;
+        let (cell, heard) = (self.cell(&keys)?, Heard::of(&change));
         let request = Request {
             parts: vec![(keys, change)],
             operation,
             bound: under.bound,
         };
-        let answers = cell.submit(request).await??;
+        let answers = cell.submit(request).await.map_err(Into::into).flatten();
+        heard.tell(&self.ear, caller, session, &answers);
+        let answers = answers?;
         Ok(answers.into_iter().next().unwrap_or(Answer::Done))
     }
 

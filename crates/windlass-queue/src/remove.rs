@@ -6,6 +6,7 @@ use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, Version};
 
 use crate::engine::Engine;
 use crate::error::QueueError;
+use crate::heard::tell_of_removal;
 use crate::keys::{QueueKeys, operation};
 use crate::limits::{COMMIT_DELETES_MAX, NOTES_MAX};
 use crate::queue::Queue;
@@ -26,6 +27,7 @@ impl Queue {
         let keys = QueueKeys::new(tenant, session);
         let removed = self.engine().remove(&keys).await;
         self.forget_keys(&keys);
+        tell_of_removal(&self.ear, tenant, session, &removed);
         removed
     }
 }

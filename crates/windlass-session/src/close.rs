@@ -9,11 +9,13 @@ use windlass_store::{Commit, Scan, Version};
 use crate::caller::Caller;
 use crate::engine::{Engine, Loaded, too_few};
 use crate::error::SessionError;
+use crate::heard::tell_of_agent;
 use crate::keys::{AgentKeys, SessionKeys, index_row};
 use crate::limits::COMMIT_CLOSES_MAX;
 use crate::plan::{Plan, Request, ending};
 use crate::record::{AgentHead, decode};
 use crate::rules::Change;
+use crate::sessions::Sessions;
 use crate::writers::WriterId;
 
 /// Closing an agent's sessions left some of them open.
@@ -40,6 +42,26 @@ impl Coded for CloseAgentError {
 
     fn kind(&self) -> ErrorKind {
         self.cause.kind()
+    }
+}
+
+impl Sessions {
+    /// Closes the agent's active sessions, as far as the caller can reach
+    /// them, up to 32 in a commit, and says how many. Can be repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`CloseAgentError`] with the number that is closed and stored. A
+    /// session that cannot be read is the error, once all others are closed.
+    pub async fn close_agent(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+    ) -> Result<u64, CloseAgentError> {
+        let forget = |keys: &SessionKeys| self.drop_cell(keys);
+        let closed = self.engine().close_agent(caller, agent, &forget).await;
+        tell_of_agent(&self.ear, caller, agent, &closed);
+        closed
     }
 }
 

@@ -51,6 +51,7 @@ mod delegate;
 mod engine;
 pub mod error;
 mod gather;
+mod heard;
 mod keys;
 mod lent;
 pub mod limits;

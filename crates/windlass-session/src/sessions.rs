@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use windlass_core::{
-    AgentId, BoxFuture, Combiner, Env, OperationId, RandomError, SessionId, Sharing, TenantId,
+    AgentId, BoxFuture, Combiner, Ear, Env, OperationId, RandomError, SessionId, Sharing, TenantId,
 };
 use windlass_store::Store;
 
 use crate::birth::{Birth, Nursery};
 use crate::caller::Caller;
 use crate::cell::{Cell, Reply};
-use crate::close::CloseAgentError;
 use crate::config::Config;
 use crate::delegate::Delegation;
 use crate::engine::{Engine, view};
 use crate::error::SessionError;
+use crate::heard::{self, Heard};
 use crate::keys::{AgentKeys, SessionKeys};
 use crate::list::{HistoryPage, ListQuery, SessionPage};
 use crate::memory::Memory;
@@ -39,6 +39,7 @@ const NURSERIES_MAX: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct Sessions {
     inner: Arc<Inner>,
+    pub(crate) ear: Ear,
 }
 
 #[derive(Debug)]
@@ -81,6 +82,7 @@ impl Sessions {
                 cells,
                 nurseries,
             }),
+            ear: Ear::default(),
         })
     }
 
@@ -151,8 +153,13 @@ impl Sessions {
         self.inner.engine.config.cap
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.inner.engine
+    }
+
+    /// Drops the cell of a session that was changed past it.
+    pub(crate) fn drop_cell(&self, keys: &SessionKeys) {
+        self.inner.cells.remove(keys);
     }
 
     async fn give_birth(
@@ -260,7 +267,12 @@ impl Sessions {
 
     async fn deliver(&self, birth: Birth) -> Result<Session, SessionError> {
         let keys = AgentKeys::new(&birth.caller.tenant, &birth.request.agent);
-        self.nursery(&keys)?.submit(birth).await?
+        let (caller, id, agent) = (birth.caller.clone(), birth.id.clone(), keys.agent.clone());
+        let parent = birth.parent.as_ref().map(|(keys, _)| keys.id.clone());
+        let born = self.nursery(&keys)?.submit(birth).await.map_err(Into::into);
+        let born = born.flatten();
+        heard::tell_of_birth(&self.ear, &caller, (&id, &agent, parent.as_ref()), &born);
+        born
     }
 
     /// Authorises and charges tool calls, all of them or none.
@@ -367,26 +379,6 @@ impl Sessions {
         let operation =
             operation.map(|operation| Operation::new(caller, &operation, &Fingerprint::close(id)));
         self.show_after(caller, id, Change::Close, operation).await
-    }
-
-    /// Closes the agent's active sessions, as far as the caller can reach
-    /// them, up to 32 in a commit, and says how many. Can be repeated.
-    ///
-    /// # Errors
-    ///
-    /// [`CloseAgentError`] with the number that is closed and stored. A
-    /// session that cannot be read is the error, once all others are closed.
-    pub async fn close_agent(
-        &self,
-        caller: &Caller,
-        agent: &AgentId,
-    ) -> Result<u64, CloseAgentError> {
-        self.inner
-            .engine
-            .close_agent(caller, agent, &|keys| {
-                self.inner.cells.remove(keys);
-            })
-            .await
     }
 
     /// A session as it is stored now, also after another process wrote;
@@ -553,12 +545,16 @@ impl Sessions {
         operation: Option<Operation>,
     ) -> Result<Reply, SessionError> {
         let keys = SessionKeys::new(&caller.tenant, id);
+        let heard = Heard::of(&change);
         let request = Request {
             change,
             operation,
             only_of: caller.only_of().cloned(),
         };
-        self.cell(&keys)?.submit(request).await?
+        let reply = self.cell(&keys)?.submit(request).await;
+        let reply = reply.map_err(Into::into).flatten();
+        heard.tell(&self.ear, caller, id, &reply);
+        reply
     }
 
     fn cell(&self, keys: &SessionKeys) -> Result<Arc<Combiner<Cell>>, RandomError> {

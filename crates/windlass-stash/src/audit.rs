@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::{Coded, Env, GroupId};
+use windlass_core::{Coded, Env, GroupId, SessionId, TenantId};
 
 use crate::error::StepError;
 use crate::key::Key;
@@ -66,6 +66,10 @@ pub enum Outcome {
 pub struct Event<'a> {
     /// What was asked for.
     pub verb: Verb,
+    /// Whose stash it is, where that is stored.
+    pub tenant: Option<&'a TenantId>,
+    /// The session that it belongs to, where it is stored.
+    pub session: Option<&'a SessionId>,
     /// Of which key, where it is one key.
     pub key: Option<&'a Key>,
     /// The caller's group.
@@ -76,6 +80,20 @@ pub struct Event<'a> {
     pub duration: Duration,
     /// How it ended.
     pub outcome: Outcome,
+}
+
+/// In which stash an operation was asked for, and by which group.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) of: Option<(&'a TenantId, &'a SessionId)>,
+    pub(crate) group: Option<&'a GroupId>,
+}
+
+impl<'a> Asked<'a> {
+    /// In one that is not stored.
+    pub(crate) const fn by(group: Option<&'a GroupId>) -> Self {
+        Self { of: None, group }
+    }
 }
 
 /// Hears of every operation after it has ended.
@@ -121,14 +139,14 @@ impl Ear {
     pub(crate) fn tell_of<'a>(
         &self,
         env: &dyn Env,
-        group: Option<&GroupId>,
+        asked: Asked<'_>,
         started: Started,
         told: impl FnOnce() -> Told<'a>,
     ) {
         let Some(duration) = self.elapsed(env, started) else {
             return;
         };
-        self.tell(&told().event(group, duration));
+        self.tell(&told().event(asked, duration));
     }
 
     /// Tells of each operation of a step, or of its refusal. The time is read
@@ -136,7 +154,7 @@ impl Ear {
     pub(crate) fn tell_of_step(
         &self,
         env: &dyn Env,
-        group: Option<&GroupId>,
+        asked: Asked<'_>,
         started: Started,
         operations: &[Operation],
         answers: &Result<Vec<Answer>, StepError>,
@@ -158,7 +176,7 @@ impl Ear {
             }],
         };
         for told in &told {
-            self.tell(&told.event(group, duration));
+            self.tell(&told.event(asked, duration));
         }
     }
 
@@ -199,11 +217,16 @@ pub(crate) struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    fn event(&self, group: Option<&'a GroupId>, duration: Duration) -> Event<'a> {
+    fn event<'e>(&self, asked: Asked<'e>, duration: Duration) -> Event<'e>
+    where
+        'a: 'e,
+    {
         Event {
             verb: self.verb,
+            tenant: asked.of.map(|(tenant, _)| tenant),
+            session: asked.of.map(|(_, session)| session),
             key: self.key,
-            group,
+            group: asked.group,
             size: self.size,
             duration,
             outcome: self.outcome,

@@ -45,6 +45,7 @@ mod digest;
 mod durable;
 mod engine;
 pub mod error;
+mod heard;
 mod hold;
 mod keys;
 mod lease;

@@ -24,8 +24,10 @@ impl Streams {
     pub async fn remove(&self, caller: &Caller, stream: &StreamId) -> Result<u64, StreamError> {
         let keys = StreamKeys::new(&caller.tenant, stream);
         let own = |head: &Head, _| head.principal == caller.principal;
-        let removed = self.engine().remove(&keys, own).await?;
-        removed.ok_or(StreamError::NotFound)
+        let removed = self.engine().remove(&keys, own).await;
+        let removed = removed.and_then(|rows| rows.ok_or(StreamError::NotFound));
+        self.tell("stream.removed", caller, stream, &removed);
+        removed
     }
 
     /// Removes all streams of a session, whoever's they are, and says how many

@@ -28,6 +28,7 @@ use crate::writer::StreamWriter;
 pub struct Streams {
     engine: Arc<Engine>,
     credential: Credential,
+    pub(crate) ear: windlass_core::Ear,
 }
 
 /// A page of a session's streams.
@@ -77,6 +78,7 @@ impl Streams {
         let (settings, _) = settings.in_range()?;
         let engine = Engine::new(store, env, ear, settings);
         Ok(Self {
+            ear: windlass_core::Ear::default(),
             engine: Arc::new(engine),
             credential: Credential::default(),
         })
@@ -96,6 +98,7 @@ impl Streams {
         Self {
             engine: Arc::clone(&self.engine),
             credential,
+            ear: self.ear.clone(),
         }
     }
 

@@ -45,6 +45,17 @@ impl Streams {
         stream: &StreamId,
         before: Offset,
     ) -> Result<Trimmed, StreamError> {
+        let trimmed = self.trim_untold(caller, stream, before).await;
+        self.tell("stream.trimmed", caller, stream, &trimmed);
+        trimmed
+    }
+
+    async fn trim_untold(
+        &self,
+        caller: &Caller,
+        stream: &StreamId,
+        before: Offset,
+    ) -> Result<Trimmed, StreamError> {
         let engine = self.engine();
         let keys = StreamKeys::new(&caller.tenant, stream);
         let head = engine.head(caller, &keys).await?.head;

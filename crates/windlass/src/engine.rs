@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use windlass_access::{Keys, Tenants};
 use windlass_checkpoint::{Checkpoints, Collect, GarbageReport, Sweep};
-use windlass_core::{BoxFuture, Env};
+use windlass_core::{BoxFuture, Ear, Env};
 use windlass_queue::Queue;
 use windlass_session::{Config, Sessions, SweepReport};
 use windlass_stash::durable::{self, ReapReport, Stashes};
@@ -13,6 +13,7 @@ use windlass_store::limits::READ_ENTRIES_MAX;
 use windlass_store::{Export, KeyRange, Page, Scan, Store};
 use windlass_stream::Streams;
 
+use crate::audit::{AuditLog, AuditOptions, AuditReport};
 use crate::health::{Health, Probe};
 use crate::opening::open_store;
 use crate::quota::Quotas;
@@ -46,6 +47,8 @@ pub struct Windlass {
     keys: Keys,
     tenants: Tenants,
     quotas: Arc<Quotas>,
+    audit: AuditLog,
+    ear: Ear,
 }
 
 impl Windlass {
@@ -111,28 +114,32 @@ impl Windlass {
         let sessions = sessions.map_err(OpenError::Sessions)?;
         // Whatever is committed here from now on, sessions hear of it.
         let store = sessions.store();
+        let audit = AuditLog::new(Arc::clone(&store), &env, settings.audit.as_ref());
+        let audit = audit.map_err(OpenError::Audit)?;
+        let ear = audit.ear().map_or_else(Ear::default, Ear::new);
+        let sessions = sessions.heard_by(ear.clone());
         let below = (Arc::clone(&store), Arc::clone(&env));
-        let stashes = match &settings.audit {
-            Some(audit) => {
-                Stashes::with_audit(below.0, below.1, settings.stashes, audit.listener())
-            }
+        let also = settings.stash_audit.as_ref().map(StashAudit::listener);
+        let stashes = match audit.stash_ear(also) {
+            Some(ear) => Stashes::with_audit(below.0, below.1, settings.stashes, ear),
             None => Stashes::new(below.0, below.1, settings.stashes),
         };
         let stashes = stashes.map_err(OpenError::Stashes)?;
         let below = (Arc::clone(&store), Arc::clone(&env));
         let checkpoints = Checkpoints::new(below.0, below.1, settings.checkpoints);
         let checkpoints = checkpoints.map_err(OpenError::Checkpoints)?;
+        let checkpoints = checkpoints.heard_by(ear.clone());
         let below = (Arc::clone(&store), Arc::clone(&env));
         let queue = Queue::new(below.0, below.1, settings.queue).map_err(OpenError::Queue)?;
+        let queue = queue.heard_by(ear.clone());
         let below = (Arc::clone(&store), Arc::clone(&env));
-        let streams = match &settings.stream_audit {
-            Some(audit) => {
-                Streams::with_audit(below.0, below.1, audit.listener(), &settings.streams)
-            }
+        let also = settings.stream_audit.as_ref().map(StreamAudit::listener);
+        let streams = match audit.stream_ear(also) {
+            Some(ear) => Streams::with_audit(below.0, below.1, ear, &settings.streams),
             None => Streams::new(below.0, below.1, &settings.streams),
         };
-        let streams = streams.map_err(OpenError::Streams)?;
-        let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&env));
+        let streams = streams.map_err(OpenError::Streams)?.heard_by(ear.clone());
+        let tenants = Tenants::new(Arc::clone(&store), Arc::clone(&env)).heard_by(ear.clone());
         let quotas = Quotas::new(
             tenants.clone(),
             sessions.clone(),
@@ -140,7 +147,9 @@ impl Windlass {
             Arc::clone(&env),
         );
         Ok(Self {
-            keys: Keys::new(Arc::clone(&store), Arc::clone(&env)),
+            keys: Keys::new(Arc::clone(&store), Arc::clone(&env)).heard_by(ear.clone()),
+            ear,
+            audit,
             tenants,
             quotas: Arc::new(quotas),
             store,
@@ -198,6 +207,17 @@ impl Windlass {
     #[must_use]
     pub const fn tenants(&self) -> &Tenants {
         &self.tenants
+    }
+
+    /// Who did what: the chains of events, and the way into them.
+    #[must_use]
+    pub const fn audit(&self) -> &AuditLog {
+        &self.audit
+    }
+
+    /// What hears of what the engine itself does.
+    pub(crate) const fn ear(&self) -> &Ear {
+        &self.ear
     }
 
     pub(crate) fn quotas(&self) -> &Quotas {
@@ -279,6 +299,8 @@ impl Windlass {
         let streams = streams.map_err(MaintainError::Streams)?;
         let access = self.keys.sweep(limit).await;
         let access = access.map_err(MaintainError::Access)?;
+        let audit = self.audit.sweep(limit).await;
+        let audit = audit.map_err(MaintainError::Audit)?;
         Ok(Maintained {
             sessions,
             stashes,
@@ -288,6 +310,7 @@ impl Windlass {
             queue,
             streams,
             access,
+            audit,
         })
     }
 
@@ -329,7 +352,8 @@ impl Windlass {
         Ok(pages.into_iter().next().unwrap_or_default())
     }
 
-    /// Finishes what was accepted and releases the store. Every later call on
+    /// Finishes what was accepted, writes the events of the audit that wait,
+    /// for five seconds at most, and releases the store. Every later call on
     /// this engine or a clone of it fails with kind `Closed`; closing again
     /// succeeds.
     ///
@@ -337,6 +361,7 @@ impl Windlass {
     ///
     /// [`StoreFailure`] if the store could not finish.
     pub async fn close(&self) -> Result<(), StoreFailure> {
+        self.audit.close().await;
         self.store
             .close()
             .await
@@ -351,7 +376,8 @@ struct Settings {
     checkpoints: windlass_checkpoint::Config,
     queue: windlass_queue::Config,
     streams: windlass_stream::Settings,
-    audit: Option<StashAudit>,
+    audit: Option<AuditOptions>,
+    stash_audit: Option<StashAudit>,
     stream_audit: Option<StreamAudit>,
 }
 
@@ -363,7 +389,8 @@ impl Settings {
             checkpoints: options.checked_checkpoints()?,
             queue: options.checked_queue()?,
             streams: options.checked_streams()?,
-            audit: options.stash_audit.clone(),
+            audit: options.checked_audit()?,
+            stash_audit: options.stash_audit.clone(),
             stream_audit: options.stream_audit.clone(),
         })
     }
@@ -413,4 +440,6 @@ pub struct Maintained {
     pub streams: windlass_stream::SweepReport,
     /// API keys that ended long ago.
     pub access: windlass_access::SweepReport,
+    /// Events of the audit that were kept long enough.
+    pub audit: AuditReport,
 }

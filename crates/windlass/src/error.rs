@@ -11,6 +11,7 @@ use windlass_store::{StoreError, StoreErrorKind};
 use windlass_stream::{SettingsError, StreamError};
 
 use crate::StoreLocation;
+use crate::audit::AuditError;
 
 /// Why an engine could not be opened. Nothing was left behind: a store that
 /// existed is as it was.
@@ -64,6 +65,10 @@ pub enum OpenError {
     /// The settings of streams were refused.
     #[error("cannot set up streams")]
     Streams(#[source] SettingsError),
+    /// The settings of the audit were refused, or there were no random bytes
+    /// for it.
+    #[error("cannot set up the audit")]
+    Audit(#[source] AuditError),
 }
 
 impl Coded for OpenError {
@@ -79,6 +84,7 @@ impl Coded for OpenError {
             Self::Checkpoints(source) => source.code(),
             Self::Queue(source) => source.code(),
             Self::Streams(source) => source.code(),
+            Self::Audit(source) => source.code(),
         }
     }
 
@@ -92,6 +98,7 @@ impl Coded for OpenError {
             Self::Checkpoints(source) => source.kind(),
             Self::Queue(source) => source.kind(),
             Self::Streams(source) => source.kind(),
+            Self::Audit(source) => source.kind(),
         }
     }
 }
@@ -148,6 +155,9 @@ pub enum MaintainError {
     /// That of API keys.
     #[error("cannot sweep keys")]
     Access(#[source] AccessError),
+    /// That of the audit.
+    #[error("cannot trim the audit")]
+    Audit(#[source] AuditError),
 }
 
 impl Coded for MaintainError {
@@ -159,6 +169,7 @@ impl Coded for MaintainError {
             Self::Queue(source) => source.code(),
             Self::Streams(source) => source.code(),
             Self::Access(source) => source.code(),
+            Self::Audit(source) => source.code(),
         }
     }
 
@@ -170,6 +181,7 @@ impl Coded for MaintainError {
             Self::Queue(source) => source.kind(),
             Self::Streams(source) => source.kind(),
             Self::Access(source) => source.kind(),
+            Self::Audit(source) => source.kind(),
         }
     }
 }

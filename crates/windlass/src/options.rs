@@ -11,6 +11,7 @@ use windlass_stash::durable;
 use windlass_stream::Settings;
 
 use crate::OpenError;
+use crate::audit::AuditOptions;
 use crate::opening::Terms;
 
 /// Settings of [`Windlass`](crate::Windlass).
@@ -41,6 +42,10 @@ pub struct Options {
     pub streams: Settings,
     /// Who hears of every read of a stream; nobody if `None`.
     pub stream_audit: Option<StreamAudit>,
+    /// What is audited of all parts, where to, and how long it is kept; nothing
+    /// if `None`. It begins tasks on the caller's runtime while there is
+    /// something to write.
+    pub audit: Option<AuditOptions>,
 }
 
 /// A listener that hears of every operation on stashes once it has ended, on
@@ -178,6 +183,18 @@ impl Options {
     pub(crate) fn checked_streams(&self) -> Result<Settings, OpenError> {
         let (settings, _) = self.streams.in_range().map_err(OpenError::Streams)?;
         Ok(settings)
+    }
+
+    /// The settings of the audit.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Audit`] if they are out of range.
+    pub(crate) fn checked_audit(&self) -> Result<Option<AuditOptions>, OpenError> {
+        if let Some(audit) = &self.audit {
+            audit.check().map_err(OpenError::Audit)?;
+        }
+        Ok(self.audit.clone())
     }
 
     /// The stash settings with the sharing that holds for all.

@@ -11,7 +11,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use windlass_checkpoint::{Beside, Changes, CheckpointError, Committed, Expected};
-use windlass_core::{Coded, ErrorKind, OperationId, RandomError, SessionId, back_off};
+use windlass_core::audit::Subject;
+use windlass_core::{Act, Coded, ErrorKind, OperationId, RandomError, SessionId, back_off};
 use windlass_queue::{Bound, Claim, Done, QueueError, Step as WorkStep, Work};
 use windlass_session::{Caller, SessionError, Settle, Step as UseStep, StepAnswer, Use};
 use windlass_store::{Batch, Commit, StoreError, StoreErrorKind, StoreExt};
@@ -235,6 +236,22 @@ impl Turn<'_> {
     /// [`TurnError`] with the refusal of the part that refused. If the outcome
     /// is unknown, repeat the turn under its id.
     pub async fn commit(self) -> Result<TurnDone, TurnError> {
+        let done = self.commit_untold().await;
+        let (caller, count) = (self.caller, |len| u64::try_from(len).unwrap_or(u64::MAX));
+        let on: [Subject<'_>; 1] = [("session", self.session)];
+        let figures = [
+            ("uses", count(self.uses.len())),
+            ("work", count(self.work.len())),
+            ("streams", count(self.streams.len())),
+        ];
+        let who = (Some(&caller.tenant), Some(&caller.principal));
+        let act = Act::new("turn.committed", who.0, who.1, &on).ordinary();
+        let figures = &figures;
+        self.windlass.ear().tell(&done, &Act { figures, ..act });
+        done
+    }
+
+    async fn commit_untold(&self) -> Result<TurnDone, TurnError> {
         let mut lost = 0;
         loop {
             if let Some(done) = self.attempt().await? {

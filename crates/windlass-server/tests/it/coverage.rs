@@ -61,6 +61,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Streams::subscriptions",
             "Windlass::keys",
             "Windlass::tenants",
+            "Windlass::audit",
             "Windlass::store",
             "Stashes::stash",
             "Stash::execution",
@@ -68,6 +69,17 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Sessions::cap",
             "Stashes::config",
             "Stashes::cached_value_bytes",
+        ],
+    ),
+    (
+        "who hears of changes is set where the process starts",
+        &[
+            "Sessions::heard_by",
+            "Checkpoints::heard_by",
+            "Queue::heard_by",
+            "Streams::heard_by",
+            "Keys::heard_by",
+            "Tenants::heard_by",
         ],
     ),
     (

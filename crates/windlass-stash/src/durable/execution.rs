@@ -359,7 +359,8 @@ impl Execution {
         };
         let Stash { inner, .. } = &self.stash;
         let (ear, env) = (&inner.ear, &*inner.engine.env);
-        ear.tell_of_step(env, self.group.as_ref(), started, operations, &answers);
+        let asked = self.stash.asked(self.group.as_ref());
+        ear.tell_of_step(env, asked, started, operations, &answers);
         answers
     }
 
@@ -422,8 +423,8 @@ impl Execution {
 
     fn tell<'a>(&'a self, started: Started, told: impl FnOnce() -> Heard<'a>) {
         let inner = &self.stash.inner;
-        let (env, group) = (&*inner.engine.env, self.group.as_ref());
-        inner.ear.tell_of(env, group, started, told);
+        let (env, asked) = (&*inner.engine.env, self.stash.asked(self.group.as_ref()));
+        inner.ear.tell_of(env, asked, started, told);
     }
 }
 

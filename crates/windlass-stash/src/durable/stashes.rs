@@ -16,7 +16,7 @@ use super::once::{Deed, Once, Remembered};
 use super::options::Options;
 use super::plan::{Ask, Request, Told};
 use super::upkeep::{Bookmark, ReapReport};
-use crate::audit::{Audit, Ear, Outcome, Told as Heard, Verb, outcome};
+use crate::audit::{Asked, Audit, Ear, Outcome, Told as Heard, Verb, outcome};
 use crate::config::Config;
 use crate::error::{StashError, StepError};
 use crate::metadata::Usage;
@@ -359,6 +359,14 @@ impl Stash {
         cleared
     }
 
+    /// What is asked of this stash by a group.
+    pub(super) const fn asked<'a>(&'a self, group: Option<&'a GroupId>) -> Asked<'a> {
+        Asked {
+            of: Some((&self.keys.tenant, &self.keys.session)),
+            group,
+        }
+    }
+
     fn tell(
         &self,
         group: Option<&GroupId>,
@@ -367,14 +375,16 @@ impl Stash {
         removed: &Result<Removed, StashError>,
     ) {
         let env = &*self.inner.engine.env;
-        self.inner.ear.tell_of(env, group, started, || Heard {
-            verb,
-            key: None,
-            size: removed.as_ref().ok().map(|removed| removed.bytes),
-            outcome: match outcome(removed, |_| true) {
-                Outcome::Absent => Outcome::Done,
-                outcome => outcome,
-            },
-        });
+        self.inner
+            .ear
+            .tell_of(env, self.asked(group), started, || Heard {
+                verb,
+                key: None,
+                size: removed.as_ref().ok().map(|removed| removed.bytes),
+                outcome: match outcome(removed, |_| true) {
+                    Outcome::Absent => Outcome::Done,
+                    outcome => outcome,
+                },
+            });
     }
 }

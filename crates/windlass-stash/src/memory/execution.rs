@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use windlass_core::{Coded, GroupId, Millis};
 
-use crate::audit::{self, Outcome, Started, Told, Verb};
+use crate::audit::{self, Asked, Outcome, Started, Told, Verb};
 use crate::error::{StashError, StepError};
 use crate::key::Key;
 use crate::metadata::{Entry, Metadata};
@@ -361,7 +361,13 @@ impl Execution {
         });
         let inner = &self.stash.inner;
         let ear = &inner.ear;
-        ear.tell_of_step(&*inner.env, caller, started, operations, &answers);
+        ear.tell_of_step(
+            &*inner.env,
+            Asked::by(caller),
+            started,
+            operations,
+            &answers,
+        );
         answers
     }
 
@@ -403,6 +409,8 @@ impl Execution {
     fn tell<'a>(&'a self, started: Started, told: impl FnOnce() -> Told<'a>) {
         let inner = &self.stash.inner;
         let group = self.group.as_ref();
-        inner.ear.tell_of(&*inner.env, group, started, told);
+        inner
+            .ear
+            .tell_of(&*inner.env, Asked::by(group), started, told);
     }
 }

@@ -212,6 +212,8 @@ impl MemoryStash {
         };
         ear.tell(&Event {
             verb,
+            tenant: None,
+            session: None,
             key: None,
             group,
             size: Some(report.bytes),

@@ -5,6 +5,8 @@
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod access;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
+mod audit;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod chain;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod engine;
