@@ -193,6 +193,13 @@ pub(crate) const TABLE: &[Row] = &[
         ..NOTHING
     },
     Row {
+        name: "windlass-cache",
+        floor: Floor::Part,
+        imports: &["windlass-core"],
+        blind_to: &[Runtime, Driver, Http, Terminal, Calendar],
+        ..NOTHING
+    },
+    Row {
         name: "windlass-checkpoint",
         floor: Floor::Part,
         imports: &["windlass-core", "windlass-store"],
