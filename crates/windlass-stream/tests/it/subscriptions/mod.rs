@@ -18,7 +18,7 @@ use crate::errors::shown;
 use crate::support::{World, caller};
 
 /// The subscription `s` of the usual caller.
-fn at() -> Address {
+pub(crate) fn at() -> Address {
     at_of(caller(), "s")
 }
 
@@ -32,7 +32,7 @@ fn subscriptions(world: &World) -> Subscriptions {
 }
 
 /// One that follows `events/*` and is claimed by workers.
-fn pull() -> NewSubscription {
+pub(crate) fn pull() -> NewSubscription {
     following(Delivery::PullWake("wake/pool".into()))
 }
 
@@ -49,7 +49,7 @@ fn following(delivery: Delivery) -> NewSubscription {
     }
 }
 
-async fn made(world: &World, new: NewSubscription) -> Subscriptions {
+pub(crate) async fn made(world: &World, new: NewSubscription) -> Subscriptions {
     let subscriptions = subscriptions(world);
     let made = subscriptions.confirm(&at(), new).await.expect("a new name");
     assert!(made.is_new);
@@ -57,7 +57,7 @@ async fn made(world: &World, new: NewSubscription) -> Subscriptions {
 }
 
 /// Appends a row to the stream of a path.
-async fn append(world: &World, at: &str) {
+pub(crate) async fn append(world: &World, at: &str) {
     let post = Post {
         content_type: Some(json()),
         body: "{\"event\":1}".into(),
@@ -69,7 +69,7 @@ async fn append(world: &World, at: &str) {
 }
 
 /// Makes a stream of JSON under a path.
-async fn create(world: &World, at: &str) {
+pub(crate) async fn create(world: &World, at: &str) {
     let wanted = Wanted {
         content_type: Some(json()),
         ..Wanted::default()
@@ -115,7 +115,7 @@ async fn acked(world: &World, path: &str) -> Option<u64> {
     found.map(|link| link.acked.number())
 }
 
-fn ack(path: &str, offset: u64) -> Ack {
+pub(crate) fn ack(path: &str, offset: u64) -> Ack {
     Ack {
         stream: path.into(),
         offset: Offset::new(offset),
@@ -123,7 +123,7 @@ fn ack(path: &str, offset: u64) -> Ack {
 }
 
 /// What is pending of a wake, and up to where.
-fn pending(wake: &Wake) -> Vec<(String, u64, u64)> {
+pub(crate) fn pending(wake: &Wake) -> Vec<(String, u64, u64)> {
     let pending = wake.streams.iter().filter(|link| link.is_pending());
     pending
         .map(|link| {
