@@ -32,6 +32,7 @@ use crate::operation::Operation;
 use crate::pieces::LongRow;
 use crate::record::{Floor, Head, decode, encode};
 use crate::row::Row;
+use crate::step::Applied;
 
 /// Rows that are cut off and not known to be stored.
 #[derive(Debug)]
@@ -175,7 +176,11 @@ impl Appender {
     /// change again before it is called with another.
     ///
     /// One commit if nobody else changed the stream since the last one.
-    pub(crate) async fn write(&mut self, change: &mut Change) -> Result<Placed, StreamError> {
+    pub(crate) async fn write(&mut self, change: &mut Change) -> Result<Applied, StreamError> {
+        let now = |placed| Applied {
+            placed,
+            repeated: false,
+        };
         let mut lost = 0;
         loop {
             let fresh = self.doubt.is_some() || self.guess.is_none();
@@ -184,14 +189,17 @@ impl Appender {
                 // Looked for after the head was read: a head that refuses
                 // because of what the operation did is not older than its record.
                 if let Some(done) = self.engine.recorded(change.operation.as_ref()).await? {
-                    return Ok(done.placed);
+                    // By somebody else, unless a commit in doubt was it.
+                    let repeated = !matches!(self.resolve(), Ok(Some(_)));
+                    let placed = done.placed;
+                    return Ok(Applied { placed, repeated });
                 }
                 if let Err(refused) = loaded {
-                    return self.made_before(refused).await;
+                    return self.made_before(refused).await.map(now);
                 }
             }
             if let Some(placed) = self.resolve()? {
-                return Ok(placed);
+                return Ok(now(placed));
             }
             let loaded = self.guess.clone().expect("loaded above");
             if loaded.head.closed.is_some() {
@@ -204,7 +212,7 @@ impl Appender {
             if self.upload(&loaded, change).await?
                 && let Some(placed) = self.attempt(&loaded, change).await?
             {
-                return Ok(placed);
+                return Ok(now(placed));
             }
             lost += 1;
             self.engine.back_off(lost).await?;

@@ -182,11 +182,7 @@ impl Streams {
         let keys = StreamKeys::new(&caller.tenant, &step.stream);
         let mut appender = Appender::new(Arc::clone(engine), caller.clone(), keys)?;
         let mut change = step.change(engine.settings().caps(), operation)?;
-        let placed = appender.write(&mut change).await?;
-        Ok(Applied {
-            placed,
-            repeated: false,
-        })
+        appender.write(&mut change).await
     }
 
     /// Decides changes of up to 16 streams, each in one step, all or none, and

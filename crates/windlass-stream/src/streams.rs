@@ -201,7 +201,13 @@ impl Streams {
                 Ok(Commit::Applied(_)) => return Ok(made),
                 Ok(Commit::Conflict { .. }) => {
                     if let Some(done) = self.engine.recorded(operation).await? {
-                        let repeated = doubt.is_none() || done.stream != made.stream;
+                        let repeated = match doubt {
+                            // By the commit in doubt, unless somebody else was faster.
+                            Some(doubt) if done.stream == made.stream => {
+                                self.made_by(caller, keys, &writer, doubt).await.is_err()
+                            }
+                            _ => true,
+                        };
                         let stream = done.stream;
                         return Ok(Made { stream, repeated });
                     }

@@ -267,7 +267,7 @@ impl StreamWriter {
         let Some(change) = &mut self.change else {
             return Ok(());
         };
-        self.last = self.appender.write(change).await?;
+        self.last = self.appender.write(change).await?.placed;
         let change = self.change.take().expect("it was there");
         for rows in change.rows {
             let now = self.now();

@@ -283,6 +283,35 @@ async fn an_operation_whose_outcome_is_unknown_is_done_once() {
     }
 }
 
+/// Two who make the same stream under one id, the outcome of the first commit
+/// being unknown; how many of them say that they did it.
+async fn makers(seed: u64, moment: Moment) -> usize {
+    let world = World::over(&Settings::default(), |ground| {
+        let faulty = Faulty::new(Arc::new(Slow::new(ground, seed)));
+        faulty.plan(Fault {
+            verb: Some(Verb::Commit),
+            number: 1,
+            moment,
+            kind: StoreErrorKind::Indeterminate,
+        });
+        Arc::new(faulty)
+    });
+    let (who, id, out) = (caller(), operation("a"), new("out"));
+    let make = || world.streams.make(&who, &out, Some(&id));
+    let (one, two) = tokio::join!(make(), make());
+    let made = [one.expect("made"), two.expect("made")];
+    made.iter().filter(|made| !made.repeated).count()
+}
+
+#[tokio::test]
+async fn of_two_that_make_a_stream_under_one_id_one_did_it_whatever_was_unknown() {
+    for seed in 0..100 {
+        for moment in [Moment::Before, Moment::After] {
+            assert_eq!(makers(seed, moment).await, 1, "seed {seed}, {moment:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn of_two_that_ask_at_the_same_time_under_one_id_one_takes_effect() {
     for seed in 0..100 {
@@ -295,8 +324,12 @@ async fn of_two_that_ask_at_the_same_time_under_one_id_one_takes_effect() {
             ..numbers(0..1)
         };
         let (one, two) = tokio::join!(apply(&world, &end, "a"), apply(&world, &end, "a"));
-        let placed = one.expect("done").placed;
-        assert_eq!(two.expect("done").placed, placed, "seed {seed}");
+        let (one, two) = (one.expect("done"), two.expect("done"));
+        assert_eq!(two.placed, one.placed, "seed {seed}");
+        assert_ne!(
+            two.repeated, one.repeated,
+            "seed {seed}: one of them did it"
+        );
         assert_eq!(received(&world).await, up_to(1), "seed {seed}");
         let made = NewStream::of(session("s2"));
         let (who, id) = (caller(), operation("b"));
