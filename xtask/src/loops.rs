@@ -133,11 +133,18 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 2_000,
     },
     Loop {
+        variable: "WINDLASS_STREAM_TIMINGS",
+        unit: "refusals that are timed, of each kind",
+        quick: 40,
+        ci: 40,
+        nightly: 20_000,
+    },
+    Loop {
         variable: "WINDLASS_STREAM_OPENS",
-        unit: "reads of a stream, by each of 16",
-        quick: 20,
-        ci: 200,
-        nightly: 2_000,
+        unit: "reads of a stream, by each of 16, each way to each end",
+        quick: 1,
+        ci: 5,
+        nightly: 200,
     },
     Loop {
         variable: "WINDLASS_STREAM_KILLS",

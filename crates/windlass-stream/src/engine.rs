@@ -16,6 +16,7 @@ use crate::rooms::Rooms;
 use crate::running::Running;
 use crate::settings::Settings;
 use crate::sweep::Bookmark;
+use crate::unknown::no_stream;
 
 /// The surroundings of every driver.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Engine {
     ) -> Result<Loaded, StreamError> {
         let pages = self.store.read(&[Scan::point(keys.head())]).await?;
         let entry = pages.into_iter().flat_map(|page| page.entries).next();
-        let entry = entry.ok_or(StreamError::NotFound)?;
+        let entry = entry.ok_or_else(no_stream)?;
         let head: Head = decode("stream head", &entry.value)?;
         self.admit(caller, keys, &head).await?;
         Ok(Loaded {

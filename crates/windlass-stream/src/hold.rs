@@ -18,6 +18,7 @@ use crate::keys::{self, StreamKeys};
 use crate::offset::Offset;
 use crate::record::{CursorRow, Pin, decode, encode};
 use crate::secret::Cursor;
+use crate::unknown::no_cursor;
 
 /// A cursor as it is stored.
 #[derive(Clone, Debug)]
@@ -129,7 +130,7 @@ impl Engine {
     ) -> Result<Hold, StreamError> {
         let hash = cursor.hash();
         let hold = self.stored_hold(&caller.tenant, &hash.name()).await?;
-        let hold = hold.ok_or(StreamError::NotFound)?;
+        let hold = hold.ok_or_else(no_cursor)?;
         let own = hash.is_proven_by(&hold.row.proof) && hold.row.principal == caller.principal;
         if !own || hold.row.forgotten().has_passed(self.env.now()) {
             return Err(StreamError::NotFound);

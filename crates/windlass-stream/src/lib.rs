@@ -72,6 +72,7 @@ mod streams;
 pub mod subscription;
 mod sweep;
 mod trim;
+mod unknown;
 mod wire;
 mod writer;
 

@@ -21,6 +21,7 @@ use crate::reader::Reader;
 use crate::record::{CursorRow, Floor, Head, decode};
 use crate::secret::Cursor;
 use crate::streams::Streams;
+use crate::unknown::no_stream;
 
 /// What is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,7 +244,7 @@ impl Engine {
         let scans = [Scan::point(keys.head()), Scan::point(keys.floor())];
         let pages = self.store.read(&scans).await?;
         let [head, stored] = [0, 1].map(|page: usize| pages[page].entries.first());
-        let head: Head = decode("stream head", &head.ok_or(StreamError::NotFound)?.value)?;
+        let head: Head = decode("stream head", &head.ok_or_else(no_stream)?.value)?;
         self.admit(caller, keys, &head).await?;
         let stored = stored.ok_or_else(|| StreamError::corrupt("stream floor", "it is missing"))?;
         let floor: Floor = decode("stream floor", &stored.value)?;

@@ -31,6 +31,7 @@ use crate::secret::Cursor;
 use crate::settings::Settings;
 use crate::source::{Source, SourceKind};
 use crate::streams::Streams;
+use crate::unknown::no_cursor;
 
 /// A cursor of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,7 +284,7 @@ impl Engine {
     ) -> Result<ScanHold, StreamError> {
         let hash = cursor.hash();
         let hold = self.stored_scan(&caller.tenant, &hash.name()).await?;
-        let hold = hold.ok_or(StreamError::NotFound)?;
+        let hold = hold.ok_or_else(no_cursor)?;
         let own = hash.is_proven_by(&hold.row.proof) && hold.row.principal == caller.principal;
         if !own || hold.row.forgotten().has_passed(self.env.now()) {
             return Err(StreamError::NotFound);

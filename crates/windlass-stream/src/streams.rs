@@ -21,6 +21,7 @@ use crate::row::Row;
 use crate::running::Credential;
 use crate::settings::{Adjustment, Settings, SettingsError};
 use crate::step::Made;
+use crate::unknown::no_stream;
 use crate::writer::StreamWriter;
 
 /// The streams of a store.
@@ -326,7 +327,7 @@ impl Streams {
         let scans = [Scan::point(keys.head()), Scan::point(keys.floor())];
         let pages = self.engine.store.read(&scans).await?;
         let [head, stored] = [0, 1].map(|page: usize| pages[page].entries.first());
-        let head: Head = decode("stream head", &head.ok_or(StreamError::NotFound)?.value)?;
+        let head: Head = decode("stream head", &head.ok_or_else(no_stream)?.value)?;
         self.engine.admit(caller, &keys, &head).await?;
         let floor = floor(stored)?;
         Ok(StreamView {

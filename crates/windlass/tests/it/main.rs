@@ -32,6 +32,8 @@ mod stash;
 mod states;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod streams;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
+mod timings;
 #[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
 mod transfer;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
