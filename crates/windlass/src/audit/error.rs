@@ -38,6 +38,12 @@ pub enum AuditError {
     /// The store failed.
     #[error("the store failed under the audit")]
     Store(#[source] Arc<StoreError>),
+    /// Events that were to be read are no longer kept.
+    #[error("the events before number {seq} are no longer kept")]
+    Trimmed {
+        /// The first that is there.
+        seq: u64,
+    },
     /// The tenant is being erased or has been; nothing is kept of it.
     #[error("the tenant has been erased")]
     Erased,
@@ -75,6 +81,7 @@ impl Coded for AuditError {
             Self::Corrupt { .. } => "corrupt_record",
             Self::Busy => "busy",
             Self::Store(error) => error.kind().code(),
+            Self::Trimmed { .. } => "gap",
             Self::Erased => "tenant_not_active",
             Self::Tenant(error) => error.code(),
             Self::Random(_) => "no_randomness",
@@ -87,6 +94,7 @@ impl Coded for AuditError {
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Busy => ErrorKind::Unavailable,
             Self::Store(error) => kind_of(error.kind()),
+            Self::Trimmed { .. } => ErrorKind::Conflict,
             Self::Erased => ErrorKind::Refused,
             Self::Tenant(error) => error.kind(),
             Self::Random(_) => ErrorKind::Environment,

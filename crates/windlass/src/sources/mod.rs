@@ -15,6 +15,7 @@
 //! `request.rs` where it begins and ends, and in a file of its own which rows
 //! have which numbers.
 
+mod audit;
 mod commits;
 mod graph;
 mod request;
@@ -32,6 +33,7 @@ use windlass_stream::{
 };
 
 use crate::Windlass;
+use crate::audit::AuditLog;
 use request::Request;
 use scanned::Scanned;
 
@@ -121,6 +123,7 @@ pub struct Sources {
     sessions: Sessions,
     checkpoints: Checkpoints,
     streams: Streams,
+    audit: AuditLog,
 }
 
 impl Windlass {
@@ -131,6 +134,7 @@ impl Windlass {
             sessions: self.sessions().clone(),
             checkpoints: self.checkpoints().clone(),
             streams: self.streams().clone(),
+            audit: self.audit().clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod events;
 mod keeping;
 mod sinks;
+mod streaming;
 mod tampering;
 
 use std::sync::Arc;
