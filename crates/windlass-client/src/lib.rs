@@ -53,7 +53,8 @@ pub use client::{
     ANSWER_BYTES_MAX_DEFAULT, ATTEMPT_DEFAULT, BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT,
     BrokenAnswer, CONNECT_DEFAULT, Client, ClientError, DEADLINE_DEFAULT, Events, Export,
     PartContent, Proven, QUIET_DEFAULT, QueueClient, RETRIES_DEFAULT, RETRY_AFTER_MAX_DEFAULT, Row,
-    Rows, RowsEnd, Settings, SettingsError, StashClient, StateClient, StreamClient, Token,
+    Rows, RowsEnd, Settings, SettingsError, SourceClient, StashClient, StateClient, StreamClient,
+    Token,
 };
 
 /// Compiles and runs the example that README.md shows.

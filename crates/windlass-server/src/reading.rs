@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use windlass::core::{Coded, ErrorKind};
-use windlass::stream::{Chunk, Frame, Offset, Reader, StreamError};
+use windlass::stream::{Chunk, Frame, Offset, Reader, ScanReader, StreamError};
 use windlass_client::stream::ROWS_MEDIA_TYPE;
 
 use crate::app::App;
@@ -39,6 +39,9 @@ const TRIES_MAX: u32 = 5;
 /// What the id of the last event is followed by.
 const END: &str = "-end";
 
+/// What is between an offset and the cursor that it belongs to.
+const OF: &str = ".";
+
 /// How a read is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -48,11 +51,41 @@ pub(crate) enum Form {
     Events,
 }
 
+/// What is read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one in each read, and nearly all are of streams"
+)]
+pub(crate) enum From {
+    /// A stream that is recorded.
+    Stream(Reader),
+    /// A source, by this cursor, without which nobody can go on.
+    Source(Box<ScanReader>, String),
+}
+
+impl From {
+    async fn next(&mut self) -> Result<Option<Frame>, StreamError> {
+        match self {
+            Self::Stream(reader) => reader.next().await,
+            Self::Source(reader, _) => reader.next().await,
+        }
+    }
+
+    /// What the id of an event has behind the offset.
+    fn suffix(&self) -> String {
+        match self {
+            Self::Stream(_) => String::new(),
+            Self::Source(_, cursor) => format!("{OF}{cursor}"),
+        }
+    }
+}
+
 /// What a receiver of events has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// All rows before this.
-    At(Offset),
+    /// All rows before this, of the read with this cursor if it is of a
+    /// source.
+    At(Offset, Option<String>),
     /// Everything there will ever be.
     End,
 }
@@ -60,16 +93,20 @@ pub(crate) enum Place {
 /// What the asker says it has; an error if that is none that was given.
 pub(crate) fn last_event(headers: &HeaderMap) -> Option<Result<Place, ()>> {
     let id = headers.get("last-event-id")?;
-    let place = |text: &str| match text.strip_suffix(END) {
-        Some(offset) => offset.parse::<Offset>().map(|_| Place::End),
-        None => text.parse().map(Place::At),
+    let place = |text: &str| match (text.strip_suffix(END), text.split_once(OF)) {
+        (Some(offset), _) => offset.parse::<Offset>().map(|_| Place::End),
+        (None, Some((offset, cursor))) => {
+            let cursor = Some(cursor.to_owned());
+            offset.parse().map(|offset| Place::At(offset, cursor))
+        }
+        (None, None) => text.parse().map(|offset| Place::At(offset, None)),
     };
     let text = id.to_str().map_err(|_| ());
     Some(text.and_then(|text| place(text).map_err(|_| ())))
 }
 
 /// The answer that is this read, which lasts if it follows the stream.
-pub(crate) fn reply(call: Call, reader: Reader, form: Form, follows: bool) -> Reply {
+pub(crate) fn reply(call: Call, reader: From, form: Form, follows: bool) -> Reply {
     let media = match form {
         Form::Lines => ROWS_MEDIA_TYPE,
         Form::Events => EVENTS_MEDIA_TYPE,
@@ -80,6 +117,7 @@ pub(crate) fn reply(call: Call, reader: Reader, form: Form, follows: bool) -> Re
         app: call.app,
         identity: call.identity,
         headers: kept(&call.headers),
+        suffix: reader.suffix(),
         reader: Some(reader),
         form,
         at: Offset::START,
@@ -103,7 +141,9 @@ struct Reading {
     stage: watch::Receiver<Stage>,
     credentials: watch::Receiver<u64>,
     /// Until the read has ended.
-    reader: Option<Reader>,
+    reader: Option<From>,
+    /// Of each row's event id.
+    suffix: String,
     form: Form,
     /// After the last row that was sent.
     at: Offset,
@@ -216,7 +256,7 @@ impl Reading {
             Frame::Chunk(chunk) => {
                 self.at = chunk.mark.offset;
                 if self.form == Form::Events {
-                    return events(chunk, in_line);
+                    return events(chunk, in_line, &self.suffix);
                 }
                 None
             }
@@ -325,10 +365,11 @@ fn long_event(at: Offset, part: &[u8]) -> Bytes {
 
 /// The events of a chunk: one a row, and one for the mark; after the end of
 /// that of a long row.
-fn events(chunk: &Chunk, in_line: bool) -> Bytes {
+fn events(chunk: &Chunk, in_line: bool, suffix: &str) -> Bytes {
     let lines = chunk.lines();
     let rows = usize::try_from(chunk.row_count()).unwrap_or_default();
-    let mut events = BytesMut::with_capacity(lines.len() + (rows + 1) * EVENT_BYTES);
+    let mut events =
+        BytesMut::with_capacity(lines.len() + (rows + 1) * (EVENT_BYTES + suffix.len()));
     if in_line {
         events.put_u8(b'\n');
     }
@@ -339,7 +380,7 @@ fn events(chunk: &Chunk, in_line: bool) -> Bytes {
             at += 1;
         }
         id.clear();
-        write!(id, "{}", Offset::new(at)).expect("a string takes all");
+        write!(id, "{}{suffix}", Offset::new(at)).expect("a string takes all");
         write_event(&mut events, Some(&id), line);
     }
     events.freeze()

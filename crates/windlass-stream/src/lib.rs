@@ -83,8 +83,8 @@ pub use chunker::{Chunker, Cut, Flushed, Reason};
 pub use cursor::CursorView;
 pub use digest::{Digest, DigestError, RowsHash, RowsHasher};
 pub use durable::{
-    ContentType, DurableStreams, DurableView, ForkFrom, From, InputId, Live, NewInput,
-    PRODUCER_NUMBER_MAX, Path, Piece, Post, Posted, Producer, Put, Wanted,
+    ContentType, DurableStreams, DurableView, ForkFrom, From, InputId, InputState, InputView, Live,
+    NewInput, PRODUCER_NUMBER_MAX, Path, Piece, Post, Posted, Producer, Put, Wanted, Withdrawn,
 };
 pub use error::{AppendError, StreamError};
 pub use mark::{Chunk, Mark};

@@ -225,6 +225,7 @@ pub struct ScanReader {
     /// When the cursor was last renewed.
     renewed: Millis,
     handle: Handle,
+    cursor: Cursor,
     /// Until the read has ended.
     lease: Option<Lease>,
     /// What `open` says; `None` once it was said.
@@ -255,6 +256,7 @@ impl ScanReader {
             engine,
             hold,
             handle: lease.handle,
+            cursor,
             lease: Some(lease),
             opened: Some(opened),
             passing,
@@ -265,6 +267,12 @@ impl ScanReader {
     #[must_use]
     pub const fn handle(&self) -> Handle {
         self.handle
+    }
+
+    /// With which it goes on if it is cut off.
+    #[must_use]
+    pub const fn cursor(&self) -> Cursor {
+        self.cursor
     }
 
     /// The next piece; `None` after the last one. The pieces are those of a

@@ -7,16 +7,17 @@ use async_trait::async_trait;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use windlass::core::{OperationId, SessionId, StreamId};
-use windlass::stream::{Cursor, Ending, NewStream, Open, Row, Start};
+use windlass::sources::{Order, SourceOf, SourceQuery};
+use windlass::stream::{Cursor, Ending, NewStream, Offset, Open, Row, Start};
 use windlass_client::state::Base64;
 use windlass_client::stream::{
-    CloseStream, CreateStream, KEYED_BYTES_MAX, NewRow, ReadStream, Stream, StreamMark,
-    StreamsQuery,
+    CloseStream, CreateStream, KEYED_BYTES_MAX, NewRow, ReadSource, ReadStream, Source,
+    SourceOrder, Stream, StreamMark, StreamsQuery,
 };
-use windlass_client::{BrokenAnswer, ClientError, RowsEnd, StreamClient};
+use windlass_client::{BrokenAnswer, ClientError, RowsEnd, SourceClient, StreamClient};
 
 use super::error::ask;
-use super::outputs::{Begun, Ended, Listed, Outputs, Proven, Rows, Wanted};
+use super::outputs::{Begun, Ended, Listed, Outputs, Proven, Rows, Wanted, until};
 use super::{Remote, alike};
 use crate::failure::{CommandError, Failure};
 use crate::stream::ProofError;
@@ -27,6 +28,15 @@ const FRAME_BYTES: usize = 16;
 impl Remote {
     fn outlet(&self, stream: &StreamId) -> StreamClient {
         self.client().stream(stream.as_str())
+    }
+
+    fn source(&self, of: &SourceOf) -> SourceClient {
+        let source = match of {
+            SourceOf::Commits(_) => Source::Commits,
+            SourceOf::Graph(_) => Source::Graph,
+            _ => Source::Usage,
+        };
+        self.client().source(of.session().as_str(), source)
     }
 }
 
@@ -92,8 +102,20 @@ impl Outputs for Remote {
         ask(self.outlet(stream).cancel_read(&cursor.to_string())).await
     }
 
+    async fn cancel_source(&self, of: &SourceOf, cursor: &Cursor) -> Result<(), Failure> {
+        ask(self.source(of).cancel_read(&cursor.to_string())).await
+    }
+
     async fn read(&self, wanted: &Wanted) -> Result<Box<dyn Rows>, Failure> {
         let (stream, query) = match wanted {
+            Wanted::Source(query) => {
+                let source = self.source(&query.of);
+                return Ok(Box::new(source.read(asked(query))));
+            }
+            Wanted::RestOfSource(of, cursor, start) => {
+                let query = rest(cursor, *start);
+                return Ok(Box::new(self.source(of).read(query)));
+            }
             Wanted::Rows(open) => (&open.stream, beginning(open)),
             Wanted::Rest(stream, cursor, received) => {
                 let query = ReadStream {
@@ -137,6 +159,33 @@ fn beginning(open: &Open) -> ReadStream {
     }
 }
 
+/// A read of a source that begins.
+fn asked(query: &SourceQuery) -> ReadSource {
+    ReadSource {
+        order: Some(match query.order {
+            Order::OldestFirst => SourceOrder::OldestFirst,
+            Order::NewestFirst => SourceOrder::NewestFirst,
+        }),
+        kind: query.kind.clone(),
+        limit: query.limit,
+        ..ReadSource::default()
+    }
+}
+
+/// A read of a source that goes on.
+fn rest(cursor: &Cursor, start: Start) -> ReadSource {
+    let (from, digest) = match start {
+        Start::At(offset, digest) => (Some(offset.to_string()), digest),
+        Start::Earliest | Start::Tail => (None, None),
+    };
+    ReadSource {
+        cursor: Some(cursor.to_string()),
+        from,
+        digest: digest.map(|digest| digest.to_string()),
+        ..ReadSource::default()
+    }
+}
+
 /// A row that was checked, as it is sent.
 fn sent(row: &Row) -> NewRow {
     match row {
@@ -157,8 +206,8 @@ fn sent(row: &Row) -> NewRow {
 
 /// Rows between two offsets as they go over the wire.
 fn between(start: &str, tail: &str) -> u64 {
-    let number = |offset: &str| u64::from_str_radix(offset, 16).unwrap_or_default();
-    number(tail).saturating_sub(number(start))
+    let offset = |text: &str| text.parse().unwrap_or(Offset::START);
+    until(offset(start), offset(tail))
 }
 
 #[async_trait]

@@ -4,9 +4,10 @@
 use async_trait::async_trait;
 use windlass::core::{OperationId, SessionId, StreamId};
 use windlass::session::SessionError;
+use windlass::sources::{SourceOf, SourceQuery};
 use windlass::stream::{
-    Caller, Chunk, Cursor, CursorView, Ending, Frame, Mark, NewStream, Open, Opened, Reader, Row,
-    RowsHasher, StreamError, StreamView, Streams,
+    Caller, Chunk, Cursor, CursorView, Ending, Frame, Mark, NewStream, Offset, Open, Opened,
+    Reader, Row, RowsHasher, ScanReader, Start, StreamError, StreamView, Streams,
 };
 use windlass_client::stream::{Stream, StreamClosed, StreamMark};
 
@@ -23,6 +24,25 @@ pub(crate) enum Wanted {
     /// What is left of a read of this stream, behind the mark that was
     /// received.
     Rest(StreamId, Cursor, Option<Mark>),
+    /// Rows of a source.
+    Source(SourceQuery),
+    /// What is left of a read of this source, from somewhere on.
+    RestOfSource(SourceOf, Cursor, Start),
+}
+
+/// A read of a store in this process.
+enum From {
+    Stream(Box<Reader>),
+    Source(Box<ScanReader>),
+}
+
+impl From {
+    async fn next(&mut self) -> Result<Option<Frame>, StreamError> {
+        match self {
+            Self::Stream(reader) => reader.next().await,
+            Self::Source(reader) => reader.next().await,
+        }
+    }
 }
 
 /// Streams of one session, and where the list goes on.
@@ -91,6 +111,8 @@ pub(crate) trait Outputs: Send + Sync {
     async fn close(&self, stream: &StreamId, how: Ending) -> Result<(), Failure>;
     /// Ends a read of a stream, for good.
     async fn cancel(&self, stream: &StreamId, cursor: &Cursor) -> Result<(), Failure>;
+    /// Ends a read of a source, for good.
+    async fn cancel_source(&self, of: &SourceOf, cursor: &Cursor) -> Result<(), Failure>;
     /// Begins a read, or goes on with one.
     async fn read(&self, wanted: &Wanted) -> Result<Box<dyn Rows>, Failure>;
 }
@@ -180,16 +202,36 @@ impl Outputs for Here {
         Ok(streams.cancel(&caller, cursor).await?)
     }
 
+    async fn cancel_source(&self, of: &SourceOf, cursor: &Cursor) -> Result<(), Failure> {
+        let sources = self.windlass().sources();
+        Ok(sources.cancel(self.caller(), of, cursor).await?)
+    }
+
     async fn read(&self, wanted: &Wanted) -> Result<Box<dyn Rows>, Failure> {
         let (streams, caller) = self.streams();
+        let sources = self.windlass().sources();
+        let by = self.caller();
         let reader = match wanted {
-            Wanted::Rows(open) => streams.open(&caller, open).await?,
+            Wanted::Rows(open) => From::Stream(streams.open(&caller, open).await?.into()),
             Wanted::Rest(stream, cursor, received) => {
                 check_stream(&streams.cursor(&caller, cursor).await?, stream)?;
-                streams.resume(&caller, cursor, *received).await?
+                From::Stream(streams.resume(&caller, cursor, *received).await?.into())
+            }
+            Wanted::Source(query) => From::Source(sources.scan(by, query).await?.into()),
+            Wanted::RestOfSource(of, cursor, start) => {
+                From::Source(sources.resume(by, of, cursor, *start).await?.into())
             }
         };
         Ok(Box::new(Proving::new(reader)))
+    }
+}
+
+/// Rows that are to come; none where it is not known, as of a source without a
+/// limit.
+pub(super) fn until(start: Offset, tail: Offset) -> u64 {
+    match tail.number() {
+        u64::MAX => 0,
+        _ => tail.since(start),
     }
 }
 
@@ -232,7 +274,7 @@ fn check_stream(view: &CursorView, stream: &StreamId) -> Result<(), StreamError>
 /// A read of a store in this process. It is proved as one over a line is: a
 /// file may be damaged, too.
 struct Proving {
-    reader: Reader,
+    reader: From,
     opened: Option<Opened>,
     /// The last mark; `None` while the read is in the middle of a chunk, whose
     /// mark is made of rows before it, too.
@@ -243,7 +285,7 @@ struct Proving {
 }
 
 impl Proving {
-    const fn new(reader: Reader) -> Self {
+    const fn new(reader: From) -> Self {
         Self {
             reader,
             opened: None,
@@ -302,7 +344,7 @@ impl Rows for Proving {
     fn begun(&self) -> Option<Begun> {
         self.opened.as_ref().map(|opened| Begun {
             cursor: opened.cursor.clone(),
-            rows: opened.tail.since(opened.start),
+            rows: until(opened.start, opened.tail),
             at: said(Mark {
                 offset: opened.start,
                 digest: opened.digest,

@@ -6,6 +6,7 @@ mod proof;
 mod read;
 mod receive;
 mod show;
+mod source;
 
 use clap::Subcommand;
 
@@ -27,6 +28,8 @@ pub(crate) enum StreamCommand {
     Read(read::ReadArgs),
     /// Print the rows of a stream as they come, until it is closed
     Tail(read::TailArgs),
+    /// Print what a session has anyway as the rows of a stream
+    Source(source::SourceArgs),
     /// Append rows from standard input
     Append(append::AppendArgs),
     /// Close a stream, for good
@@ -43,6 +46,7 @@ pub(crate) async fn run(command: StreamCommand, context: &Context) -> Result<(),
         StreamCommand::Show(args) => read::show(&args, context).await,
         StreamCommand::Read(args) => read::read(&args, context).await,
         StreamCommand::Tail(args) => read::tail(&args, context).await,
+        StreamCommand::Source(args) => source::source(&args, context).await,
         StreamCommand::Append(args) => append::append(&args, context).await,
         StreamCommand::Close(args) => change::close(&args, context).await,
         StreamCommand::Cancel(args) => change::cancel(&args, context).await,

@@ -47,7 +47,7 @@ pub(crate) struct ShowArgs {
 
 /// What was received before, and how rows are printed.
 #[derive(Args, Debug)]
-struct Reading {
+pub(super) struct Reading {
     /// Begin behind what was received: the offset of the last mark
     #[arg(long, value_name = "OFFSET")]
     after: Option<Offset>,
@@ -61,12 +61,12 @@ struct Reading {
 }
 
 impl Reading {
-    fn start(&self, otherwise: Start) -> Start {
+    pub(super) fn start(&self, otherwise: Start) -> Start {
         let after = self.after.map(|offset| Start::At(offset, self.digest));
         after.unwrap_or(otherwise)
     }
 
-    async fn receive(&self, wanted: &Wanted, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn receive(&self, wanted: &Wanted, context: &Context) -> Result<(), Failure> {
         let output = context.output();
         let form = match (output.json(), self.raw) {
             (true, _) => Form::Wire,

@@ -211,6 +211,44 @@ fn a_read_of_a_server_goes_on_with_its_cursor_until_it_is_cancelled() {
 }
 
 #[test]
+fn a_source_is_the_same_on_a_server_and_goes_on_with_its_cursor() {
+    let (here, there) = (Bench::with_session(), Far::start());
+    for _ in 0..3 {
+        let line = "session use s1 search --agent scout";
+        here.run(line).assert_code(0);
+        there.run(line, b"").assert_code(0);
+    }
+    for (line, code) in [
+        ("stream source usage s1", 0),
+        ("stream source usage s1 --newest-first --limit 2", 0),
+        ("--json stream source usage s1 --kind close", 0),
+        ("stream source graph s1 --raw", 0),
+        ("stream source usage s1 --kind message", 2),
+        ("stream source usage nobody", 4),
+    ] {
+        let (on_store, on_server) = (here.run(line), there.run(line, b""));
+        assert_eq!(
+            on_store.assert_code(code).code,
+            on_server.assert_code(code).code
+        );
+        let said = [&on_store, &on_server].map(|ran| settled(&ran.stdout));
+        assert_eq!(said[0], said[1], "{line}");
+    }
+    let run: [&dyn Fn(&str) -> Ran; 2] = [&|line| here.run(line), &|line| there.run(line, b"")];
+    for run in run {
+        let whole = run("--json stream source usage s1");
+        let end = whole.assert_code(0).objects().pop().unwrap();
+        let cursor = end["end"]["cursor"].as_str().unwrap().to_owned();
+        let rest = format!("stream source usage s1 --cursor {cursor} --after 0000000000000002");
+        assert_eq!(run(&rest).assert_code(0).stdout.lines().count(), 1);
+        let cancel = format!("stream source usage s1 --cursor {cursor} --cancel");
+        run(&cancel).assert_code(0);
+        let refused = run(&format!("--json stream source usage s1 --cursor {cursor}"));
+        assert_refused(&refused, "cancelled", 3, "a cursor that was cancelled");
+    }
+}
+
+#[test]
 fn rows_that_are_longer_than_a_keyed_append_are_appended_to_a_server() {
     let far = Far::start();
     far.run("stream create s1 --id st", b"").assert_code(0);

@@ -39,7 +39,7 @@ pub use rows::{Proven, Row, Rows, RowsEnd};
 pub use settings::Settings;
 pub use stash::StashClient;
 pub use state::{PartContent, StateClient};
-pub use streams::StreamClient;
+pub use streams::{SourceClient, StreamClient};
 pub use token::Token;
 
 use call::Call;

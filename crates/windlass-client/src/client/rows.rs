@@ -18,7 +18,7 @@ use super::send::luck;
 use super::{Client, ClientError};
 use crate::state::Base64;
 use crate::stream::{
-    ROWS_MEDIA_TYPE, ReadStream, StreamEnd, StreamFailure, StreamMark, StreamOpened,
+    ROWS_MEDIA_TYPE, ReadSource, ReadStream, StreamEnd, StreamFailure, StreamMark, StreamOpened,
 };
 
 /// A row that came.
@@ -59,7 +59,14 @@ pub enum RowsEnd {
     Failed(StreamFailure),
 }
 
-/// The rows of a stream, in order, each once, without gaps.
+/// What is asked for first.
+#[derive(Clone, Debug)]
+pub(super) enum Query {
+    Stream(ReadStream),
+    Source(ReadSource),
+}
+
+/// The rows of a stream or of a source, in order, each once, without gaps.
 ///
 /// A connection that breaks, or is quiet for too long, is made again from the
 /// last mark, with the cursor of the read; what came behind that mark is
@@ -68,8 +75,8 @@ pub enum RowsEnd {
 #[derive(Debug)]
 pub struct Rows {
     client: Client,
-    stream: String,
-    query: ReadStream,
+    path: Vec<String>,
+    query: Query,
     connection: Option<Connection>,
     opened: Option<StreamOpened>,
     mark: Option<StreamMark>,
@@ -93,10 +100,10 @@ struct Connection {
 type Step = Result<Option<Proven>, (ClientError, Failed)>;
 
 impl Rows {
-    pub(super) fn new(client: Client, stream: &str, query: ReadStream) -> Self {
+    pub(super) fn new(client: Client, path: &[&str], query: Query) -> Self {
         Self {
             client,
-            stream: stream.to_owned(),
+            path: path.iter().map(|piece| (*piece).to_owned()).collect(),
             query,
             connection: None,
             opened: None,
@@ -167,23 +174,27 @@ impl Rows {
         }
     }
 
-    /// Where the read goes on.
-    fn place(&self) -> ReadStream {
+    /// Where the read goes on; of a source it is said in the same words.
+    fn place(&self) -> Query {
         let Some(opened) = &self.opened else {
             return self.query.clone();
         };
         let mark = self.mark.clone();
-        ReadStream {
+        Query::Stream(ReadStream {
             cursor: Some(opened.cursor.clone()),
             from: mark.as_ref().map(|mark| mark.offset.clone()),
             digest: mark.map(|mark| mark.digest),
             ..ReadStream::default()
-        }
+        })
     }
 
     async fn connect(&self) -> Result<Connection, (ClientError, Failed)> {
-        let path = ["v1", "streams", &self.stream, "rows"];
-        let call = Call::get(&path).query(&self.place());
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let call = Call::get(&path);
+        let call = match self.place() {
+            Query::Stream(query) => call.query(&query),
+            Query::Source(query) => call.query(&query),
+        };
         let opened = self.client.inner.open(&call, ROWS_MEDIA_TYPE, None);
         let response = opened.await?;
         if media_type(response.headers()).as_deref() != Some(ROWS_MEDIA_TYPE) {

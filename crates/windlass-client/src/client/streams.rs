@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 
 use super::call::Call;
-use super::rows::Rows;
+use super::rows::{Query, Rows};
 use super::{Client, ClientError};
 use crate::stream::{
-    Appended, CloseStream, CreateStream, NewRow, Placed, ReadStream, Reads, RemovedStream, Stream,
-    StreamList, StreamRead, StreamsQuery, TrimStream, Trimmed,
+    Appended, CloseStream, CreateStream, NewRow, Placed, ReadSource, ReadStream, Reads,
+    RemovedStream, Source, Stream, StreamList, StreamRead, StreamsQuery, TrimStream, Trimmed,
 };
 
 /// One stream.
@@ -18,7 +18,56 @@ pub struct StreamClient {
     stream: String,
 }
 
+/// Data of one session that is read as a stream is.
+#[derive(Clone, Debug)]
+pub struct SourceClient {
+    client: Client,
+    session: String,
+    source: Source,
+}
+
+impl SourceClient {
+    fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
+        let source = [
+            "v1",
+            "sessions",
+            &self.session,
+            "sources",
+            self.source.as_str(),
+        ];
+        source.into_iter().chain(rest.iter().copied()).collect()
+    }
+
+    /// Reads the source, and reads on by itself after a broken line. Nothing is
+    /// asked before [`Rows::next`].
+    #[must_use]
+    pub fn read(&self, query: ReadSource) -> Rows {
+        Rows::new(self.client.clone(), &self.path(&[]), Query::Source(query))
+    }
+
+    /// Ends a read for good, by its cursor. Can be repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] with code `not_found` for a cursor that is not one of
+    /// this source's.
+    pub async fn cancel_read(&self, cursor: &str) -> Result<(), ClientError> {
+        let call = Call::delete(&self.path(&["reads", cursor])).unkeyed();
+        self.client.ask_content(call).await.map(drop)
+    }
+}
+
 impl Client {
+    /// What a session has that can be read as a stream.
+    #[must_use]
+    pub fn source(&self, session: &str, source: Source) -> SourceClient {
+        SourceClient {
+            client: self.clone(),
+            session: session.to_owned(),
+            source,
+        }
+    }
+
     /// A stream, by its name.
     #[must_use]
     pub fn stream(&self, id: &str) -> StreamClient {
@@ -86,7 +135,8 @@ impl StreamClient {
             wait_ms: None,
             ..query
         };
-        Rows::new(self.client.clone(), &self.stream, query)
+        let path = self.path(&["rows"]);
+        Rows::new(self.client.clone(), &path, Query::Stream(query))
     }
 
     /// Appends rows, 8 MiB at most: all of them or none, and once also where

@@ -190,3 +190,74 @@ pub struct StreamsReport {
     /// are left alone.
     pub unreadable: Vec<(String, String)>,
 }
+
+/// An input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Input {
+    /// Its name.
+    pub id: String,
+    /// The path that its stream is to have, or has.
+    pub target: String,
+    /// What its rows are.
+    pub content_type: String,
+    /// After the last row that came.
+    #[cfg_attr(feature = "schema", schema(value_type = Offset))]
+    pub tail: String,
+    /// What became of it.
+    pub state: InputState,
+}
+
+/// What became of an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum InputState {
+    /// It can be appended to.
+    Open {
+        /// Whether it is only taken with a digest of its rows.
+        verified: bool,
+        /// When it goes unless something is appended before, in Unix
+        /// milliseconds.
+        expires_at: Option<u64>,
+    },
+    /// Its stream has its path.
+    Finished,
+    /// Its rows were not what was sent, and nobody ever sees them.
+    Withdrawn {
+        /// The digest of what was sent.
+        #[cfg_attr(feature = "schema", schema(value_type = Digest))]
+        expected: String,
+        /// The digest of what came.
+        #[cfg_attr(feature = "schema", schema(value_type = Digest))]
+        actual: String,
+        /// The first row that is withdrawn.
+        #[cfg_attr(feature = "schema", schema(value_type = Offset))]
+        first: String,
+        /// After the last one.
+        #[cfg_attr(feature = "schema", schema(value_type = Offset))]
+        tail: String,
+    },
+}
+
+/// What became of an append to an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct InputAppended {
+    /// After the last row.
+    #[cfg_attr(feature = "schema", schema(value_type = Offset))]
+    pub tail: String,
+    /// Whether it was appended before: then nothing happened now.
+    pub repeated: bool,
+}
+
+/// The stream that an input has become.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct FinishedInput {
+    /// Its path.
+    pub path: String,
+    /// After its last row.
+    #[cfg_attr(feature = "schema", schema(value_type = Offset))]
+    pub tail: String,
+}

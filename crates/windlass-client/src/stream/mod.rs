@@ -11,13 +11,13 @@ mod frame;
 mod request;
 
 pub use answer::{
-    Appended, Placed, PrincipalReads, Reads, RemovedStream, Stream, StreamClosed, StreamList,
-    StreamRead, StreamsReport, Trimmed,
+    Appended, FinishedInput, Input, InputAppended, InputState, Placed, PrincipalReads, Reads,
+    RemovedStream, Stream, StreamClosed, StreamList, StreamRead, StreamsReport, Trimmed,
 };
 pub use frame::{StreamEnd, StreamFailure, StreamMark, StreamOpened};
 pub use request::{
-    CloseStream, CreateStream, NewRow, ReadStream, StreamEnding, StreamExpiry, StreamsQuery,
-    TrimStream,
+    CloseStream, CreateStream, FinishInput, NewInput, NewRow, ReadSource, ReadStream, Source,
+    SourceOrder, StreamEnding, StreamExpiry, StreamsQuery, TrimStream,
 };
 
 /// Longest that a read waits for rows, in milliseconds.

@@ -143,3 +143,109 @@ pub struct ReadStream {
     #[cfg_attr(feature = "schema", param(maximum = 30_000))]
     pub wait_ms: Option<u64>,
 }
+
+/// Data of a session that is read as a stream is, without being recorded as
+/// one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Its recorded changes: uses, what they cost, and what else became of its
+    /// budget.
+    Usage,
+    /// The commits of its state.
+    Commits,
+    /// The nodes of its graph.
+    Graph,
+}
+
+impl Source {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Commits => "commits",
+            Self::Graph => "graph",
+        }
+    }
+}
+
+/// In which order the rows of a source come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SourceOrder {
+    /// As they were added.
+    #[default]
+    OldestFirst,
+    /// The other way round.
+    NewestFirst,
+}
+
+/// What is read of a source; or, with a cursor, with which read to go on, and
+/// then `order`, `kind` and `limit` are those it was opened with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[serde(deny_unknown_fields)]
+pub struct ReadSource {
+    /// In which order rows come; as they were added if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", param(inline))]
+    pub order: Option<SourceOrder>,
+    /// Only rows of this kind: of events, or of nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", param(min_length = 1, max_length = 128))]
+    pub kind: Option<String>,
+    /// At most so many rows, over all parts of a read that is cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", param(minimum = 1))]
+    pub limit: Option<u64>,
+    /// The cursor of a read that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", param(pattern = "^[0-9a-f]{48}$"))]
+    pub cursor: Option<String>,
+    /// The offset behind what was received of it; where it began, or was last
+    /// gone on with, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", param(value_type = Option<Offset>))]
+    pub from: Option<String>,
+    /// The digest of everything received before `from`, to be checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", param(value_type = Option<Digest>))]
+    pub digest: Option<String>,
+}
+
+/// Begins an input: rows that nobody reads before they are all there and as
+/// they were meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewInput {
+    /// The path that its stream is to have.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 512))]
+    pub target: String,
+    /// What its rows are; `application/octet-stream` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 255))]
+    pub content_type: Option<String>,
+    /// When the stream goes, from when it has its path on; not by itself if
+    /// left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<StreamExpiry>,
+    /// Whether it is only taken with a digest of its rows.
+    #[serde(default)]
+    pub verified: bool,
+}
+
+/// Ends an input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FinishInput {
+    /// SHA-256 of all rows, each as its length in 8 bytes (big-endian) and its
+    /// bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Digest>))]
+    pub digest: Option<String>,
+}

@@ -15,7 +15,7 @@ use crate::support::{Running, get};
 /// The types through which the engine is reached, and where they are
 /// implemented, relative to the folder of all crates.
 const SURFACE: &[(&str, &[&str])] = &[
-    ("windlass/src", &["Windlass", "Turn"]),
+    ("windlass/src", &["Windlass", "Turn", "Sources"]),
     ("windlass-session/src", &["Sessions"]),
     (
         "windlass-stash/src/durable",
@@ -83,15 +83,6 @@ const EXEMPT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "inputs are sent by who embeds the engine; a client has producers and closing",
-        &[
-            "DurableStreams::open_input",
-            "DurableStreams::append_input",
-            "DurableStreams::finish_input",
-            "DurableStreams::drop_input",
-        ],
-    ),
-    (
         "the limits of stashes and streams are the operator's, set where the process starts",
         &["Stashes::configure", "Streams::configure"],
     ),
@@ -109,6 +100,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Windlass::admit_bytes",
             "Keys::changes",
             "Streams::under",
+            "Sources::under",
             "Streams::end_leases",
             "Tenants::status",
             "Tenants::changes",
@@ -157,14 +149,8 @@ const EXEMPT: &[(&str, &[&str])] = &[
         &["Queue::keep_lease", "Queue::keep", "Queue::hold"],
     ),
     (
-        "read in the process that opens it; over HTTP there are the listings, page by page",
-        &[
-            "Streams::scan",
-            "Streams::resume_scan",
-            "Streams::scan_cursor",
-            "Checkpoints::graph_within",
-            "Checkpoints::kept",
-        ],
+        "an auditor reads the chain in the process that opens the store",
+        &["Sources::scan_audit", "Sources::resume_audit"],
     ),
     (
         "it refuses: no request can read from inside a turn",

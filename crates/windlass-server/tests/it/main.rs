@@ -5,6 +5,7 @@ mod document;
 mod draining;
 mod durable;
 mod hostile;
+mod inputs;
 mod matrix;
 mod queues;
 mod revoking;

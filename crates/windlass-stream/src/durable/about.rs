@@ -163,11 +163,15 @@ pub(crate) struct Input {
 /// Why the rows of an input are seen by nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Withdrawn {
-    pub(crate) expected: Arc<str>,
-    pub(crate) actual: Arc<str>,
-    pub(crate) first: Offset,
-    pub(crate) tail: Offset,
+pub struct Withdrawn {
+    /// The digest of what was sent.
+    pub expected: Arc<str>,
+    /// The digest of what came.
+    pub actual: Arc<str>,
+    /// The first row that is withdrawn.
+    pub first: Offset,
+    /// After the last one.
+    pub tail: Offset,
 }
 
 impl Withdrawn {

@@ -12,12 +12,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
-use windlass_core::{Millis, WriterId, unique_id};
+use windlass_core::{Millis, OperationId, WriterId, unique_id};
 use windlass_store::{Batch, Commit, Expect, StoreErrorKind};
 
 use crate::caller::Caller;
-use crate::digest::{RowsHasher, unhex};
+use crate::digest::{RowsHasher, hex, unhex};
 use crate::durable::about::{About, ContentType, Input, Path, Withdrawn};
 use crate::durable::append::{Post, Posted};
 use crate::durable::create::Wanted;
@@ -36,6 +37,17 @@ use crate::record::encode;
 pub struct InputId(Arc<str>);
 
 impl InputId {
+    /// The one that is begun under an operation id.
+    fn of(caller: &Caller, operation: &OperationId) -> Self {
+        let hash = Sha256::new()
+            .chain_update(format!("{}/{}/", caller.tenant, caller.principal))
+            .chain_update(operation.as_str())
+            .finalize();
+        let digits = hex(&hash[..16]);
+        let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &digits[part]);
+        Self(parts.join("-").into())
+    }
+
     fn path(&self) -> Path {
         Path::of_input(&self.0)
     }
@@ -73,23 +85,133 @@ pub struct NewInput {
     pub verified: bool,
 }
 
+impl NewInput {
+    /// Whether the input that is there, finished or not, is the one that is to
+    /// be sent.
+    fn is(&self, about: &About) -> bool {
+        let content_type = self.content_type.clone().unwrap_or_default();
+        let same = match &about.input {
+            Some(input) => {
+                let same = input.verified == self.verified && input.expiry == self.expiry;
+                same && input.target == self.target
+            }
+            None => about.path == self.target && about.asked == self.expiry,
+        };
+        same && content_type == about.content_type
+    }
+}
+
+/// An input as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputView {
+    /// Its name.
+    pub id: InputId,
+    /// The path that its stream is to have, or has.
+    pub target: Path,
+    /// What its rows are.
+    pub content_type: ContentType,
+    /// After the last row that came.
+    pub tail: Offset,
+    /// What became of it.
+    pub state: InputState,
+}
+
+/// What became of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputState {
+    /// It can be appended to.
+    Open {
+        /// Whether it is only taken with a digest of its rows.
+        verified: bool,
+        /// When it goes unless something is appended before.
+        expires: Option<Millis>,
+    },
+    /// Its stream has its path.
+    Finished,
+    /// Its rows were not what was sent, and nobody ever sees them.
+    Withdrawn(Withdrawn),
+}
+
 impl DurableStreams {
     /// Begins an input. It goes a day after the last append, if it is not
-    /// finished. Two reads and a commit.
+    /// finished. Under an operation id it can be repeated for as long as it is
+    /// there, and is the same one. Four reads at most, and a commit.
     ///
     /// # Errors
     ///
-    /// `Exists` if the target is taken already; `Invalid`.
+    /// `Exists` if the target is taken already; `OperationConflict`; `Invalid`.
     pub async fn open_input(
         &self,
         caller: &Caller,
         new: &NewInput,
-    ) -> Result<InputId, StreamError> {
+        operation: Option<&OperationId>,
+    ) -> Result<InputView, StreamError> {
         new.expiry.check()?;
+        let id = match operation {
+            Some(operation) => InputId::of(caller, operation),
+            None => InputId(unique_id(self.engine.env.as_ref())?.into()),
+        };
+        if operation.is_none() || self.look_up(caller, &id.path()).await?.is_none() {
+            self.begin_input(caller, &id, new).await?;
+        }
+        let found = self.find(caller, &id.path()).await?;
+        match new.is(&found.about) {
+            true => self.input_view(caller, &id, &found).await,
+            false => Err(StreamError::OperationConflict),
+        }
+    }
+
+    /// An input as it is now. Two reads; keeps it from nothing.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`.
+    pub async fn show_input(
+        &self,
+        caller: &Caller,
+        input: &InputId,
+    ) -> Result<InputView, StreamError> {
+        let found = self.find(caller, &input.path()).await?;
+        self.input_view(caller, input, &found).await
+    }
+
+    async fn input_view(
+        &self,
+        caller: &Caller,
+        id: &InputId,
+        found: &Found,
+    ) -> Result<InputView, StreamError> {
+        let loaded = self.engine.head(caller, &found.keys).await;
+        let head = loaded.map_err(hidden)?.head;
+        let about = &found.about;
+        let (target, state) = match &about.input {
+            None => (&about.path, InputState::Finished),
+            Some(input) => match &input.withdrawn {
+                Some(withdrawn) => (&input.target, InputState::Withdrawn(withdrawn.clone())),
+                None => {
+                    let (verified, expires) = (input.verified, head.expires());
+                    (&input.target, InputState::Open { verified, expires })
+                }
+            },
+        };
+        Ok(InputView {
+            id: id.clone(),
+            target: target.clone(),
+            content_type: about.content_type.clone(),
+            tail: head.tail,
+            state,
+        })
+    }
+
+    async fn begin_input(
+        &self,
+        caller: &Caller,
+        id: &InputId,
+        new: &NewInput,
+    ) -> Result<(), StreamError> {
         if self.is_taken(caller, &new.target).await? {
             return Err(StreamError::Exists);
         }
-        let id = InputId(unique_id(self.engine.env.as_ref())?.into());
         let wanted = Wanted {
             content_type: new.content_type.clone(),
             expiry: Expiry::SlidingMs(INPUT_MS),
@@ -101,8 +223,11 @@ impl DurableStreams {
             verified: new.verified,
             withdrawn: None,
         };
-        self.make(caller, &id.path(), &wanted, Some(input)).await?;
-        Ok(id)
+        match self.make(caller, &id.path(), &wanted, Some(input)).await {
+            // Another one was begun meanwhile under the same operation id.
+            Err(StreamError::Differs) => Err(StreamError::OperationConflict),
+            made => made.map(drop),
+        }
     }
 
     /// Appends to an input, as [`DurableStreams::post`] does to a stream.

@@ -27,10 +27,10 @@ use windlass_core::StreamId;
 use windlass_store::{StoreExt, Version};
 
 pub(crate) use about::{About, INPUT};
-pub use about::{ContentType, Path};
+pub use about::{ContentType, Path, Withdrawn};
 pub use append::{Post, Posted};
 pub use create::{ForkFrom, Put, Wanted};
-pub use input::{InputId, NewInput};
+pub use input::{InputId, InputState, InputView, NewInput};
 pub use live::Live;
 pub use producer::{PRODUCER_NUMBER_MAX, Producer};
 pub use read::{From, Piece};

@@ -90,8 +90,8 @@ async fn by_path(world: &World) {
         expiry: Expiry::Never,
         verified: true,
     };
-    let input = desk.streams.open_input(&caller(), &new).await;
-    let input = input.expect("a free path");
+    let input = desk.streams.open_input(&caller(), &new, None).await;
+    let input = input.expect("a free path").id;
     let sent = desk
         .streams
         .append_input(&caller(), &input, &post("e"))

@@ -7,6 +7,7 @@
 mod events;
 mod get;
 mod headers;
+mod input;
 mod post;
 mod put;
 
@@ -40,6 +41,7 @@ const OF_STREAM: &[&str] = &["invalid_request", "stream_deleted"];
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = changes();
     routes.extend(readings());
+    routes.extend(input::routes());
     routes
 }
 

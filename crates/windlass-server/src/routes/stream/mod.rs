@@ -4,6 +4,7 @@ mod append;
 mod change;
 mod look;
 mod read;
+mod source;
 
 use windlass::core::{SessionId, StreamId};
 use windlass::stream::{Caller, Placed, Row, StreamView, Streams};
@@ -21,6 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(look::routes());
     routes.push(append::route());
     routes.extend(read::routes());
+    routes.extend(source::routes());
     routes
 }
 

@@ -19,7 +19,7 @@ use super::{TAG, caller, invalid, stream, streams};
 use crate::call::{Call, Reply};
 use crate::events::wants_stream;
 use crate::problem::{Problem, Refused};
-use crate::reading::{self, Form};
+use crate::reading::{self, Form, From};
 use crate::route::{Access, Route};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -46,7 +46,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// Bytes after which what came within a wait is sent, though more is there.
 const WITHIN_BYTES: usize = 1 << 20;
 
-const OF_A_READ: &[&str] = &[
+pub(super) const OF_A_READ: &[&str] = &[
     "invalid_request",
     "cancelled",
     "lease_revoked",
@@ -107,18 +107,18 @@ impl Asked {
     }
 }
 
-fn offset(text: &str) -> Result<Offset, Refused> {
+pub(super) fn offset(text: &str) -> Result<Offset, Refused> {
     let offset = text.parse();
     offset.map_err(|_| invalid("from", "`from` is no offset, not `earliest` and not `tail`"))
 }
 
-fn digest(text: &str) -> Result<Digest, Refused> {
+pub(super) fn digest(text: &str) -> Result<Digest, Refused> {
     let digest = text.parse();
     digest.map_err(|_| invalid("digest", "a digest has 64 lower-case hexadecimal digits"))
 }
 
 /// What is no cursor names nothing.
-fn cursor(text: &str) -> Result<Cursor, Refused> {
+pub(super) fn cursor(text: &str) -> Result<Cursor, Refused> {
     text.parse().map_err(|_| Box::new(Problem::not_found()))
 }
 
@@ -130,19 +130,31 @@ async fn read(call: Call) -> Result<Reply, Refused> {
             None => {}
             // To anything else who speaks this protocol comes again for ever.
             Some(Ok(reading::Place::End)) => return Ok(Reply::nothing(StatusCode::NO_CONTENT)),
-            Some(Ok(reading::Place::At(offset))) => {
+            Some(Ok(reading::Place::At(offset, None))) => {
                 asked.cursor = None;
                 asked.start = Start::At(offset, None);
             }
-            Some(Err(())) => return Err(invalid("Last-Event-ID", "it is none that was given")),
+            Some(Ok(reading::Place::At(_, Some(_))) | Err(())) => {
+                return Err(invalid("Last-Event-ID", "it is none that was given"));
+            }
         }
         let reader = open(&call, &asked).await?;
-        return Ok(reading::reply(call, reader, Form::Events, asked.follow));
+        return Ok(reading::reply(
+            call,
+            From::Stream(reader),
+            Form::Events,
+            asked.follow,
+        ));
     }
     let reader = open(&call, &asked).await?;
     match asked.wait {
         Some(wait) => within(&call, reader, wait).await,
-        None => Ok(reading::reply(call, reader, Form::Lines, asked.follow)),
+        None => Ok(reading::reply(
+            call,
+            From::Stream(reader),
+            Form::Lines,
+            asked.follow,
+        )),
     }
 }
 

@@ -121,6 +121,17 @@ const BODIES: &[(&str, Option<&str>)] = &[
     ("get_stream_read", None),
     ("cancel_stream_read", None),
     ("get_stream_reads", None),
+    ("read_usage", None),
+    ("read_commits", None),
+    ("read_graph", None),
+    ("cancel_usage_read", None),
+    ("cancel_commits_read", None),
+    ("cancel_graph_read", None),
+    ("open_input", Some(r#"{"target":"i-new"}"#)),
+    ("append_input", Some("text")),
+    ("get_input", None),
+    ("finish_input", Some("{}")),
+    ("drop_input", None),
     ("put_durable_stream", Some("text")),
     ("post_durable_stream", Some("text")),
     ("get_durable_stream", None),
@@ -181,10 +192,15 @@ const NO_BLOB: &str = "000000000000000000000000000000000000000000000000000000000
 /// The name of no read.
 const NO_READ: &str = "000000000000000000000000000000000000000000000000";
 
+/// The name of no input.
+const NO_INPUT: &str = "00000000-0000-0000-0000-000000000000";
+
 /// What the body of an operation is, where it is no JSON.
 pub(crate) fn headers(operation: &str) -> &'static [(&'static str, &'static str)] {
     match operation {
-        "put_durable_stream" | "post_durable_stream" => &[("Content-Type", "text/plain")],
+        "put_durable_stream" | "post_durable_stream" | "append_input" => {
+            &[("Content-Type", "text/plain")]
+        }
         "append_rows" => &[("Content-Type", "application/x-ndjson")],
         _ => &[],
     }
@@ -243,7 +259,8 @@ pub(crate) fn path(world: &World, operation: &str, path: &str, names: Names) -> 
         "{subscription}" => of("u-acme", "u-none"),
         "{path}" if operation == "put_durable_stream" => of("d-new", "d-none"),
         "{path}" => of("d-acme", "d-none"),
-        "{read}" => of(&world.read, NO_READ),
+        "{read}" => of(world.read_of(operation), NO_READ),
+        "{input}" => of(&world.input, NO_INPUT),
         "{attachment}" => of(&world.attachment, "none"),
         "{blob}" => of(&world.blob, NO_BLOB),
         "{manifest}" => of(&world.manifest, NO_BLOB),

@@ -117,8 +117,20 @@ pub(crate) struct World {
     /// The id of an attachment of the same session.
     pub(crate) attachment: String,
     pub(crate) work: InQueue,
-    /// The cursor of a read of its session's stream.
-    pub(crate) read: String,
+    /// The cursors of reads of its session's stream, and of its sources.
+    reads: [String; 4],
+    /// An input that is not finished.
+    pub(crate) input: String,
+}
+
+/// The cursor of a read that has ended.
+async fn cursor(server: &Running, path: &str, token: &str) -> String {
+    let read = server.ask(get(path).by(token)).await.expect(200);
+    let read = String::from_utf8(read.body).expect("text");
+    let opened: Value =
+        serde_json::from_str(read.lines().next().expect("a line")).expect("an object");
+    let cursor = opened["open"]["cursor"].as_str();
+    cursor.expect("a cursor").to_owned()
 }
 
 impl World {
@@ -142,15 +154,19 @@ impl World {
         let shown = server.ask(shown).await.expect(200).json();
         let attached = get("/v1/sessions/s-acme/state/attachments").by(&tokens.owner);
         let attached = server.ask(attached).await.expect(200).json();
-        let read = get("/v1/streams/o-acme/rows").by(&tokens.owner);
-        let read = server.ask(read).await.expect(200);
-        let read = String::from_utf8(read.body).expect("text");
-        let opened: Value =
-            serde_json::from_str(read.lines().next().expect("a line")).expect("an object");
-        let read = opened["open"]["cursor"]
-            .as_str()
-            .expect("a cursor")
-            .to_owned();
+        let sources = "/v1/sessions/s-acme/sources";
+        let [usage, commits, graph] =
+            ["usage", "commits", "graph"].map(|source| format!("{sources}/{source}"));
+        let owner = &tokens.owner;
+        let reads = [
+            cursor(&server, "/v1/streams/o-acme/rows", owner).await,
+            cursor(&server, &usage, owner).await,
+            cursor(&server, &commits, owner).await,
+            cursor(&server, &graph, owner).await,
+        ];
+        let input = r#"{"target":"i-acme","content_type":"text/plain"}"#;
+        let input = post("/v1/inputs", input).by(&tokens.owner);
+        let input = server.ask(input).await.expect(201).json();
         let name = |value: &Value| value.as_str().expect("a name").to_owned();
         Self {
             key: key.id.to_string(),
@@ -158,10 +174,22 @@ impl World {
             manifest: name(&shown["commit"]["manifest"]),
             attachment: name(&attached["attachments"][0]["id"]),
             work,
-            read,
+            reads,
+            input: name(&input["id"]),
             server,
             tokens,
         }
+    }
+
+    /// The cursor that an operation can be asked with.
+    pub(crate) fn read_of(&self, operation: &str) -> &str {
+        let place = match operation {
+            "cancel_usage_read" => 1,
+            "cancel_commits_read" => 2,
+            "cancel_graph_read" => 3,
+            _ => 0,
+        };
+        &self.reads[place]
     }
 
     /// Everything that is stored, with the version of each row.

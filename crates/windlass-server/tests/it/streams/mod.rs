@@ -7,6 +7,7 @@ mod kills;
 mod lasting;
 mod reading;
 mod slots;
+mod sources;
 mod writing;
 
 use std::collections::HashMap;

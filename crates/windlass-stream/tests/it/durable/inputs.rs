@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use windlass_core::Coded;
+use windlass_core::{Coded, Env};
 use windlass_store_testing::{Strict, StrictOptions};
 use windlass_stream::limits::{INPUT_MS, TOMBSTONE_MS};
-use windlass_stream::{Expiry, InputId, NewInput, RowsHasher, Settings};
+use windlass_stream::{
+    Expiry, InputId, InputState, NewInput, Offset, RowsHasher, Settings, StreamError,
+};
 
 use super::{Desk, by, path, post, text};
 use crate::support::{World, caller};
@@ -29,9 +31,9 @@ fn digest(rows: &[&str]) -> String {
 async fn sent(desk: &Desk, target: &str, rows: &[&str]) -> InputId {
     let opened = desk
         .streams
-        .open_input(&caller(), &input(target, true))
+        .open_input(&caller(), &input(target, true), None)
         .await;
-    let id = opened.expect("a free path");
+    let id = opened.expect("a free path").id;
     for row in rows {
         let sent = desk.streams.append_input(&caller(), &id, &post(row)).await;
         sent.expect("an open input");
@@ -119,7 +121,7 @@ async fn an_input_takes_no_path_that_is_taken() {
     assert!(taken.starts_with("stream_exists"), "{taken}");
     let taken = desk
         .streams
-        .open_input(&caller(), &input("out", false))
+        .open_input(&caller(), &input("out", false), None)
         .await;
     assert_eq!(taken.expect_err("taken").code(), "stream_exists");
     assert_eq!(desk.body("out").await, "x");
@@ -175,4 +177,61 @@ async fn an_input_is_sent_once_whatever_the_store_answers() {
         while finish(&rough, &id, Some(&digest(&rows))).await.is_err() {}
         assert_eq!(desk.body(&target).await, rows.concat());
     }
+}
+
+#[tokio::test]
+async fn an_input_that_is_begun_again_under_its_operation_id_is_the_same_one() {
+    let world = World::new();
+    let desk = Desk::new(&world);
+    let operation = "op-1".parse().expect("an identifier");
+    let begin = async |new: &NewInput| {
+        let by = caller();
+        desk.streams.open_input(&by, new, Some(&operation)).await
+    };
+    let new = input("out", true);
+    let id = begin(&new).await.expect("a free path").id;
+    let sent = desk.streams.append_input(&caller(), &id, &post("a")).await;
+    sent.expect("an open input");
+    let again = begin(&new).await.expect("the same");
+    assert_eq!((&again.id, again.tail), (&id, Offset::new(1)));
+    for other in [input("other", true), input("out", false)] {
+        let refused = begin(&other).await.expect_err("another request");
+        assert_eq!(refused.code(), "operation_conflict");
+    }
+    let finished = finish(&desk, &id, Some(&digest(&["a"]))).await;
+    assert_eq!(finished, Ok(1));
+    // Its own path is taken by itself, and no reason to refuse.
+    let again = begin(&new).await.expect("the same");
+    assert_eq!((&again.id, again.state), (&id, InputState::Finished));
+    let bob = crate::support::caller_of("acme", "bob");
+    let foreign = desk.streams.open_input(&bob, &new, Some(&operation)).await;
+    assert_ne!(foreign.expect("his own").id, id);
+}
+
+#[tokio::test]
+async fn an_input_shows_how_far_it_is_and_what_became_of_it() {
+    let world = World::new();
+    let desk = Desk::new(&world);
+    let id = sent(&desk, "out", &["a", "b"]).await;
+    let show = async || desk.streams.show_input(&caller(), &id).await;
+    let open = show().await.expect("there");
+    assert_eq!((open.target.as_str(), open.tail), ("out", Offset::new(2)));
+    let InputState::Open { verified, expires } = open.state else {
+        panic!("{open:?}")
+    };
+    let left = expires.expect("a day").since(world.env.now());
+    assert!(verified && left >= INPUT_MS, "{left}");
+    let wrong = finish(&desk, &id, Some(&digest(&["a"]))).await;
+    wrong.expect_err("it has another row");
+    let InputState::Withdrawn(why) = show().await.expect("there").state else {
+        panic!("it is withdrawn")
+    };
+    assert_eq!(
+        (&*why.expected, &*why.actual, why.tail),
+        (&*digest(&["a"]), &*digest(&["a", "b"]), Offset::new(2))
+    );
+    let bob = crate::support::caller_of("acme", "bob");
+    let foreign = desk.streams.show_input(&bob, &id).await;
+    let foreign = foreign.expect_err("not his");
+    assert!(matches!(foreign, StreamError::NotFound), "{foreign:?}");
 }
