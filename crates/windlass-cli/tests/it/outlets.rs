@@ -13,7 +13,8 @@ use crate::outputs::LINES;
 use crate::refusals::assert_refused;
 use crate::remote::{Serving, key};
 
-/// A server with a key that may do everything with sessions and streams.
+/// A server with a key that may do everything with sessions and streams, and
+/// read states.
 struct Far {
     bench: Bench,
     serving: Serving,
@@ -23,7 +24,7 @@ struct Far {
 impl Far {
     fn start() -> Self {
         let bench = Bench::with_session();
-        let key = key(&bench, "--verb session.* --verb stream.*");
+        let key = key(&bench, "--verb session.* --verb state.read --verb stream.*");
         let serving = Serving::start(&bench);
         Self {
             bench,
@@ -213,10 +214,11 @@ fn a_read_of_a_server_goes_on_with_its_cursor_until_it_is_cancelled() {
 #[test]
 fn a_source_is_the_same_on_a_server_and_goes_on_with_its_cursor() {
     let (here, there) = (Bench::with_session(), Far::start());
-    for _ in 0..3 {
-        let line = "session use s1 search --agent scout";
-        here.run(line).assert_code(0);
-        there.run(line, b"").assert_code(0);
+    for number in 0..3 {
+        // Without an id of its own a server's client draws one.
+        let line = format!("session use s1 search --agent scout --operation op-{number}");
+        here.run(&line).assert_code(0);
+        there.run(&line, b"").assert_code(0);
     }
     for (line, code) in [
         ("stream source usage s1", 0),
