@@ -42,6 +42,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 3_000,
     },
     Loop {
+        variable: "WINDLASS_AUDIT_KILL_CYCLES",
+        unit: "SIGKILL cycles of two processes that append to one audit",
+        quick: 8,
+        ci: 40,
+        nightly: 500,
+    },
+    Loop {
         variable: "WINDLASS_REPLAY_KILLS",
         unit: "SIGKILLs of a replay by workers",
         quick: 4,

@@ -38,7 +38,10 @@ impl Scope {
     #[must_use]
     pub const fn can_hold(&self, verb: Verb) -> bool {
         match self {
-            Self::Operator => matches!(verb.noun(), Noun::Key | Noun::Tenant | Noun::Store),
+            Self::Operator => matches!(
+                verb.noun(),
+                Noun::Key | Noun::Tenant | Noun::Store | Noun::Audit
+            ),
             Self::Tenant { .. } => {
                 !matches!(verb.noun(), Noun::Store) && !matches!(verb, Verb::TenantManage)
             }

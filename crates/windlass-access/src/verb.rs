@@ -91,6 +91,8 @@ verbs! {
     StoreRead = Store "store.read",
     /// Run upkeep, and export the store.
     StoreManage = Store "store.manage",
+    /// Read what everybody of a tenant did, and verify that record.
+    AuditRead = Audit "audit.read",
 }
 
 /// What verbs are about.
@@ -113,6 +115,8 @@ pub enum Noun {
     Tenant,
     /// The store as a whole.
     Store,
+    /// The audit.
+    Audit,
 }
 
 impl Noun {
@@ -128,6 +132,7 @@ impl Noun {
             Self::Key => "key",
             Self::Tenant => "tenant",
             Self::Store => "store",
+            Self::Audit => "audit",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::audit::AuditCommand;
 use crate::checkpoint::CheckpointCommand;
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
@@ -145,6 +146,9 @@ pub(crate) enum Command {
     /// The tenants of a store: their quotas, and their end
     #[command(subcommand)]
     Tenant(TenantCommand),
+    /// Who did what, and whether that record is whole
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// The store itself
     #[command(subcommand)]
     Store(StoreCommand),

@@ -1,12 +1,13 @@
 //! What every command that touches a store is given.
 
+use windlass::audit::{Who, on_behalf};
 use windlass::session::Caller;
 use windlass::{Options, StoreLocation, Windlass};
 
 use crate::access::Access;
 use crate::args::Global;
 use crate::config::{Environment, Settings};
-use crate::engine::{Engine, Here, Keeper, Lines, Outputs, Remote, States};
+use crate::engine::{Engine, Here, Keeper, Lines, Outputs, Remote, States, Trail};
 use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 use crate::serve::ServeArgs;
@@ -191,6 +192,26 @@ impl Context {
         self.with_options(self.options(), opened).await
     }
 
+    /// The same for commands about the audit, which name the chain they are
+    /// about.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Context::with_engine`].
+    pub(crate) async fn with_trail<T>(
+        &self,
+        work: impl AsyncFnOnce(&dyn Trail) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if let Some(access) = &self.access {
+            return work(&Remote::new(access.connect()?)).await;
+        }
+        let opened = async |windlass: &Windlass| {
+            let here = Here::new(windlass.clone(), self.caller.clone());
+            work(&here).await
+        };
+        self.with_options(self.options(), opened).await
+    }
+
     /// Opens the store, lets `work` use it, and closes it again. What `work`
     /// answers is given out only once the store has closed well.
     ///
@@ -232,7 +253,11 @@ impl Context {
         work: impl AsyncFnOnce(&Windlass) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let windlass = Windlass::open(self.location(), options).await?;
-        let done = work(&windlass).await;
+        let who = Who {
+            principal: Some(self.caller.principal.clone()),
+            ..Who::default()
+        };
+        let done = on_behalf(who, work(&windlass)).await;
         let closed = windlass.close().await;
         let done = done?;
         closed?;

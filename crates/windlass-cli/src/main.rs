@@ -11,6 +11,7 @@
 
 mod access;
 mod args;
+mod audit;
 mod checkpoint;
 mod completions;
 mod config;
@@ -133,6 +134,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Gc(args) => gc::run(&args, global.tenant.as_deref(), &context()?).await,
         Command::Key(command) => key::run(command, &context()?).await,
         Command::Tenant(command) => tenant::run(command, &context()?).await,
+        Command::Audit(command) => audit::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,
         Command::Replay(args) => replay::run(args, &context()?).await,
         Command::Migrate(args) => migrate::run(&args, &context()?).await,

@@ -33,6 +33,7 @@
 //! types for an OpenAPI document. Features only add.
 
 pub mod access;
+pub mod audit;
 #[cfg(feature = "client")]
 mod client;
 pub mod durable;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::AuditReport;
 use crate::queue::QueueReport;
 use crate::session::Unreadable;
 use crate::state::{AttachmentReport, GarbageReport, PackReport};
@@ -90,6 +91,9 @@ pub struct Maintained {
     /// Streams and cursors that expired.
     #[serde(default)]
     pub streams: StreamsReport,
+    /// Events of the audit that were kept long enough.
+    #[serde(default)]
+    pub audit: AuditReport,
 }
 
 /// What a round of upkeep did for sessions.

@@ -177,7 +177,7 @@ mod tests {
 
     impl Coded for Ended {
         fn code(&self) -> &'static str {
-            "ended"
+            "busy"
         }
 
         fn kind(&self) -> ErrorKind {
@@ -204,7 +204,7 @@ mod tests {
         let refused = Err(Ended(ErrorKind::Refused));
         assert_eq!(
             told(&refused, &act.ordinary()),
-            [r#"test.done Refused("ended")"#]
+            [r#"test.done Refused("busy")"#]
         );
     }
 
@@ -212,7 +212,7 @@ mod tests {
     fn what_may_have_happened_is_told_and_what_did_not_happen_is_not() {
         let act = Act::new("test.done", None, None, &[]);
         let doubtful = Err(Ended(ErrorKind::Indeterminate));
-        assert_eq!(told(&doubtful, &act), [r#"test.done Failed("ended")"#]);
+        assert_eq!(told(&doubtful, &act), [r#"test.done Failed("busy")"#]);
         for kind in [
             ErrorKind::Invalid,
             ErrorKind::Unavailable,

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
+use windlass::audit::{AuditEvent, Chain, on_behalf};
 use windlass::core::OperationId;
 
 use crate::app::App;
@@ -34,7 +35,7 @@ pub(crate) async fn answer(
     let began = app.env.monotonic();
     let id = app.ids.next();
     let span = span(&route, request.headers(), &id);
-    let work = guarded(Arc::clone(&app), &route, parameters, request);
+    let work = guarded(Arc::clone(&app), &route, &id, parameters, request);
     let mut response = work.instrument(span.clone()).await;
     let took = app.env.monotonic().saturating_sub(began);
     let status = response.status().as_u16();
@@ -82,10 +83,11 @@ fn finish(headers: &mut HeaderMap, id: &RequestId, draining: bool) {
 async fn guarded(
     app: Arc<App>,
     route: &Route,
+    id: &RequestId,
     parameters: Result<RawPathParams, Refused>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let work = AssertUnwindSafe(respond(app, route, parameters, request)).catch_unwind();
+    let work = AssertUnwindSafe(respond(app, route, id, parameters, request)).catch_unwind();
     let answer = work.await.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
         let detail = "something is wrong inside; the outcome is unknown";
@@ -114,11 +116,12 @@ fn declares(route: &Route, code: &str) -> bool {
 async fn respond(
     app: Arc<App>,
     route: &Route,
+    id: &RequestId,
     parameters: Result<RawPathParams, Refused>,
     request: Request<Body>,
 ) -> Result<Reply, Refused> {
     let (head, body) = request.into_parts();
-    let identity = identify(&app, route, &head.headers).await?;
+    let identity = identify(&app, route, &head.headers, id).await?;
     let parameters = parameters?;
     let conditions = conditions(route, &head.headers)?;
     let operation = operation(route, &head.headers)?;
@@ -134,6 +137,7 @@ async fn respond(
     let spec = route.body.as_ref().filter(|spec| !spec.streamed);
     let received = receive(body, &head.headers, spec, &app.bodies).await?;
     let deadline = Instant::now() + Duration::from_millis(app.config.request_ms_max);
+    let who = identity.who(id);
     let call = Call {
         app,
         identity,
@@ -146,7 +150,7 @@ async fn respond(
         precondition: conditions.0,
         known: conditions.1,
     };
-    let work = (route.run)(call);
+    let work = on_behalf(who, (route.run)(call));
     if route.endless {
         return work.await;
     }
@@ -158,11 +162,39 @@ async fn respond(
 }
 
 /// Who asks, if they may.
-async fn identify(app: &App, route: &Route, headers: &HeaderMap) -> Result<Arc<Identity>, Refused> {
+async fn identify(
+    app: &App,
+    route: &Route,
+    headers: &HeaderMap,
+    id: &RequestId,
+) -> Result<Arc<Identity>, Refused> {
     if matches!(route.access, Access::Open | Access::Wake) {
         return Ok(Arc::new(Identity::nobody()));
     }
     let identity = app.auth.identify(headers).await?;
+    check(route, &identity).inspect_err(|problem| tell(app, route, &identity, id, problem))?;
+    Ok(identity)
+}
+
+/// Tells the audit of somebody who was let in and not to this. Whoever is not
+/// let in at all is counted and not told: anybody could fill the store.
+fn tell(app: &App, route: &Route, identity: &Identity, id: &RequestId, problem: &Problem) {
+    let (now, chain) = (app.env.now(), Chain::of(identity.tenant()));
+    let code = match problem.code() {
+        "scope_not_allowed" => "scope_not_allowed",
+        _ => "verb_missing",
+    };
+    let mut event = AuditEvent::new(now, chain, "access.refused")
+        .about("route", &route.name)
+        .refused(code);
+    let who = identity.who(id);
+    event.principal = who.principal.map(|principal| principal.as_str().to_owned());
+    (event.key, event.request) = (who.key, who.request);
+    app.engine.audit().tell(event);
+}
+
+/// Refuses what a credential is not for.
+fn check(route: &Route, identity: &Identity) -> Result<(), Refused> {
     let in_scope = match route.access {
         Access::Tenant(_) => identity.tenant().is_some(),
         Access::Operator(_) => identity.is_operator(),
@@ -181,7 +213,7 @@ async fn identify(app: &App, route: &Route, headers: &HeaderMap) -> Result<Arc<I
             let problem = Problem::new(403, "verb_missing", &detail);
             Err(Box::new(problem.with("verb", verb.as_str())))
         }
-        _ => Ok(identity),
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use windlass::access::AccessError;
+use windlass::audit::AuditError;
 use windlass::checkpoint::{CheckpointError, Problem as StateProblem};
 use windlass::queue::{Problem as QueueProblem, QueueError};
 use windlass::session::{Excess, Problem as SessionProblem, SessionError};
@@ -284,6 +285,21 @@ impl From<AdmitError> for Refused {
             AdmitError::TenantQuotaExceeded { meter, limit, used } => {
                 json!({ "meter": meter.as_str(), "limit": limit, "used": used })
             }
+            _ => Value::Null,
+        };
+        Self::new(Problem::of(&error, members(figures)))
+    }
+}
+
+impl From<AuditError> for Refused {
+    fn from(error: AuditError) -> Self {
+        let figures = match &error {
+            AuditError::Invalid {
+                field,
+                value,
+                min,
+                max,
+            } => json!({ "field": field, "value": value, "min": min, "max": max }),
             _ => Value::Null,
         };
         Self::new(Problem::of(&error, members(figures)))

@@ -39,7 +39,7 @@ impl Windlass {
         self.audit().flush().await;
         let chain = Chain::Tenant(tenant.clone());
         // One that cannot be read is erased as well; nothing is said of it.
-        let head = self.audit().head(&chain).await.ok().flatten();
+        let head = self.audit().head(&chain).await.ok();
         let erased = self.erase_untold(tenant, observe).await;
         self.tell_of_erasure(tenant, head, &erased);
         erased

@@ -6,7 +6,7 @@ use windlass_store_testing::Random;
 
 use crate::support::{grant_of, operators, scope_of, verbs};
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "session.create",
     "session.read",
     "session.use",
@@ -29,6 +29,7 @@ const NAMES: [&str; 22] = [
     "tenant.manage",
     "store.read",
     "store.manage",
+    "audit.read",
 ];
 
 #[test]
@@ -99,7 +100,8 @@ fn a_scope_holds_only_what_is_its_own_whatever_the_verbs_say() {
             .collect()
     };
     assert_eq!(held(&operators(&["*"])), NAMES[17..]);
-    assert_eq!(held(&grant_of("acme", &["*"])), NAMES[..19]);
+    let of_tenant = [&NAMES[..19], &["audit.read"]].concat();
+    assert_eq!(held(&grant_of("acme", &["*"])), of_tenant);
     assert_eq!(
         held(&grant_of("acme", &["tenant.*", "store.*"])),
         NAMES[18..19]

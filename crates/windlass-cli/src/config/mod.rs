@@ -5,6 +5,7 @@
 //! overrides, and a name that is not known is refused: a setting that was
 //! misspelt would otherwise be a default that nobody chose.
 
+mod audit;
 pub(crate) mod command;
 mod environment;
 mod error;
@@ -21,6 +22,7 @@ use windlass::core::{PrincipalId, Sharing, TenantId};
 use windlass::session::{Caller, Config};
 use windlass::{Options, StoreLocation, checkpoint, stash, stream};
 
+use audit::{AuditSetting, AuditSettings};
 pub(crate) use command::ConfigCommand;
 pub(crate) use environment::Environment;
 use error::ConfigError;
@@ -44,6 +46,10 @@ pub(crate) struct Settings {
     pub(crate) stash: stash::Config,
     pub(crate) states: checkpoint::Config,
     pub(crate) streams: stream::Settings,
+    pub(crate) audit: AuditSettings,
+    /// Whether they are those of `windlass serve`, which audits without being
+    /// told.
+    serves: bool,
     pub(crate) color: ColorWhen,
     pub(crate) server: ServerSettings,
     /// The server to work on instead of the store.
@@ -62,6 +68,8 @@ impl Default for Settings {
             stash: stash::Config::default(),
             states: checkpoint::Config::default(),
             streams: stream::Settings::default(),
+            audit: AuditSettings::default(),
+            serves: false,
             color: ColorWhen::Auto,
             server: ServerSettings::default(),
             server_url: None,
@@ -105,6 +113,7 @@ impl Settings {
             origin: Origin::Flag("--listen"),
         });
         settings.apply(listen.into_iter().collect())?;
+        settings.serves = true;
         Ok(settings)
     }
 
@@ -142,6 +151,13 @@ impl Settings {
         Caller::new(self.tenant.clone(), self.principal.clone())
     }
 
+    /// Whether anything is audited: by a server, and by other commands if they
+    /// are told to.
+    fn is_audited(&self) -> bool {
+        let detail = Setting::Audit(AuditSetting::Detail);
+        self.serves || *self.origin(detail) != Origin::Default
+    }
+
     /// How the engine is opened.
     pub(crate) fn options(&self) -> Options {
         Options {
@@ -153,6 +169,7 @@ impl Settings {
             },
             checkpoints: self.states.clone(),
             streams: self.streams.clone(),
+            audit: self.audit.options().filter(|_| self.is_audited()),
             ..Options::default()
         }
     }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use windlass::LocationError;
+use windlass::audit::AuditError;
 use windlass::checkpoint::CheckpointError;
 use windlass::core::{IdError, Sharing};
 use windlass::session::{Config, SessionError};
@@ -15,6 +16,7 @@ use windlass::stash::limits::TOTAL_BYTES_MAX;
 use windlass::stash::{self, StashError};
 use windlass::stream::SettingsError;
 
+use super::audit::AuditSetting;
 use super::environment::variable;
 use super::server::Knob;
 use super::states::StateSetting;
@@ -46,6 +48,8 @@ pub(crate) enum Setting {
     State(StateSetting),
     /// One of streams.
     Stream(StreamSetting),
+    /// One of the audit.
+    Audit(AuditSetting),
     /// One of `windlass serve`.
     Server(Knob),
 }
@@ -117,6 +121,8 @@ pub(crate) enum ValueError {
     #[error(transparent)]
     Streams(#[from] SettingsError),
     #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
     Address(#[from] AddrParseError),
     #[error(transparent)]
     Server(#[from] windlass_server::ConfigError),
@@ -149,7 +155,9 @@ impl Setting {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let states = StateSetting::ALL.map(Self::State);
         let streams = StreamSetting::ALL.map(Self::Stream);
+        let audit = AuditSetting::ALL.map(Self::Audit);
         let plain = Self::PLAIN.into_iter().chain(states).chain(streams);
+        let plain = plain.chain(audit);
         plain.chain(Knob::all().map(Self::Server))
     }
 
@@ -175,6 +183,7 @@ impl Setting {
             Self::OutputColor => "output.color",
             Self::State(setting) => setting.name(),
             Self::Stream(setting) => setting.name(),
+            Self::Audit(setting) => setting.name(),
             Self::Server(knob) => knob.name(),
         }
     }
@@ -209,6 +218,7 @@ impl Setting {
             | Self::ClientServer
             | Self::OutputColor => false,
             Self::State(setting) => setting.is_number(),
+            Self::Audit(setting) => setting.is_number(),
             Self::Server(knob) => knob.is_number(),
             _ => true,
         }
@@ -253,6 +263,7 @@ impl Setting {
             Self::OutputColor => settings.color = color(text)?,
             Self::State(setting) => setting.set(&mut settings.states, text)?,
             Self::Stream(setting) => setting.set(&mut settings.streams, text)?,
+            Self::Audit(setting) => setting.set(&mut settings.audit, text)?,
             Self::Server(knob) => knob.set(&mut settings.server, text)?,
             Self::SessionsCap
             | Self::SessionsRetentionMs
@@ -332,6 +343,7 @@ impl Setting {
             Self::OutputColor => color_name(settings.color).to_owned(),
             Self::State(setting) => setting.value(&settings.states),
             Self::Stream(setting) => setting.value(&settings.streams),
+            Self::Audit(setting) => setting.value(&settings.audit),
             Self::Server(knob) => knob.value(&settings.server),
             Self::StashGroupKeysMax | Self::StashGroupBytesMax => {
                 let quota = *self.quota_field(&mut settings.stash.clone());

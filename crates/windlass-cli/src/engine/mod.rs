@@ -13,6 +13,7 @@ mod outlets;
 mod outputs;
 mod server;
 mod states;
+mod trail;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -36,6 +37,7 @@ pub(crate) use lines::{Lines, WorkChange};
 pub(crate) use outputs::{Begun, Ended, Outputs, Proven, Wanted};
 pub(crate) use server::Remote;
 pub(crate) use states::States;
+pub(crate) use trail::{Held, Trail};
 
 /// How many active sessions an agent may have for one more to be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end where it fails")]
 
 mod access;
+mod audit;
 mod bench;
 mod checkpoints;
 mod client;

@@ -3,6 +3,7 @@
 mod access;
 mod answer;
 mod attachment;
+mod audit;
 mod call;
 mod error;
 mod events;

@@ -17,12 +17,14 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use windlass::Windlass;
 use windlass::access::{ApiKey, Grant, Groups, KeyId, Reach, Scope, Status, Verb, Verbs};
+use windlass::audit::Who;
 use windlass::core::{Coded, Env, ErrorKind, GroupId, Millis, TenantId};
 use windlass::session::Caller;
 use windlass::stream::Credential;
 
 use crate::config::Config;
 use crate::problem::{Problem, Refused};
+use crate::trace::RequestId;
 
 use jwt::Issuer;
 pub use jwt::{JwtConfig, JwtError};
@@ -113,6 +115,19 @@ impl Identity {
         Credential {
             name: self.key.as_ref().map(|key| key.as_str().into()),
             expires: self.expires_ms.map(Millis::new),
+        }
+    }
+
+    /// Who asks, for the audit.
+    pub(crate) fn who(&self, request: &RequestId) -> Who {
+        let principal = match &self.grant.scope {
+            Scope::Tenant { principal, .. } => Some(principal.clone()),
+            Scope::Operator => None,
+        };
+        Who {
+            principal,
+            key: self.key.as_ref().map(|key| key.as_str().to_owned()),
+            request: Some(request.to_string()),
         }
     }
 

@@ -2,6 +2,7 @@
 //! the list they make is everything the server answers.
 
 mod agents;
+mod audit;
 mod create;
 mod durable;
 mod keys;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Route> {
         stream::routes(),
         keys::routes(),
         tenants::routes(),
+        audit::routes(),
         store::routes(),
         open::routes(),
     ];

@@ -48,7 +48,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/v1/store/maintain", "maintain", |call| Box::pin(maintain(call)))
             .about(TAG, "Does a bounded amount of upkeep; can be repeated")
             .access(Access::Operator(Verb::StoreManage))
-            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Queue::sweep", "Streams::sweep", "Streams::remove_session", "Checkpoints::sweep_attachments", "Keys::sweep"])
+            .serves(&["Windlass::maintain", "Sessions::sweep", "Sessions::sweep_with", "Stashes::reap_due", "Checkpoints::sweep", "Checkpoints::pack", "Queue::sweep", "Streams::sweep", "Streams::remove_session", "Checkpoints::sweep_attachments", "Keys::sweep", "AuditLog::sweep"])
             .takes::<wire::Maintain>()
             .optionally()
             .answers::<wire::Maintained>(200, "What was done")
@@ -122,6 +122,7 @@ async fn maintain(call: Call) -> Result<Reply, Refused> {
         "queue": queue_report(done.queue),
         "streams": done.streams,
         "access": done.access,
+        "audit": done.audit,
     })))
 }
 

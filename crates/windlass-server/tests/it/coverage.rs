@@ -16,6 +16,7 @@ use crate::support::{Running, get};
 /// implemented, relative to the folder of all crates.
 const SURFACE: &[(&str, &[&str])] = &[
     ("windlass/src", &["Windlass", "Turn", "Sources"]),
+    ("windlass/src/audit", &["AuditLog"]),
     ("windlass-session/src", &["Sessions"]),
     (
         "windlass-stash/src/durable",
@@ -69,6 +70,20 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Sessions::cap",
             "Stashes::config",
             "Stashes::cached_value_bytes",
+        ],
+    ),
+    (
+        "the audit is exported by a route of its own; as a stream for who embeds the engine",
+        &["Sources::scan_audit", "Sources::resume_audit"],
+    ),
+    (
+        "what this process tells, and what became of that",
+        &[
+            "AuditLog::is_on",
+            "AuditLog::tell",
+            "AuditLog::flush",
+            "AuditLog::figures",
+            "AuditLog::sink_figures",
         ],
     ),
     (

@@ -152,15 +152,16 @@ impl AuditLog {
         }
     }
 
-    /// Where a chain stands; `None` if nothing was ever told of it. Note it
+    /// Where a chain stands; before its first event if nothing was ever told of
+    /// it. Note it
     /// elsewhere, and [`AuditLog::verify`] can be held to it. One read.
     ///
     /// # Errors
     ///
     /// `Corrupt` if its head cannot be read, and the store's failures.
-    pub async fn head(&self, chain: &Chain) -> Result<Option<ChainHead>, AuditError> {
+    pub async fn head(&self, chain: &Chain) -> Result<ChainHead, AuditError> {
         let (head, _) = self.shelf.head(chain).await?;
-        Ok((head.rev > 0).then(|| ChainHead::of(&head)))
+        Ok(ChainHead::of(&head))
     }
 
     /// A page of a chain's events. One read.

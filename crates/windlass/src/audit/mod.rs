@@ -37,7 +37,7 @@
 //!
 //! let (audit, acme): (_, Chain) = (windlass.audit(), "acme".parse()?);
 //! audit.flush().await;
-//! let noted = audit.head(&acme).await?.expect("something was told");
+//! let noted = audit.head(&acme).await?;
 //! let asked = Verify { from: None, noted: Some((noted.last, noted.hash)) };
 //! let verified = audit.verify(&acme, asked, &mut |_, _| {}).await?;
 //! assert_eq!((verified.broken, verified.events, verified.lost), (None, 1, 0));

@@ -46,8 +46,7 @@ impl Sources {
     ///
     /// # Errors
     ///
-    /// `Capacity`; `NotFound` where nothing was ever told; `Source` for what the
-    /// audit says.
+    /// `Capacity`; `Source` for what the audit says.
     pub async fn scan_audit(
         &self,
         caller: &Caller,
@@ -105,7 +104,6 @@ impl Request {
         // What this process still holds was told before it was asked.
         log.flush().await;
         let head = log.head(&audit).await.map_err(StreamError::of_source)?;
-        let head = head.ok_or(StreamError::NotFound)?;
         Ok(Self {
             v: Format,
             audit,

@@ -170,6 +170,10 @@ const BODIES: &[(&str, Option<&str>)] = &[
     ("set_quota", Some(r#"{"sessions":5}"#)),
     ("erase_tenant", Some(r#"{"confirm":"acme"}"#)),
     ("get_erasure", None),
+    ("list_audit", None),
+    ("get_audit_head", None),
+    ("verify_audit", None),
+    ("export_audit", None),
     ("get_store", None),
     ("get_due", None),
     ("maintain", Some("{}")),
@@ -207,7 +211,13 @@ pub(crate) fn headers(operation: &str) -> &'static [(&'static str, &'static str)
 }
 
 /// The operations for which a credential has to reach all of its tenant.
-pub(crate) const REACHING: &[&str] = &["claim_any"];
+pub(crate) const REACHING: &[&str] = &[
+    "claim_any",
+    "list_audit",
+    "get_audit_head",
+    "verify_audit",
+    "export_audit",
+];
 
 /// The body an operation is asked with, with what is only known of this world
 /// in its place.

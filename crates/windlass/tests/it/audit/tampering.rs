@@ -162,7 +162,7 @@ async fn a_chain_brought_from_another_tenant_is_found() {
 async fn a_chain_that_was_written_anew_is_found_by_a_hash_that_was_noted() {
     let stage = Stage::new();
     stage.create(4).await;
-    let noted = stage.engine.audit().head(&acme()).await.unwrap().unwrap();
+    let noted = stage.engine.audit().head(&acme()).await.unwrap();
     let asked = Verify {
         from: None,
         noted: Some((noted.last, noted.hash)),

@@ -5,6 +5,7 @@
 //! its parent what was acknowledged to it, in lines that begin with `@`, and
 //! does what it is told on its standard input.
 
+mod auditing;
 mod deaths;
 mod leaving;
 mod racing;
@@ -46,10 +47,12 @@ enum Role {
     Last,
     /// Enqueues when it is told to.
     Producer,
+    /// Makes sessions, of which the audit is told.
+    Audited,
 }
 
 impl Role {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Mortal,
         Self::Spender,
         Self::Clerk,
@@ -59,6 +62,7 @@ impl Role {
         Self::Worker,
         Self::Last,
         Self::Producer,
+        Self::Audited,
     ];
 
     fn named(name: &str) -> Option<Self> {
@@ -78,6 +82,7 @@ impl Role {
             Self::Worker => working::play_worker(engine).await,
             Self::Last => working::play_last(engine).await,
             Self::Producer => working::play_producer(engine).await,
+            Self::Audited => auditing::play_audited(engine).await,
         }
     }
 }
