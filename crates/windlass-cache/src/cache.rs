@@ -11,15 +11,12 @@ use crate::entry::{Birth, Entry, Life};
 use crate::error::CacheError;
 use crate::found::{Found, Freshness, KeyPage, Presence, Remaining, Stored};
 use crate::index::Start;
-use crate::limits::{AUTO_SHARE, ENTRY_BYTES, PAGE_KEYS_MAX};
+use crate::limits::{AUTO_SHARE, PAGE_KEYS_MAX};
 use crate::names::{Key, Namespace, Place, Wanted};
 use crate::policy::{Admission, Put};
 use crate::shard::{Inserted, Locked, Shard};
 use crate::spaces::{Era, Spaces};
 use crate::stats::{Count, Counters, Space, Stats};
-
-/// Bytes of a blob that tables are made for at the beginning.
-const BLOB_BYTES_GUESS: u64 = 16 << 10;
 
 /// Blobs in memory.
 ///
@@ -65,8 +62,8 @@ impl MemoryCache {
     /// [`CacheError::Invalid`] if a setting cannot stand.
     pub fn new(env: Arc<dyn Env>, config: Config) -> Result<Self, CacheError> {
         config.check()?;
-        let entry_bytes = ENTRY_BYTES + config.blob_bytes_max.min(BLOB_BYTES_GUESS);
-        let shards = (0..config.shards()).map(|_| Shard::new(config.shard_bytes(), entry_bytes));
+        let (bytes, guess) = (config.shard_bytes(), config.entry_bytes_guess);
+        let shards = (0..config.shards()).map(|_| Shard::new(bytes, guess));
         Ok(Self {
             inner: Arc::new(Inner {
                 env,

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{CacheError, Problem, check_range};
+use crate::error::{CacheError, check_range};
 use crate::limits::{
-    BLOB_BYTES_DEFAULT, ENTRY_BYTES, L1_BYTES_DEFAULT, L1_BYTES_RANGE, SHARDS_MAX,
+    BLOB_BYTES_DEFAULT, ENTRY_BYTES, ENTRY_BYTES_GUESS_DEFAULT, L1_BYTES_DEFAULT, L1_BYTES_RANGE,
+    SHARDS_MAX,
 };
 
 /// How many blobs of the largest size a shard has room for, at least.
@@ -26,9 +27,14 @@ pub struct Config {
     /// What the first tier holds: 64 KiB to 1 TiB, 256 MiB unless said
     /// otherwise. Entries are charged with [`ENTRY_BYTES`] beside their own.
     pub l1_bytes_max: u64,
-    /// Bytes of one blob: at least 1, and less than half of what the first
-    /// tier holds; 8 MiB unless said otherwise.
+    /// Bytes of one blob: at least 1, and a little less than half of what the
+    /// first tier holds; 8 MiB unless said otherwise.
     pub blob_bytes_max: u64,
+    /// What an entry takes on average, as a guess: 384 B to 1 TiB, 4 KiB
+    /// unless said otherwise. The cache remembers the names of half as many
+    /// entries as would fit by it after they went, and holds on to those that
+    /// come back.
+    pub entry_bytes_guess: u64,
 }
 
 impl Default for Config {
@@ -36,6 +42,7 @@ impl Default for Config {
         Self {
             l1_bytes_max: L1_BYTES_DEFAULT,
             blob_bytes_max: BLOB_BYTES_DEFAULT,
+            entry_bytes_guess: ENTRY_BYTES_GUESS_DEFAULT,
         }
     }
 }
@@ -49,17 +56,11 @@ impl Config {
     /// [`CacheError::Invalid`] naming the first setting that cannot stand.
     pub fn check(&self) -> Result<(), CacheError> {
         check_range("l1_bytes_max", self.l1_bytes_max, L1_BYTES_RANGE)?;
+        let blob_most = self.l1_bytes_max / BLOBS_PER_SHARD - ENTRY_BYTES;
+        check_range("blob_bytes_max", self.blob_bytes_max, (1, blob_most))?;
         let (_, most) = L1_BYTES_RANGE;
-        check_range("blob_bytes_max", self.blob_bytes_max, (1, most))?;
-        if self.shard_bytes_least() > self.l1_bytes_max {
-            let problem = Problem::NotBelow {
-                value: self.blob_bytes_max,
-                other: "l1_bytes_max",
-                max: self.l1_bytes_max / BLOBS_PER_SHARD,
-            };
-            return Err(CacheError::invalid("blob_bytes_max", problem));
-        }
-        Ok(())
+        let range = (ENTRY_BYTES, most);
+        check_range("entry_bytes_guess", self.entry_bytes_guess, range)
     }
 
     /// Parts that are locked apart: as many as leave each of them room for

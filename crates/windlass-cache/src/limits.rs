@@ -30,6 +30,8 @@ pub const AUTO_SHARE: u64 = 8;
 /// How long a reader that was asked to renew a stale entry is given before
 /// another one is asked, in milliseconds.
 pub const REFRESH_MS: u64 = 10_000;
+/// What an entry is thought to take unless told otherwise, in bytes.
+pub const ENTRY_BYTES_GUESS_DEFAULT: u64 = 4 << 10;
 /// What an entry is charged with beside its bytes: its own record, its rows
 /// in the indexes and its place in the library.
 pub const ENTRY_BYTES: u64 = 384;

@@ -73,10 +73,10 @@ pub(crate) struct Inserted {
 }
 
 impl Shard {
-    /// An empty shard. `entry_bytes` is a guess at what an entry takes, which
-    /// only decides how large tables are at the beginning.
-    pub(crate) fn new(bytes_max: u64, entry_bytes: u64) -> Self {
-        let items = usize::try_from(bytes_max / entry_bytes).unwrap_or(usize::MAX);
+    /// An empty shard. `entry_bytes_guess` decides for how many entries the
+    /// library remembers that they went: half of those that would fit.
+    pub(crate) fn new(bytes_max: u64, entry_bytes_guess: u64) -> Self {
+        let items = usize::try_from(bytes_max / entry_bytes_guess).unwrap_or(usize::MAX);
         let options = OptionsBuilder::new()
             .shards(1)
             .estimated_items_capacity(items)

@@ -12,6 +12,7 @@ fn small(env: &Arc<ManualEnv>) -> MemoryCache {
     let config = Config {
         l1_bytes_max: 64 << 10,
         blob_bytes_max: 8 << 10,
+        entry_bytes_guess: 2 << 10,
     };
     MemoryCache::new(Arc::clone(env) as _, config).expect("settings that can stand")
 }

@@ -1,7 +1,10 @@
 //! How much there may be, and what goes first.
 
+use std::sync::Arc;
+
 use windlass_cache::limits::ENTRY_BYTES;
-use windlass_cache::{Admission, CacheError, Config, Metadata, Policy, Priority, Put};
+use windlass_cache::{Admission, CacheError, Config, MemoryCache, Metadata, Policy, Priority, Put};
+use windlass_core::{ManualEnv, Millis};
 
 use crate::support::{World, code, key, tag};
 
@@ -9,6 +12,7 @@ use crate::support::{World, code, key, tag};
 const SMALL: Config = Config {
     l1_bytes_max: 256 << 10,
     blob_bytes_max: 100 << 10,
+    entry_bytes_guess: 1_384,
 };
 
 fn of(size: usize, policy: Policy) -> Put {
@@ -181,31 +185,31 @@ fn too_many_tags_and_dependencies_are_refused() {
 
 #[test]
 fn settings_that_cannot_stand_are_refused() {
-    let bad = [
+    type Adjust = fn(&mut Config);
+    let bad: [(Adjust, &str); 4] = [
         (
-            1_024,
-            8,
+            |config| config.l1_bytes_max = 1_024,
             "`l1_bytes_max` is 1024; 65536 to 1099511627776 are allowed",
         ),
         (
-            64 << 10,
-            0,
-            "`blob_bytes_max` is 0; 1 to 1099511627776 are allowed",
+            |config| config.blob_bytes_max = 0,
+            "`blob_bytes_max` is 0; 1 to 134217344 are allowed",
         ),
         (
-            64 << 10,
-            32 << 10,
-            "`blob_bytes_max` is 32768; less than `l1_bytes_max` is allowed, which is 32768",
+            |config| config.l1_bytes_max = 64 << 10,
+            "`blob_bytes_max` is 8388608; 1 to 32384 are allowed",
+        ),
+        (
+            |config| config.entry_bytes_guess = 0,
+            "`entry_bytes_guess` is 0; 384 to 1099511627776 are allowed",
         ),
     ];
-    for (l1_bytes_max, blob_bytes_max, words) in bad {
-        let config = Config {
-            l1_bytes_max,
-            blob_bytes_max,
-        };
-        let error = config.check().unwrap_err();
-        assert_eq!(error.to_string(), words);
-        assert_eq!(code(config.check()), "invalid_request");
+    for (adjust, words) in bad {
+        let mut config = Config::default();
+        adjust(&mut config);
+        assert_eq!(config.check().unwrap_err().to_string(), words);
+        let env = Arc::new(ManualEnv::new(1, Millis::new(0)));
+        assert_eq!(code(MemoryCache::new(env, config)), "invalid_request");
     }
     let unknown = serde_json::from_str::<Config>(r#"{"l2_bytes_max": 1}"#);
     let words = unknown.unwrap_err().to_string();

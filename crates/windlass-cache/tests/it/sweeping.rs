@@ -212,6 +212,7 @@ fn expired_by_a_ticking_clock() -> MemoryCache {
     let config = Config {
         l1_bytes_max: 16 << 20,
         blob_bytes_max: 4 << 20,
+        ..Config::default()
     };
     let cache = MemoryCache::new(env.clone(), config).expect("settings that can stand");
     for number in 0..10_000 {
