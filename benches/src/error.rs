@@ -7,6 +7,7 @@ use windlass::queue::QueueError;
 use windlass::session::SessionError;
 use windlass::store::StoreError;
 use windlass::stream::StreamError;
+use windlass_cache::CacheError;
 use windlass_stash::StashError;
 
 /// A bench failed before it could say anything about speed.
@@ -33,6 +34,9 @@ pub enum BenchError {
     /// A stash refused what the bench asked.
     #[error("a stash refused")]
     Stash(#[from] StashError),
+    /// The cache refused what the bench asked.
+    #[error("the cache refused")]
+    Cache(#[from] CacheError),
     /// A state refused what the bench asked.
     #[error("a state refused")]
     Checkpoint(#[from] CheckpointError),

@@ -14,7 +14,9 @@ use windlass_benches::error::BenchError;
 use windlass_benches::harness::contest::Effort;
 use windlass_benches::harness::report::Report;
 use windlass_benches::sessions::{self, Bench, Say, worker};
-use windlass_benches::{checkpoints, drills, footprint, queue, server, stash, stores, streams};
+use windlass_benches::{
+    cache, checkpoints, drills, footprint, queue, server, stash, stores, streams,
+};
 
 /// Where databases are made if there is such a directory: `/tmp` may be
 /// memory.
@@ -47,6 +49,14 @@ enum Command {
     Stash {
         /// Measures one part only.
         #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(stash::part_names()))]
+        only: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Measures the table of the cache.
+    Cache {
+        /// Measures one part only.
+        #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(cache::part_names()))]
         only: Option<String>,
         #[command(flatten)]
         table: Table,
@@ -159,6 +169,9 @@ fn run(command: Command) -> Result<u8, BenchError> {
         }
         Command::Stash { only, table } => {
             measure(&table, |bench| stash::run(bench, only.as_deref()))
+        }
+        Command::Cache { only, table } => {
+            measure(&table, |bench| cache::run(bench, only.as_deref()))
         }
         Command::Checkpoints { only, table } => {
             measure(&table, |bench| checkpoints::run(bench, only.as_deref()))

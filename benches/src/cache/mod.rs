@@ -1,0 +1,60 @@
+//! The table of the cache: what its eviction is worth on recorded traces, and
+//! what a hit and a put cost, beside the libraries it could stand on.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`traces`] | recorded requests for keys |
+//! | [`policies`] | caches that only count hits |
+//! | [`ratio`] | hit ratios on the traces |
+//! | [`l1`] | gets and puts in memory, on one thread and on two |
+
+pub mod l1;
+pub mod policies;
+pub mod ratio;
+pub mod traces;
+
+use crate::error::BenchError;
+use crate::harness::report::Report;
+use crate::sessions::{Bench, Measured, machine_note};
+
+/// One part of the table: rows that are measured together.
+#[derive(Debug)]
+struct Part {
+    name: &'static str,
+    run: fn(&Bench<'_>) -> Result<Measured, BenchError>,
+}
+
+const PARTS: [Part; 2] = [
+    Part {
+        name: "ratio",
+        run: ratio::ratio,
+    },
+    Part {
+        name: "l1",
+        run: l1::l1,
+    },
+];
+
+/// The names of the parts, for choosing one.
+#[must_use]
+pub fn part_names() -> Vec<&'static str> {
+    PARTS.iter().map(|part| part.name).collect()
+}
+
+/// Measures every part, or the one called `only`.
+///
+/// # Errors
+///
+/// Whatever makes the figures worthless; a missed bar is no error.
+pub fn run(bench: &Bench<'_>, only: Option<&str>) -> Result<Report, BenchError> {
+    let mut report = Report::default();
+    report.notes.push(machine_note(bench)?);
+    let chosen = |part: &&Part| only.is_none_or(|name| name == part.name);
+    for part in PARTS.iter().filter(chosen) {
+        bench.say.say(part.name);
+        let measured = (part.run)(bench)?;
+        report.rows.extend(measured.rows);
+        report.notes.extend(measured.notes);
+    }
+    Ok(report)
+}
