@@ -73,10 +73,6 @@ const EXEMPT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "the audit is exported by a route of its own; as a stream for who embeds the engine",
-        &["Sources::scan_audit", "Sources::resume_audit"],
-    ),
-    (
         "what this process tells, and what became of that",
         &[
             "AuditLog::is_on",
