@@ -160,6 +160,19 @@ fn every_example_of_the_crates_readme_prints_what_it_says() {
 }
 
 #[test]
+fn every_example_of_the_audit_prints_what_its_page_says() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        skip("there is no python3");
+        return;
+    }
+    let bench = Bench::new();
+    let settings = "[audit]\ndetail = \"security\"\n";
+    fs::write(bench.path("windlass.toml"), settings).unwrap();
+    fs::write(bench.path("verify.py"), block("audit.md", "python")).unwrap();
+    assert_examples_on(&bench, "", "docs/audit.md", &document("audit.md"), 7);
+}
+
+#[test]
 fn every_example_of_streams_over_http_prints_what_its_page_says() {
     let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if let Some(missing) = ["curl", "python3"].into_iter().find(|it| !is_there(it)) {
