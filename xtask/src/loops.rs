@@ -142,7 +142,7 @@ pub(crate) const LOOPS: &[Loop] = &[
     Loop {
         variable: "WINDLASS_STREAM_TIMINGS",
         unit: "refusals that are timed, of each kind",
-        quick: 40,
+        quick: 20,
         ci: 40,
         nightly: 20_000,
     },

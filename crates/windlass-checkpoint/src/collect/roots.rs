@@ -5,6 +5,11 @@
 //! in the direction in which they move, single commits before packed ones. So
 //! whatever was there when the head was read and is kept throughout is met
 //! once at least; and what is committed later rests on that head.
+//!
+//! A fork takes a commit with it into a session of its own, and the commit may
+//! be dropped where it was before that is read. So when everything was read,
+//! the members are listed again, until none is met that is new: what is forked
+//! from then on was met.
 
 use std::collections::HashMap;
 
@@ -26,6 +31,9 @@ pub(super) struct Roots {
     tasks: Vec<Task>,
     /// The heads that were read.
     heads: HashMap<SessionId, Seen>,
+    /// Of each member's row, when it was last listed: it is written when the
+    /// session is begun, and never again.
+    born: HashMap<SessionId, Version>,
     /// Sessions of the lineage.
     pub(super) members: usize,
 }
@@ -51,6 +59,8 @@ struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Members,
+    /// Once more, for those that have come since.
+    Newcomers,
     Head,
     Logs,
     Olds,
@@ -63,13 +73,13 @@ impl Stage {
             Self::Head => Some(Self::Logs),
             Self::Logs => Some(Self::Olds),
             Self::Olds => Some(Self::Nodes),
-            Self::Members | Self::Nodes => None,
+            Self::Members | Self::Newcomers | Self::Nodes => None,
         }
     }
 
     fn scan(self, keys: &StateKeys) -> Scan {
         match self {
-            Self::Members | Self::Head => Scan::point(keys.head()),
+            Self::Members | Self::Newcomers | Self::Head => Scan::point(keys.head()),
             Self::Logs => Scan::new(keys.logs()),
             Self::Olds => Scan::new(keys.olds()),
             Self::Nodes => Scan::new(keys.nodes()),
@@ -82,8 +92,14 @@ impl Roots {
     /// since they were last read are passed over.
     pub(super) fn begin(&mut self, lineage: &LineageKeys) {
         self.members = 0;
+        // The last one is read first, with all that comes of it.
+        self.list(lineage, Stage::Newcomers);
+        self.list(lineage, Stage::Members);
+    }
+
+    fn list(&mut self, lineage: &LineageKeys, stage: Stage) {
         self.tasks.push(Task {
-            stage: Stage::Members,
+            stage,
             keys: None,
             scan: Scan::new(lineage.members()).keys(),
         });
@@ -113,7 +129,7 @@ impl Roots {
         let page = pages.into_iter().next().unwrap_or_default();
         let rows = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
         match &task.keys {
-            None => self.add_members(lineage, &page),
+            None => self.add_members(lineage, task.stage, &page),
             Some(keys) => self.add_rows(lineage, task.stage, keys, &page, marks)?,
         }
         if let (true, Some(last)) = (page.more, page.entries.last()) {
@@ -123,13 +139,23 @@ impl Roots {
         Ok(rows.max(1))
     }
 
-    fn add_members(&mut self, lineage: &LineageKeys, page: &Page) {
-        self.members += page.entries.len();
-        let sessions = page
-            .entries
-            .iter()
-            .filter_map(|entry| last_text(&entry.key));
-        for session in sessions.filter_map(|session| session.parse().ok()) {
+    fn add_members(&mut self, lineage: &LineageKeys, stage: Stage, page: &Page) {
+        let mut met = Vec::new();
+        for entry in &page.entries {
+            let session = last_text(&entry.key).and_then(|session| session.parse().ok());
+            let Some(session): Option<SessionId> = session else {
+                continue;
+            };
+            let born = self.born.insert(session.clone(), entry.version);
+            if stage == Stage::Members || born != Some(entry.version) {
+                met.push(session);
+            }
+        }
+        self.members += met.len();
+        if stage == Stage::Newcomers && !met.is_empty() {
+            self.list(lineage, Stage::Newcomers);
+        }
+        for session in met {
             let keys = StateKeys::new(&lineage.tenant, &session);
             self.add_task(Stage::Head, keys);
         }
@@ -154,7 +180,7 @@ impl Roots {
         let mut goes_on = !page.more;
         for entry in &page.entries {
             match stage {
-                Stage::Members => {}
+                Stage::Members | Stage::Newcomers => {}
                 Stage::Head => goes_on = self.add_head(lineage, keys, entry, marks)?,
                 Stage::Logs => self.add_log(keys, entry, marks)?,
                 Stage::Olds => self.add_olds(keys, entry, marks)?,

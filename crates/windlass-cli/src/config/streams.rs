@@ -104,7 +104,7 @@ mod tests {
     fn what_is_set_is_shown_as_what_it_counts_as() {
         let mut settings = Settings::default();
         let default = [
-            "60000", "4", "1", "64", "16", "1000", "50", "1000", "256", "32",
+            "60000", "4", "1", "64", "64", "1000", "50", "1000", "256", "32",
         ];
         assert_eq!(shown(&settings), default);
         let given = ["1", "9", "0", "8", "3", "0", "0", "1", "2", "0"];

@@ -72,7 +72,8 @@ fn answers_are_written_as_the_engine_writes_them() {
         r#""truncated":true,"reasons":[{"reason":"unreadable","what":"blob","why":"torn"},{"reason":"another_run"},"#,
         r#"{"reason":"too_much"},{"reason":"limit"}]}},"queue":{"scanned":1,"operations_removed":2,"sources_removed":3,"#,
         r#""queues_removed":4,"leases_removed":5,"truncated":false,"unreadable":[{"id":"s","why":"torn"}]},"#,
-        r#""streams":{"scanned":1,"cursors_removed":2,"streams_removed":3,"operations_removed":4,"truncated":false,"unreadable":[["due/1","torn"]]}}"#,
+        r#""streams":{"scanned":1,"cursors_removed":2,"streams_removed":3,"operations_removed":4,"truncated":false,"unreadable":[["due/1","torn"]]},"#,
+        r#""audit":{"trimmed":5,"truncated":true,"unreadable":[]}}"#,
     ));
     exactly::<ApiKey>(concat!(
         r#"{"id":"0123456789abcdef","label":"ci","scope":"tenant","tenant":"acme","principal":"runtime","reach":"own","#,
