@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::entry::{Birth, Entry, Life};
 use crate::error::CacheError;
 use crate::found::{Found, Freshness, KeyPage, Presence, Remaining, Stored};
-use crate::index::Start;
 use crate::limits::{AUTO_SHARE, PAGE_KEYS_MAX};
 use crate::names::{Key, Namespace, Place, Wanted};
 use crate::policy::{Admission, Put};
@@ -174,7 +173,7 @@ impl MemoryCache {
         let jitter_ms = entry.policy.draw_jitter(&*self.inner.env)?;
         let now = self.inner.env.now();
         let mut shard = self.inner.shard(Wanted { namespace, key }).lock();
-        let held = shard.index.find(&entry.era, key);
+        let held = shard.find(&entry.era, key);
         let same = held.is_some_and(|held| held.stamp == entry.stamp);
         if !same || !entry.is_visible(now) {
             return Ok(false);
@@ -193,17 +192,10 @@ impl MemoryCache {
         let Some(era) = self.inner.spaces.find(namespace) else {
             return KeyPage::default();
         };
-        let start = after.map_or_else(
-            || Start::At(Key::bound("")),
-            |key| Start::After(key.clone()),
-        );
         let now = self.inner.env.now();
         let mut keys = Vec::new();
         for shard in &self.inner.shards {
-            let locked = shard.lock();
-            let visible = locked.index.from(&era, &start);
-            let visible = visible.filter(|entry| entry.is_visible(now));
-            keys.extend(visible.take(limit + 1).map(|entry| entry.place.key.clone()));
+            shard.list(&era, after, now, limit + 1, &mut keys);
         }
         keys.sort_unstable();
         let more = keys.len() > limit;
@@ -289,6 +281,16 @@ impl Inner {
             namespace: namespace.clone(),
             key: key.clone(),
         };
+        // What is refused takes no slot.
+        if let Expect::Version(attempted @ Some(_)) = expect
+            && self.spaces.find(namespace).is_none()
+        {
+            let existing = None;
+            return Err(CacheError::VersionMismatch {
+                existing,
+                attempted,
+            });
+        }
         loop {
             let visit = self.spaces.enter(namespace)?;
             let era = visit.era();
@@ -313,7 +315,7 @@ impl Inner {
         (now, jitter_ms): (Millis, u64),
         expect: Expect,
     ) -> Result<Birth, CacheError> {
-        let held = shard.index.find(era, &place.key);
+        let held = shard.find(era, &place.key);
         let existing = held.filter(|entry| entry.is_visible(now));
         let existing = existing.map(|entry| entry.version);
         let stamp = self.stamps.fetch_add(1, Ordering::Relaxed) + 1;
@@ -336,8 +338,7 @@ impl Inner {
         let entry = Arc::new(Entry::new(put, birth));
         // An absolute expiry in the past has no time in which it is stale.
         if over || !self.admits(&entry) {
-            let old = shard.index.find(&entry.era, &entry.place.key);
-            let old = old.map(Arc::clone);
+            let old = shard.find(&entry.era, &entry.place.key);
             if let Some(old) = &old {
                 shard.remove(old);
             }
@@ -356,10 +357,11 @@ impl Inner {
     }
 
     fn admits(&self, entry: &Entry) -> bool {
+        let most = self.config.shard_bytes();
         match entry.policy.admission {
             Admission::Never => false,
-            Admission::Always => true,
-            Admission::Auto => entry.charge <= self.config.shard_bytes() / AUTO_SHARE,
+            Admission::Always => entry.charge <= most,
+            Admission::Auto => entry.charge <= most / AUTO_SHARE,
         }
     }
 }
@@ -379,15 +381,17 @@ fn decide_version(
             attempted: expected,
         });
     }
-    let Some(attempted) = attempted else {
-        let next = existing.map_or(0, |version| version.saturating_add(1));
-        return Ok(next.max(stamp));
+    let refused = CacheError::VersionMismatch {
+        existing,
+        attempted,
     };
-    if existing.is_some_and(|version| version >= attempted) {
-        return Err(CacheError::VersionMismatch {
-            existing,
-            attempted: Some(attempted),
-        });
+    let Some(attempted) = attempted else {
+        // Above the highest there is, nothing is higher.
+        let next = existing.map_or(Some(0), |version| version.checked_add(1));
+        return next.map(|next| next.max(stamp)).ok_or(refused);
+    };
+    match existing {
+        Some(existing) if existing >= attempted => Err(refused),
+        _ => Ok(attempted),
     }
-    Ok(attempted)
 }

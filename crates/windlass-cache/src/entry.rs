@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use bytes::Bytes;
 use windlass_core::Millis;
 
-use crate::limits::{ENTRY_BYTES, REFRESH_MS, REPRIEVES};
+use crate::limits::{ENTRY_BYTES, LINK_BYTES, REFRESH_MS, REPRIEVES};
 use crate::metadata::Metadata;
-use crate::names::{Key, Place, Tag};
+use crate::names::{Key, Place, Tag, Wanted};
 use crate::policy::{NEVER, Policy, Priority, Put};
 use crate::spaces::Era;
 
@@ -24,30 +24,32 @@ pub(crate) enum Life {
     Gone,
 }
 
-/// One entry.
+/// One entry. What a hit looks at comes first and lies together: it is in
+/// other processor caches, and far away.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Entry {
-    /// Drawn for it alone.
-    pub(crate) stamp: u64,
     pub(crate) era: Arc<Era>,
     pub(crate) place: Place,
-    pub(crate) value: Bytes,
-    pub(crate) metadata: Metadata,
-    pub(crate) policy: Policy,
-    pub(crate) version: u64,
-    pub(crate) tags: Vec<Tag>,
-    pub(crate) depends_on: Vec<Key>,
-    pub(crate) created: Millis,
-    /// What it takes of the tier.
-    pub(crate) charge: u64,
     timed: bool,
+    reprieves: AtomicU8,
+    pub(crate) value: Bytes,
     expires: AtomicU64,
     used: AtomicU64,
     /// Until when somebody is thought to renew it.
     renewing: AtomicU64,
+    pub(crate) version: u64,
+    pub(crate) policy: Policy,
+    /// Drawn for it alone.
+    pub(crate) stamp: u64,
+    /// What it takes of the tier.
+    pub(crate) charge: u64,
     /// When it is looked at by the sweeper; changed under its shard's lock.
     due: AtomicU64,
-    reprieves: AtomicU8,
+    pub(crate) metadata: Metadata,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) depends_on: Vec<Key>,
+    pub(crate) created: Millis,
 }
 
 /// What an entry is made of beside what was put.
@@ -87,6 +89,18 @@ impl Entry {
             due: AtomicU64::new(NEVER.get()),
             reprieves: AtomicU8::new(reprieves),
         }
+    }
+
+    /// Whether it is what was looked for. Its namespace is that of its era,
+    /// which others look at all the time.
+    #[inline]
+    pub(crate) fn is_at(&self, wanted: Wanted<'_>) -> bool {
+        self.place.key == *wanted.key && self.era.namespace == *wanted.namespace
+    }
+
+    /// Whether it is listed by more than its key.
+    pub(crate) const fn has_marks(&self) -> bool {
+        !self.tags.is_empty() || !self.depends_on.is_empty()
     }
 
     /// Whether time changes anything about it: only then is the clock read.
@@ -180,12 +194,14 @@ impl Entry {
     }
 }
 
-/// What an entry takes: its bytes, its names once for each index they are in,
-/// and a sum for its records.
+/// What an entry takes: its bytes, its names, a sum for its records, and
+/// another for each tag and dependency.
 fn charge(put: &Put, place: &Place) -> u64 {
-    let tags = put.tags.iter().map(|tag| 2 * tag.as_str().len());
-    let depends_on = put.depends_on.iter().map(|key| 2 * key.as_str().len());
+    let tags = put.tags.iter().map(|tag| tag.as_str().len());
+    let depends_on = put.depends_on.iter().map(|key| key.as_str().len());
     let names: usize = tags.chain(depends_on).sum::<usize>() + place.key.as_str().len();
+    let links = put.tags.len() + put.depends_on.len();
+    let links = u64::try_from(links).unwrap_or(u64::MAX) * LINK_BYTES;
     let names = u64::try_from(names).unwrap_or(u64::MAX);
-    put.size() + put.metadata.bytes() + names + ENTRY_BYTES
+    put.size() + put.metadata.bytes() + names + links + ENTRY_BYTES
 }

@@ -145,9 +145,9 @@ pub struct Invalidated {
 /// The generations of a namespace around a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flush {
-    /// The one that ended; 0 for a namespace that nothing was put into.
+    /// The one that ended; 0 for a namespace that has none.
     pub before: u64,
-    /// The one that began: higher, and equal where there was nothing to
-    /// flush.
+    /// The one that began: higher, and equal where nothing was held and
+    /// nothing was being put.
     pub after: u64,
 }

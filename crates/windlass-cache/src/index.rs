@@ -1,11 +1,13 @@
-//! What writers need to know about the entries of one shard: by key, by tag,
-//! by what they depend on, and by when they are over.
+//! What writers need to know about the entries of one shard: which keys there
+//! are, by tag, by what they depend on, and by when they are over.
 //!
 //! Readers never come here. Every entry the library holds is here, and every
 //! entry here is in the library, whenever nobody has the shard's lock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map};
+use std::collections::btree_set::Range;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use windlass_core::Millis;
@@ -15,12 +17,24 @@ use crate::names::{Key, Tag};
 use crate::policy::Priority;
 use crate::spaces::Era;
 
-/// The entries of one era.
+/// The entries of one era. They themselves are in the library, so that one
+/// that is put in the place of another changes nothing here but its marks.
 #[derive(Debug, Default)]
 struct Rows {
-    keys: BTreeMap<Key, Arc<Entry>>,
+    keys: BTreeSet<Key>,
     tags: HashMap<Tag, BTreeSet<Key>>,
     dependents: HashMap<Key, BTreeSet<Key>>,
+}
+
+/// Keys of an era that have something in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Among<'a> {
+    /// All of them.
+    All,
+    /// Those with a tag.
+    Tagged(&'a Tag),
+    /// Those that depend on a name.
+    Dependents(&'a Key),
 }
 
 /// The entries of one shard.
@@ -39,29 +53,44 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// The entry of a key, whatever time made of it.
-    pub(crate) fn find(&self, era: &Era, key: &Key) -> Option<&Arc<Entry>> {
-        self.eras.get(&era.generation)?.keys.get(key)
+    /// Puts an entry in whose key has none in its era.
+    pub(crate) fn insert(&mut self, entry: &Arc<Entry>) {
+        let rows = self.eras.entry(entry.era.generation).or_default();
+        rows.keys.insert(entry.place.key.clone());
+        self.link(entry);
     }
 
-    /// Puts an entry in and gives the one it replaces.
-    pub(crate) fn insert(&mut self, entry: &Arc<Entry>) -> Option<Arc<Entry>> {
-        let old = self.find(&entry.era, &entry.place.key).map(Arc::clone);
-        if let Some(old) = &old {
-            self.remove(old);
+    /// Puts an entry in the place of one of the same era and key.
+    pub(crate) fn replace(&mut self, old: &Entry, entry: &Arc<Entry>) {
+        self.unlink(old);
+        self.link(entry);
+    }
+
+    /// Takes out an entry that is here.
+    pub(crate) fn remove(&mut self, entry: &Entry) {
+        self.unlink(entry);
+        let generation = entry.era.generation;
+        if let Some(rows) = self.eras.get_mut(&generation) {
+            rows.keys.remove(&entry.place.key);
+            if rows.keys.is_empty() {
+                self.eras.remove(&generation);
+            }
         }
-        let rows = self.eras.entry(entry.era.generation).or_default();
-        let key = &entry.place.key;
-        rows.keys.insert(key.clone(), Arc::clone(entry));
-        for tag in &entry.tags {
-            rows.tags
-                .entry(tag.clone())
-                .or_default()
-                .insert(key.clone());
-        }
-        for name in &entry.depends_on {
-            let dependents = rows.dependents.entry(name.clone()).or_default();
-            dependents.insert(key.clone());
+    }
+
+    /// Lists an entry everywhere but among the keys.
+    fn link(&mut self, entry: &Arc<Entry>) {
+        if entry.has_marks() {
+            let rows = self.eras.entry(entry.era.generation).or_default();
+            let key = &entry.place.key;
+            for tag in &entry.tags {
+                let keys = rows.tags.entry(tag.clone()).or_default();
+                keys.insert(key.clone());
+            }
+            for name in &entry.depends_on {
+                let dependents = rows.dependents.entry(name.clone()).or_default();
+                dependents.insert(key.clone());
+            }
         }
         self.schedule(entry);
         if let Some(ranked) = self.ranked(entry) {
@@ -70,28 +99,19 @@ impl Index {
         self.bytes += entry.charge;
         self.entries += 1;
         entry.era.count_in(!entry.depends_on.is_empty());
-        old
     }
 
-    /// Takes an entry out; false if it is not here any more.
-    pub(crate) fn remove(&mut self, entry: &Entry) -> bool {
-        let generation = entry.era.generation;
-        let Some(rows) = self.eras.get_mut(&generation) else {
-            return false;
-        };
-        let key = &entry.place.key;
-        match rows.keys.entry(key.clone()) {
-            btree_map::Entry::Occupied(held) if held.get().stamp == entry.stamp => held.remove(),
-            _ => return false,
-        };
-        for tag in &entry.tags {
-            unlink(&mut rows.tags, tag, key);
-        }
-        for name in &entry.depends_on {
-            unlink(&mut rows.dependents, name, key);
-        }
-        if rows.keys.is_empty() {
-            self.eras.remove(&generation);
+    fn unlink(&mut self, entry: &Entry) {
+        if entry.has_marks()
+            && let Some(rows) = self.eras.get_mut(&entry.era.generation)
+        {
+            let key = &entry.place.key;
+            for tag in &entry.tags {
+                unlink(&mut rows.tags, tag, key);
+            }
+            for name in &entry.depends_on {
+                unlink(&mut rows.dependents, name, key);
+            }
         }
         self.unschedule(entry);
         if let Some(ranked) = self.ranked(entry) {
@@ -100,7 +120,6 @@ impl Index {
         self.bytes -= entry.charge;
         self.entries -= 1;
         entry.era.count_out(!entry.depends_on.is_empty());
-        true
     }
 
     /// Where an entry is listed by its priority, if it is.
@@ -138,10 +157,9 @@ impl Index {
         Millis::new(*due).has_passed(now).then_some(entry)
     }
 
-    /// Any entry of an era.
-    pub(crate) fn first_of(&self, era: &Era) -> Option<&Arc<Entry>> {
-        let (_, entry) = self.eras.get(&era.generation)?.keys.first_key_value()?;
-        Some(entry)
+    /// Any key of an era.
+    pub(crate) fn first_of(&self, era: &Era) -> Option<&Key> {
+        self.eras.get(&era.generation)?.keys.first()
     }
 
     /// The oldest entry of low priority.
@@ -154,25 +172,15 @@ impl Index {
         self.high.first_key_value().map(|(_, entry)| entry)
     }
 
-    /// Entries from a key on, or behind it, in the order of keys.
-    pub(crate) fn from(&self, era: &Era, start: &Start) -> impl Iterator<Item = &Arc<Entry>> {
+    /// Keys from one on, or behind it, in their order.
+    pub(crate) fn keys(&self, era: &Era, among: Among<'_>, start: &Start) -> Keys<'_> {
         let rows = self.eras.get(&era.generation);
-        let range = rows.map(|rows| rows.keys.range(start.bounds()));
-        range.into_iter().flatten().map(|(_, entry)| entry)
-    }
-
-    /// Keys of the entries with a tag.
-    pub(crate) fn tagged(&self, era: &Era, tag: &Tag) -> Vec<Key> {
-        let rows = self.eras.get(&era.generation);
-        let keys = rows.and_then(|rows| rows.tags.get(tag));
-        keys.into_iter().flatten().cloned().collect()
-    }
-
-    /// Keys of the entries that depend on a name.
-    pub(crate) fn dependents(&self, era: &Era, name: &Key) -> Vec<Key> {
-        let rows = self.eras.get(&era.generation);
-        let keys = rows.and_then(|rows| rows.dependents.get(name));
-        keys.into_iter().flatten().cloned().collect()
+        let keys = rows.and_then(|rows| match among {
+            Among::All => Some(&rows.keys),
+            Among::Tagged(tag) => rows.tags.get(tag),
+            Among::Dependents(name) => rows.dependents.get(name),
+        });
+        Keys(keys.map(|keys| keys.range(start.bounds())))
     }
 
     /// What all entries are charged with.
@@ -183,6 +191,18 @@ impl Index {
     /// How many entries there are.
     pub(crate) const fn entries(&self) -> u64 {
         self.entries
+    }
+}
+
+/// Keys in their order.
+#[derive(Debug)]
+pub(crate) struct Keys<'a>(Option<Range<'a, Key>>);
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = &'a Key;
+
+    fn next(&mut self) -> Option<&'a Key> {
+        self.0.as_mut()?.next()
     }
 }
 
@@ -199,16 +219,17 @@ fn unlink<N: Eq + Hash>(rows: &mut HashMap<N, BTreeSet<Key>>, name: &N, key: &Ke
 /// Where a walk through the keys of an era begins.
 #[derive(Clone, Debug)]
 pub(crate) enum Start {
+    First,
     At(Key),
     After(Key),
 }
 
 impl Start {
-    fn bounds(&self) -> (std::ops::Bound<&Key>, std::ops::Bound<&Key>) {
-        use std::ops::Bound::{Excluded, Included, Unbounded};
+    fn bounds(&self) -> (Bound<Key>, Bound<Key>) {
         match self {
-            Self::At(key) => (Included(key), Unbounded),
-            Self::After(key) => (Excluded(key), Unbounded),
+            Self::First => (Bound::Unbounded, Bound::Unbounded),
+            Self::At(key) => (Bound::Included(key.clone()), Bound::Unbounded),
+            Self::After(key) => (Bound::Excluded(key.clone()), Bound::Unbounded),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::cache::{Inner, MemoryCache};
 use crate::entry::Entry;
 use crate::error::CacheError;
 use crate::found::{Flush, Invalidated};
-use crate::index::Start;
+use crate::index::{Among, Start};
 use crate::limits::BITE_ENTRIES_MAX;
 use crate::names::{Key, Namespace, Tag, Wanted, check_prefix};
 use crate::shard::Shard;
@@ -26,7 +26,8 @@ impl MemoryCache {
     }
 
     /// Invalidates all entries whose keys begin with `prefix`, and all that
-    /// depend on them. O(n) over these and one look at each shard.
+    /// depend on them. Looks at each shard once, and once more for each key
+    /// that is taken where anything in the namespace depends on another.
     ///
     /// # Errors
     ///
@@ -37,7 +38,7 @@ impl MemoryCache {
         prefix: &str,
     ) -> Result<Invalidated, CacheError> {
         check_prefix(prefix)?;
-        Ok(self.run(namespace, |round| round.take_prefix(prefix)))
+        Ok(self.run(namespace, |round| round.take_all(Among::All, prefix)))
     }
 
     /// Invalidates all entries that have one of these tags, and all that
@@ -45,7 +46,7 @@ impl MemoryCache {
     pub fn invalidate_tags(&self, namespace: &Namespace, tags: &[Tag]) -> Invalidated {
         self.run(namespace, |round| {
             for tag in tags {
-                round.take_found(|shard, era| shard.lock().index.tagged(era, tag));
+                round.take_all(Among::Tagged(tag), "");
             }
         })
     }
@@ -106,7 +107,7 @@ impl Round<'_> {
     fn take_key(&mut self, key: &Key) {
         let namespace = &self.era.namespace;
         let mut shard = self.inner.shard(Wanted { namespace, key }).lock();
-        let held = shard.index.find(&self.era, key).map(Arc::clone);
+        let held = shard.find(&self.era, key);
         if let Some(entry) = &held {
             shard.remove(entry);
         }
@@ -132,22 +133,29 @@ impl Round<'_> {
         }
     }
 
-    fn take_prefix(&mut self, prefix: &str) {
+    /// Takes all entries that have something in common and whose keys begin
+    /// with `prefix`.
+    fn take_all(&mut self, among: Among<'_>, prefix: &str) {
         for shard in &self.inner.shards {
             let mut start = Start::At(Key::bound(prefix));
-            while let Some(last) = self.take_bite(shard, prefix, &start) {
+            while let Some(last) = self.take_bite(shard, among, prefix, &start) {
                 start = Start::After(last);
             }
         }
     }
 
     /// Takes a few entries of a shard, and gives the last of their keys.
-    fn take_bite(&mut self, shard: &Shard, prefix: &str, start: &Start) -> Option<Key> {
+    fn take_bite(
+        &mut self,
+        shard: &Shard,
+        among: Among<'_>,
+        prefix: &str,
+        start: &Start,
+    ) -> Option<Key> {
         let mut locked = shard.lock();
         let most = usize::try_from(BITE_ENTRIES_MAX).unwrap_or(usize::MAX);
-        let matching = locked.index.from(&self.era, start);
-        let matching = matching.take_while(|entry| entry.place.key.as_str().starts_with(prefix));
-        let bite: Vec<_> = matching.take(most).map(Arc::clone).collect();
+        let mut bite = locked.walk(&self.era, among, start, most);
+        bite.retain(|entry| entry.place.key.as_str().starts_with(prefix));
         for entry in &bite {
             locked.remove(entry);
         }
@@ -159,20 +167,11 @@ impl Round<'_> {
         bite.last().map(|entry| entry.place.key.clone())
     }
 
-    /// Takes the entries whose keys are found in the shards.
-    fn take_found(&mut self, find: impl Fn(&Shard, &Era) -> Vec<Key>) {
-        for shard in &self.inner.shards {
-            for key in find(shard, &self.era) {
-                self.take_key(&key);
-            }
-        }
-    }
-
     /// Takes what depends on what was taken, and so on. Circles end where
     /// they began.
     fn take_dependents(&mut self) {
         while let Some(name) = self.follow.pop() {
-            self.take_found(|shard, era| shard.lock().index.dependents(era, &name));
+            self.take_all(Among::Dependents(&name), "");
         }
     }
 }

@@ -35,6 +35,9 @@ pub const ENTRY_BYTES_GUESS_DEFAULT: u64 = 4 << 10;
 /// What an entry is charged with beside its bytes: its own record, its rows
 /// in the indexes and its place in the library.
 pub const ENTRY_BYTES: u64 = 384;
+/// What an entry is charged with for each of its tags and dependencies beside
+/// the name: its place among the entries that share it.
+pub const LINK_BYTES: u64 = 320;
 /// Most parts that are locked apart.
 pub(crate) const SHARDS_MAX: u64 = 16;
 /// Most entries that are taken under one lock.

@@ -154,6 +154,17 @@ name!(
     TAG_BYTES_MAX
 );
 
+#[cfg(test)]
+impl Key {
+    /// A key with the hash of another.
+    pub(crate) fn colliding(text: &str, other: &Self) -> Self {
+        Self(Text {
+            text: text.into(),
+            hash: other.0.hash,
+        })
+    }
+}
+
 impl Key {
     /// Where the keys with a prefix begin in the order of keys. May be no key
     /// itself.
@@ -195,20 +206,6 @@ impl Place {
     }
 }
 
-impl Hash for Wanted<'_> {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.code());
-    }
-}
-
-impl Hash for Place {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.wanted().hash(state);
-    }
-}
-
 impl PartialEq for Place {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key && self.namespace == other.namespace
@@ -216,13 +213,6 @@ impl PartialEq for Place {
 }
 
 impl Eq for Place {}
-
-impl quick_cache::Equivalent<Place> for Wanted<'_> {
-    #[inline]
-    fn equivalent(&self, place: &Place) -> bool {
-        *self.key == place.key && *self.namespace == place.namespace
-    }
-}
 
 /// Passes on the hash that names carry.
 #[derive(Clone, Copy, Debug, Default)]

@@ -126,8 +126,8 @@ pub struct Put {
     /// How long it lives.
     pub policy: Policy,
     /// Its version, which must be higher than that of the visible entry.
-    /// `None` for one higher than every one this cache has drawn so far: a
-    /// key should have versions of one kind only.
+    /// `None` for one higher than that and than every one this cache has
+    /// drawn so far: a key should have versions of one kind only.
     pub version: Option<u64>,
     /// Its marks: at most 32.
     pub tags: Vec<Tag>,

@@ -175,12 +175,14 @@ impl Sweep<'_> {
 
     /// Sweeps a shard; false if the limit was met before the end.
     fn sweep_shard(&mut self, shard: &Shard) -> bool {
+        // Ended eras of which nothing is left here; nothing comes to them.
+        let mut past = 0;
         loop {
             let most = self.budget.bite(&*self.inner.env);
             if most == 0 {
                 return false;
             }
-            let bite = self.take_bite(shard.lock(), most);
+            let bite = self.take_bite(shard.lock(), most, &mut past);
             let finished = bite.finished;
             self.budget.entries -= bite.scanned;
             self.note(bite);
@@ -191,13 +193,27 @@ impl Sweep<'_> {
     }
 
     /// Takes a few entries: first those whose time is over, then those of
-    /// ended eras.
-    fn take_bite(&self, mut shard: Locked<'_>, most: u64) -> Bite {
+    /// ended eras. An era of which nothing is left counts as a look as well.
+    fn take_bite(&self, mut shard: Locked<'_>, most: u64, past: &mut usize) -> Bite {
         let mut bite = Bite::default();
-        while bite.scanned < most && bite.bytes < BITE_BYTES_MAX {
-            let Some(entry) = self.next_of(&shard) else {
-                bite.finished = true;
+        for _ in 0..BITE_ENTRIES_MAX {
+            if bite.scanned >= most || bite.bytes >= BITE_BYTES_MAX {
                 break;
+            }
+            let due = shard.index.first_due(self.now).map(Arc::clone);
+            let entry = match (due, self.ended.get(*past)) {
+                (Some(entry), _) => entry,
+                (None, Some(era)) => {
+                    let Some(entry) = shard.first_of(era) else {
+                        *past += 1;
+                        continue;
+                    };
+                    entry
+                }
+                (None, None) => {
+                    bite.finished = true;
+                    break;
+                }
             };
             bite.scanned += 1;
             if entry.era.is_live() && entry.life(self.now) != Life::Gone {
@@ -209,12 +225,6 @@ impl Sweep<'_> {
             bite.taken.push(entry);
         }
         bite
-    }
-
-    fn next_of(&self, shard: &Locked<'_>) -> Option<Arc<Entry>> {
-        let due = shard.index.first_due(self.now);
-        let ended = || self.ended.iter().find_map(|era| shard.index.first_of(era));
-        due.or_else(ended).map(Arc::clone)
     }
 
     /// Adds a bite to the report, and frees what it took.
@@ -246,17 +256,14 @@ struct Bite {
 }
 
 impl Inner {
-    /// The first shard with something to sweep, from one on.
+    /// The first shard with something to sweep, from one on. Where an ended
+    /// era has anything left, that is said to be the one.
     fn find_work(&self, start: usize) -> Option<usize> {
-        let (now, ended) = (self.env.now(), self.spaces.ended());
-        let count = self.shards.len();
-        let places = (0..count).map(|step| (start + step) % count);
-        let mut places = places.filter(|place| {
-            let shard = self.shards[*place].lock();
-            let mut ended = ended.iter();
-            shard.index.first_due(now).is_some()
-                || ended.any(|era| shard.index.first_of(era).is_some())
-        });
-        places.next()
+        if self.spaces.ended().iter().any(|era| era.held() > 0) {
+            return Some(start);
+        }
+        let (now, count) = (self.env.now(), self.shards.len());
+        let mut places = (0..count).map(|step| (start + step) % count);
+        places.find(|place| self.shards[*place].lock().index.first_due(now).is_some())
     }
 }

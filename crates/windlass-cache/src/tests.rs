@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use windlass_core::{ManualEnv, Millis};
 
-use crate::{Config, MemoryCache, Policy, Priority, Put, SweepLimit};
+use crate::{Config, Key, MemoryCache, Policy, Priority, Put, SweepLimit};
 
 /// One shard of 64 KiB, which some hundred entries overflow.
 fn small(env: &Arc<ManualEnv>) -> MemoryCache {
@@ -63,6 +63,30 @@ fn apply(env: &ManualEnv, cache: &MemoryCache, act: Act) {
         Act::Sweep(most) => drop(cache.sweep_expired(SweepLimit::Entries(most), None)),
         Act::Wait(ms) => env.advance_ms(ms),
     }
+}
+
+#[test]
+fn keys_of_one_hash_take_each_others_place_and_are_never_mixed_up() {
+    let env = Arc::new(ManualEnv::new(1, Millis::new(1_000)));
+    let cache = small(&env);
+    let space = "s".parse().expect("a name");
+    let first: Key = "first".parse().expect("a key");
+    let second = Key::colliding("second", &first);
+    let mut put = Put::new("1");
+    put.tags = vec!["t".parse().expect("a tag")];
+    cache.put(&space, &first, put).expect("it is put");
+    assert!(cache.get(&space, &second).is_none(), "it was not put");
+    assert_eq!(cache.invalidate(&space, &second).entries, 0);
+    cache
+        .put(&space, &second, Put::new("2"))
+        .expect("it is put");
+    assert!(cache.get(&space, &first).is_none(), "it made room");
+    let found = cache.get(&space, &second).expect("it is there");
+    assert_eq!(found.value(), "2");
+    let page = cache.enumerate(&space, None, 9);
+    assert_eq!(page.keys, [second]);
+    let taken = cache.invalidate_tags(&space, &["t".parse().expect("a tag")]);
+    assert_eq!((taken.entries, cache.stats().entries), (0, 1));
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass_cache::limits::ENTRY_BYTES;
+use windlass_cache::limits::{ENTRY_BYTES, LINK_BYTES};
 use windlass_cache::{Admission, CacheError, Config, MemoryCache, Metadata, Policy, Priority, Put};
 use windlass_core::{ManualEnv, Millis};
 
@@ -94,8 +94,31 @@ fn entries_are_charged_with_their_bytes_and_a_sum() {
         ..Put::new("12345678")
     };
     world.put("name", put);
-    let expected = ENTRY_BYTES + 8 + 5 + 4 + 2 * 3 + 2 * 5;
+    let expected = ENTRY_BYTES + 8 + 5 + 4 + (LINK_BYTES + 3) + (LINK_BYTES + 5);
     assert_eq!(world.cache.stats().bytes, expected);
+}
+
+#[test]
+fn what_is_larger_than_its_shard_is_not_held_whatever_is_asked() {
+    let tiny = Config {
+        l1_bytes_max: 64 << 10,
+        blob_bytes_max: 8 << 10,
+        ..SMALL
+    };
+    let world = World::with(tiny.clone());
+    let put = Put {
+        policy: Policy {
+            admission: Admission::Always,
+            ..Policy::default()
+        },
+        tags: (0..32).map(|n| tag(&format!("{n:0128}"))).collect(),
+        depends_on: (0..32).map(|n| key(&format!("{n:0512}"))).collect(),
+        ..Put::new(vec![0; usize::try_from(tiny.blob_bytes_max).unwrap()])
+    };
+    world.put("k", Put::new("before"));
+    assert!(!world.put("k", put).held, "{:?}", world.cache.stats());
+    assert!(world.get("k").is_none(), "it was replaced");
+    assert_eq!(world.cache.stats().bytes, 0);
 }
 
 /// Entries of a priority that are listed.

@@ -1,9 +1,15 @@
 //! Generations and slots.
 
-use windlass_cache::Put;
 use windlass_cache::limits::NAMESPACES_MAX;
+use windlass_cache::{Flush, Put};
 
 use crate::support::{World, code, key, namespace};
+
+/// The answer for a namespace without a slot.
+const UNKNOWN: Flush = Flush {
+    before: 0,
+    after: 0,
+};
 
 #[test]
 fn a_flush_makes_everything_invisible_and_raises_the_generation() {
@@ -41,7 +47,7 @@ fn flushing_an_unknown_namespace_changes_nothing_and_takes_no_slot() {
         let flush = world
             .cache
             .flush_namespace(&namespace(&format!("n{number}")));
-        assert_eq!((flush.before, flush.after), (0, 0));
+        assert_eq!(flush, UNKNOWN);
     }
     world.put("a", Put::new("v"));
     assert_eq!(world.cache.namespaces().len(), 1);
@@ -95,5 +101,10 @@ fn a_refused_put_takes_no_slot() {
     };
     let refused = world.cache.put(&world.space, &key("k"), put);
     assert_eq!(code(refused), "invalid_request");
-    assert_eq!(world.cache.namespaces(), []);
+    let other = Put::new("v");
+    let refused = world
+        .cache
+        .compare_and_set(&world.space, &key("k"), Some(1), other);
+    assert_eq!(code(refused), "version_mismatch");
+    assert_eq!(world.cache.flush_namespace(&world.space), UNKNOWN);
 }

@@ -8,18 +8,34 @@ use windlass_cache::{Put, SweepLimit};
 use crate::support::{World, key, tag};
 
 const ROUNDS: u64 = 2_000;
+/// What readers must have found in all, and the rounds they are given for it.
+const FOUND_LEAST: u64 = 100;
+const ROUNDS_MAX: u64 = 1_000_000;
+
+/// Lets the other threads end when this one does.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Puts numbers that rise, takes each away again, and lets readers look for
 /// one that was taken before they began.
 fn no_reader_sees_what_was_taken(take: impl Fn(&World, u64) + Sync) {
     let world = World::new();
     let (taken, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let found_any = AtomicU64::new(0);
     thread::scope(|scope| {
+        // Also where an assertion fails: the others would go on for ever.
+        let _stopped = Stops(&stop);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let floor = taken.load(Ordering::SeqCst);
                     if let Some(found) = world.get("k") {
+                        found_any.fetch_add(1, Ordering::Relaxed);
                         let number = found.value()[..].try_into().expect("8 bytes");
                         let number = u64::from_le_bytes(number);
                         assert!(number > floor, "{number} was taken, {floor} was last");
@@ -32,7 +48,12 @@ fn no_reader_sees_what_was_taken(take: impl Fn(&World, u64) + Sync) {
                 world.cache.sweep_expired(SweepLimit::Entries(8), None);
             }
         });
-        for number in 1..=ROUNDS {
+        for number in 1.. {
+            // Until so many rounds are over, and readers had their chance.
+            let seen = found_any.load(Ordering::Relaxed);
+            if number > ROUNDS_MAX || number > ROUNDS && seen >= FOUND_LEAST {
+                break;
+            }
             let put = Put {
                 tags: vec![tag("t")],
                 depends_on: vec![key("source")],
@@ -42,8 +63,9 @@ fn no_reader_sees_what_was_taken(take: impl Fn(&World, u64) + Sync) {
             take(&world, number);
             taken.store(number, Ordering::SeqCst);
         }
-        stop.store(true, Ordering::Relaxed);
     });
+    let seen = found_any.load(Ordering::Relaxed);
+    assert!(seen >= FOUND_LEAST, "readers found an entry {seen} times");
     world
         .cache
         .sweep_expired(SweepLimit::Entries(u64::MAX), None);

@@ -108,6 +108,34 @@ fn a_limit_of_nothing_does_nothing_and_says_whether_there_is_work() {
 }
 
 #[test]
+fn a_sweep_goes_on_in_the_shard_where_it_is_told_to() {
+    let world = World::new();
+    fill(&world, 1_000, 1_000);
+    world.env.advance_ms(1_000);
+    for shard in 0..8 {
+        let from: Position = serde_json::from_value(shard.into()).expect("a position");
+        let report = world
+            .cache
+            .sweep_expired(SweepLimit::Entries(1), Some(from));
+        assert_eq!((report.evicted, report.next), (1, Some(from)));
+    }
+}
+
+#[test]
+fn a_sweep_ends_whatever_number_of_flushes_left_something() {
+    let world = World::new();
+    for number in 0..1_000 {
+        world.put(&format!("{number}"), Put::new("v"));
+        world.cache.flush_namespace(&world.space);
+    }
+    let report = world.cache.sweep_expired(SweepLimit::Entries(400), None);
+    assert_eq!((report.scanned, report.evicted), (400, 400));
+    assert!(report.is_truncated(), "{report:?}");
+    let report = world.cache.sweep_expired(ALL, report.next);
+    assert_eq!((report.evicted, report.next), (600, None));
+}
+
+#[test]
 fn a_position_of_another_cache_is_still_one() {
     let world = World::new();
     fill(&world, 10, 1_000);

@@ -61,6 +61,21 @@ fn versions_that_the_cache_draws_rise_and_are_never_used_twice() {
 }
 
 #[test]
+fn above_the_highest_version_there_is_none() {
+    let world = World::new();
+    world.put("k", at(u64::MAX));
+    let refused = world.cache.put(&world.space, &key("k"), Put::new("next"));
+    match refused.expect_err("there is no version above") {
+        CacheError::VersionMismatch {
+            existing,
+            attempted,
+        } => assert_eq!((existing, attempted), (Some(u64::MAX), None)),
+        other => panic!("{other}"),
+    }
+    assert_eq!(world.text("k"), Some(format!("v{}", u64::MAX)));
+}
+
+#[test]
 fn compare_and_set_changes_only_what_was_expected() {
     let world = World::new();
     let set = |expected, text: &'static str| {

@@ -60,31 +60,17 @@ impl Lane {
         };
         waiting.is_driven = true;
         drop(waiting);
-        let lane = Arc::clone(self);
-        drop(runtime.spawn(async move { lane.drive().await }));
+        // Made before the task is, which a runtime that ends may never poll:
+        // whatever becomes of it, the next event begins another.
+        let driven = Driven {
+            lane: Arc::clone(self),
+            ended: false,
+        };
+        drop(runtime.spawn(driven.drive()));
     }
 
     pub(super) fn figures(&self) -> AuditFigures {
         self.lock().figures()
-    }
-
-    async fn drive(&self) {
-        // Whatever ends this task, the next event begins another.
-        let mut driven = Driven {
-            lane: self,
-            ended: false,
-        };
-        loop {
-            let until = self.env.monotonic().saturating_add(self.linger);
-            self.env.sleep_until(until).await;
-            self.write_all().await;
-            let mut waiting = self.lock();
-            if waiting.is_idle() {
-                waiting.is_driven = false;
-                driven.ended = true;
-                return;
-            }
-        }
     }
 
     /// Writes all that waits now; a sink that takes long is waited for.
@@ -162,12 +148,29 @@ impl Drop for Away<'_> {
 }
 
 /// That a task writes what waits.
-struct Driven<'a> {
-    lane: &'a Lane,
+struct Driven {
+    lane: Arc<Lane>,
     ended: bool,
 }
 
-impl Drop for Driven<'_> {
+impl Driven {
+    async fn drive(mut self) {
+        let lane = Arc::clone(&self.lane);
+        loop {
+            let until = lane.env.monotonic().saturating_add(lane.linger);
+            lane.env.sleep_until(until).await;
+            lane.write_all().await;
+            let mut waiting = lane.lock();
+            if waiting.is_idle() {
+                waiting.is_driven = false;
+                self.ended = true;
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Driven {
     fn drop(&mut self) {
         if !self.ended {
             self.lane.lock().is_driven = false;
@@ -186,4 +189,66 @@ async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::runtime::{Builder, Runtime};
+    use windlass_core::{BoxFuture, ManualEnv, Millis};
+
+    use super::*;
+
+    /// Counts what it is given.
+    #[derive(Debug, Default)]
+    struct Counting(AtomicU64);
+
+    impl AuditSink for Counting {
+        fn write<'a>(
+            &'a self,
+            events: &'a [Arc<AuditEvent>],
+        ) -> BoxFuture<'a, Result<(), SinkFailure>> {
+            let more = u64::try_from(events.len()).expect("few");
+            self.0.fetch_add(more, Ordering::SeqCst);
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().expect("a runtime")
+    }
+
+    fn event() -> Arc<AuditEvent> {
+        let chain = "a".parse().expect("a name");
+        Arc::new(AuditEvent::new(Millis::new(1), chain, "test.done"))
+    }
+
+    #[test]
+    fn a_task_that_its_runtime_never_began_leaves_room_for_another() {
+        let (env, sink) = (
+            ManualEnv::new(1, Millis::new(1)),
+            Arc::new(Counting::default()),
+        );
+        let lane = Arc::new(Lane::new(
+            Arc::new(env),
+            Arc::clone(&sink) as Arc<dyn AuditSink>,
+            Duration::ZERO,
+            10,
+        ));
+        let ending = runtime();
+        {
+            let _entered = ending.enter();
+            lane.tell(event());
+        }
+        drop(ending);
+        assert_eq!(sink.0.load(Ordering::SeqCst), 0, "nobody polled the task");
+        runtime().block_on(async {
+            lane.tell(event());
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert_eq!(sink.0.load(Ordering::SeqCst), 2);
+    }
 }
