@@ -109,6 +109,7 @@ fn what_is_larger_than_its_shard_is_not_held_whatever_is_asked() {
     let put = Put {
         policy: Policy {
             admission: Admission::Always,
+            priority: Priority::High,
             ..Policy::default()
         },
         tags: (0..32).map(|n| tag(&format!("{n:0128}"))).collect(),
