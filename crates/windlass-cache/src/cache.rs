@@ -33,7 +33,7 @@ pub(crate) struct Inner {
     pub(crate) shards: Box<[Shard]>,
     pub(crate) counters: Counters,
     config: Config,
-    stamps: AtomicU64,
+    pub(crate) stamps: AtomicU64,
 }
 
 impl fmt::Debug for MemoryCache {
@@ -46,7 +46,7 @@ impl fmt::Debug for MemoryCache {
 
 /// What a writer expects of the visible entry.
 #[derive(Clone, Copy, Debug)]
-enum Expect {
+pub(crate) enum Expect {
     /// Nothing but that the version rises.
     Anything,
     /// That it is at this version, or that there is none.
@@ -262,7 +262,7 @@ impl Inner {
     }
 
     /// The entry of a key that a get would find.
-    fn visible(&self, namespace: &Namespace, key: &Key) -> Option<Arc<Entry>> {
+    pub(crate) fn visible(&self, namespace: &Namespace, key: &Key) -> Option<Arc<Entry>> {
         let wanted = Wanted { namespace, key };
         let held = self.shard(wanted).peek(wanted);
         held.filter(|entry| entry.is_visible(self.env.now()))
@@ -356,7 +356,7 @@ impl Inner {
         Stored { version, held }
     }
 
-    fn admits(&self, entry: &Entry) -> bool {
+    pub(crate) fn admits(&self, entry: &Entry) -> bool {
         let most = self.config.shard_bytes();
         match entry.policy.admission {
             Admission::Never => false,
@@ -367,7 +367,7 @@ impl Inner {
 }
 
 /// The version of an entry to be put, if it may be.
-fn decide_version(
+pub(crate) fn decide_version(
     existing: Option<u64>,
     attempted: Option<u64>,
     expect: Expect,

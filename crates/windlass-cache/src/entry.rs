@@ -114,8 +114,13 @@ impl Entry {
         Millis::new(self.expires.load(Ordering::Acquire))
     }
 
+    /// When it was last put, read or touched.
+    pub(crate) fn used(&self) -> Millis {
+        Millis::new(self.used.load(Ordering::Acquire))
+    }
+
     fn idle_ends(&self) -> Millis {
-        let used = Millis::new(self.used.load(Ordering::Acquire));
+        let used = self.used();
         self.policy.idle_ms.map_or(NEVER, |ms| used.plus_ms(ms))
     }
 
@@ -165,6 +170,11 @@ impl Entry {
         claimed.is_ok()
     }
 
+    /// Notes until when somebody is thought to renew it.
+    pub(crate) fn leave_renewal(&self, until: Millis) {
+        self.renewing.store(until.get(), Ordering::Release);
+    }
+
     /// Lets its time begin anew. Under the lock of its shard.
     pub(crate) fn renew(&self, now: Millis, expires: Millis) {
         self.expires.store(expires.get(), Ordering::Release);
@@ -196,7 +206,7 @@ impl Entry {
 
 /// What an entry takes: its bytes, its names, a sum for its records, and
 /// another for each tag and dependency.
-fn charge(put: &Put, place: &Place) -> u64 {
+pub(crate) fn charge(put: &Put, place: &Place) -> u64 {
     let tags = put.tags.iter().map(|tag| tag.as_str().len());
     let depends_on = put.depends_on.iter().map(|key| key.as_str().len());
     let names: usize = tags.chain(depends_on).sum::<usize>() + place.key.as_str().len();

@@ -1,6 +1,9 @@
 //! Every way in which an operation of the cache can fail.
 
-use windlass_core::{Coded, ErrorKind, RandomError};
+use std::sync::Arc;
+
+use windlass_core::{Abandoned, Coded, ErrorKind, RandomError};
+use windlass_store::{StoreError, StoreErrorKind};
 
 use crate::limits::{METADATA_BYTES_MAX, METADATA_KEYS_MAX};
 
@@ -70,7 +73,8 @@ fn number(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// Why an operation of the cache failed. Nothing was changed.
+/// Why an operation of the cache failed. Nothing was changed, unless the store
+/// says that it may have been.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
@@ -119,6 +123,32 @@ pub enum CacheError {
     /// No random bytes for the jitter of a policy.
     #[error("no random bytes could be drawn")]
     Random(#[from] RandomError),
+    /// The second tier is full of what may not go for this entry.
+    #[error("the second tier has no room for {needed} bytes; it holds {max} at most")]
+    L2Full {
+        /// What the entry is charged with.
+        needed: u64,
+        /// What the tier may hold.
+        max: u64,
+    },
+    /// The store of the second tier failed.
+    #[error("the store of the second tier failed")]
+    Store(#[source] Arc<StoreError>),
+    /// The commit that carried the request ended abnormally.
+    #[error("the commit ended abnormally; its outcome is unknown")]
+    Abandoned(#[from] Abandoned),
+    /// The cache was closed.
+    #[error("the cache is closed")]
+    Closed,
+    /// Another cache opened the store of the second tier since.
+    #[error("another cache has opened the store of the second tier")]
+    Taken,
+}
+
+impl From<StoreError> for CacheError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
 }
 
 impl CacheError {
@@ -149,6 +179,11 @@ impl Coded for CacheError {
             Self::VersionMismatch { .. } => "version_mismatch",
             Self::Invalid { .. } => "invalid_request",
             Self::Random(_) => "no_randomness",
+            Self::L2Full { .. } => "l2_full",
+            Self::Store(error) => error.kind().code(),
+            Self::Abandoned(_) => "abandoned",
+            Self::Closed => "cache_closed",
+            Self::Taken => "cache_taken",
         }
     }
 
@@ -157,9 +192,24 @@ impl Coded for CacheError {
             Self::BlobTooLarge { .. } | Self::MetadataTooLarge { .. } | Self::Invalid { .. } => {
                 ErrorKind::Invalid
             }
-            Self::TooManyNamespaces { .. } => ErrorKind::Refused,
+            Self::TooManyNamespaces { .. } | Self::L2Full { .. } => ErrorKind::Refused,
             Self::VersionMismatch { .. } => ErrorKind::Conflict,
             Self::Random(_) => ErrorKind::Environment,
+            Self::Store(error) => kind_of(error.kind()),
+            Self::Abandoned(_) => ErrorKind::Indeterminate,
+            Self::Closed | Self::Taken => ErrorKind::Closed,
         }
+    }
+}
+
+/// A store's failure keeps its kind through every layer.
+const fn kind_of(kind: StoreErrorKind) -> ErrorKind {
+    match kind {
+        StoreErrorKind::Unavailable => ErrorKind::Unavailable,
+        StoreErrorKind::Indeterminate => ErrorKind::Indeterminate,
+        StoreErrorKind::Invalid => ErrorKind::Invalid,
+        StoreErrorKind::Environment => ErrorKind::Environment,
+        StoreErrorKind::Corrupt => ErrorKind::Corrupt,
+        StoreErrorKind::Closed => ErrorKind::Closed,
     }
 }

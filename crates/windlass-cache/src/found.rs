@@ -112,6 +112,8 @@ pub enum Presence {
     Present,
     /// A get would have found nothing.
     Absent,
+    /// Only a look at the second tier would tell.
+    Maybe,
 }
 
 /// What became of a put.

@@ -55,6 +55,7 @@ mod stats;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod tiered;
 
 pub use cache::MemoryCache;
 pub use config::Config;
@@ -65,6 +66,10 @@ pub use names::{Key, Namespace, Tag};
 pub use policy::{Admission, Policy, Priority, Put};
 pub use stats::{Space, Stats};
 pub use sweep::{Position, SweepLimit, SweepReport, Swept};
+pub use tiered::{
+    BelowStats, Options, OrphanPosition, OrphanReport, Orphaned, TieredCache, TieredReport,
+    TieredStats,
+};
 
 /// Compiles and runs the example that README.md shows.
 #[cfg(doctest)]

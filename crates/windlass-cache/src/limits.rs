@@ -38,6 +38,53 @@ pub const ENTRY_BYTES: u64 = 384;
 /// What an entry is charged with for each of its tags and dependencies beside
 /// the name: its place among the entries that share it.
 pub const LINK_BYTES: u64 = 320;
+/// What the second tier holds unless told otherwise, in bytes.
+pub const L2_BYTES_DEFAULT: u64 = 4 << 30;
+/// Least and most that the second tier can be told to hold, in bytes.
+pub const L2_BYTES_RANGE: (u64, u64) = (64 << 10, 1 << 50);
+/// How long the pieces of a blob whose put was given up may lie, in
+/// milliseconds, unless told otherwise.
+pub const GRACE_MS_DEFAULT: u64 = 3_600_000;
+/// Longest name of a start of the machine, in bytes.
+pub const BOOT_BYTES_MAX: usize = 128;
+/// Largest blob that is stored with its record.
+pub(crate) const INLINE_BYTES_MAX: u64 = 32 << 10;
+/// Bytes of each piece of a larger one.
+pub(crate) const PIECE_BYTES: usize = 1 << 20;
+/// Pieces that one commit writes.
+pub(crate) const COMMIT_PIECES_MAX: usize = 4;
+/// Most pieces that go in the commit that replaces their blob.
+pub(crate) const GONE_PIECES_MAX: u64 = 64;
+/// Most pieces of given up blobs that one commit deletes.
+pub(crate) const ORPHAN_PIECES_MAX: usize = 500;
+/// Writes after which a commit takes no further change.
+pub(crate) const COMMIT_WRITES: usize = 500;
+/// Bytes after which it does not.
+pub(crate) const COMMIT_BYTES: usize = 8 << 20;
+/// Rows of an index that are followed in one step.
+pub(crate) const STEP_ROWS: usize = 64;
+/// Names that are read in one step when a filter is made.
+pub(crate) const STEP_NAMES: usize = 1_000;
+/// Steps in which room is made for one put before it is refused.
+pub(crate) const ROOM_STEPS_MAX: u32 = 32;
+/// Steps that a sweep goes on with filters.
+pub(crate) const LEARN_STEPS: u32 = 16;
+/// How often a commit of unknown outcome, or a read, is tried.
+pub(crate) const ROUNDS_MAX: u32 = 3;
+/// Puts that are submitted together.
+pub(crate) const TOGETHER_MAX: usize = 128;
+/// Entries that wait for the first tier.
+pub(crate) const PROMOTIONS_MAX: usize = 256;
+/// Bytes of those.
+pub(crate) const PROMOTION_BYTES_MAX: u64 = 16 << 20;
+/// Entries that are taken up before one call asks the second tier.
+pub(crate) const PROMOTED_PER_CALL: usize = 4;
+/// Entries of which a use is remembered that is not written.
+pub(crate) const USES_MAX: usize = 1 << 14;
+/// Stale entries of which it is remembered who renews them.
+pub(crate) const RENEWALS_MAX: usize = 1 << 12;
+/// Marks that tell promotions what was changed: a power of two.
+pub(crate) const MARKS: usize = 1 << 12;
 /// Most parts that are locked apart.
 pub(crate) const SHARDS_MAX: u64 = 16;
 /// Most entries that are taken under one lock.

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crate::error::CacheError;
 use crate::limits::NAMESPACES_MAX;
 use crate::names::Namespace;
+use crate::tiered::Below;
 
 /// Ended eras after which those that hold nothing are dropped for the first
 /// time; then whenever there are twice as many as were left.
@@ -35,6 +36,8 @@ pub(crate) struct Era {
     visits: AtomicU64,
     /// Entries that depend on others.
     dependents: AtomicU64,
+    /// What a second tier has of it.
+    pub(crate) below: Below,
 }
 
 impl Era {
@@ -46,6 +49,7 @@ impl Era {
             held: AtomicU64::new(0),
             visits: AtomicU64::new(0),
             dependents: AtomicU64::new(0),
+            below: Below::default(),
         }
     }
 
@@ -80,6 +84,11 @@ impl Era {
     /// before entries go in, and after them they are let go. While nobody
     /// can enter, the answer stays true.
     fn is_empty(&self) -> bool {
+        self.is_drained() && self.below.entries() == 0
+    }
+
+    /// The same of the first tier alone.
+    fn is_drained(&self) -> bool {
         self.visits.load(Ordering::SeqCst) == 0 && self.held() == 0
     }
 }
@@ -135,6 +144,25 @@ impl Spaces {
 
     fn draw_generation(&self) -> u64 {
         self.generations.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The last generation that was drawn.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generations.load(Ordering::SeqCst)
+    }
+
+    /// Draws no generation up to this one.
+    pub(crate) fn resume(&self, generation: u64) {
+        self.generations.fetch_max(generation, Ordering::SeqCst);
+    }
+
+    /// Gives a namespace its slot back, at the generation it had.
+    pub(crate) fn restore(&self, namespace: &Namespace, generation: u64) -> Arc<Era> {
+        self.resume(generation);
+        let era = Arc::new(Era::new(namespace.clone(), generation));
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.insert(namespace.clone(), Arc::clone(&era));
+        era
     }
 
     /// The era of a namespace, if it has a slot.
@@ -196,7 +224,7 @@ impl Spaces {
         let mut ended = self.lock_ended();
         ended.eras.push(era);
         if ended.eras.len() >= ended.sift_at {
-            ended.eras.retain(|era| !era.is_empty());
+            ended.eras.retain(|era| !era.is_drained());
             ended.sift_at = ENDED_KEPT.max(2 * ended.eras.len());
         }
     }
@@ -204,8 +232,14 @@ impl Spaces {
     /// Ended eras of which something is left.
     pub(crate) fn ended(&self) -> Vec<Arc<Era>> {
         let mut ended = self.lock_ended();
-        ended.eras.retain(|era| !era.is_empty());
+        ended.eras.retain(|era| !era.is_drained());
         ended.eras.clone()
+    }
+
+    /// The eras of all slots.
+    pub(crate) fn eras(&self) -> Vec<Arc<Era>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.values().map(Arc::clone).collect()
     }
 
     /// Namespaces that hold something, by name: generation and entries held.

@@ -55,7 +55,7 @@ impl SweepLimit {
 /// Where a sweep stopped, for the next to go on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Position(usize);
+pub struct Position(pub(crate) usize);
 
 /// What a sweep did in one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,14 +121,14 @@ impl MemoryCache {
 
 /// What is left of a limit.
 #[derive(Debug)]
-struct Budget {
-    entries: u64,
+pub(crate) struct Budget {
+    pub(crate) entries: u64,
     began: Duration,
-    span: Option<Duration>,
+    pub(crate) span: Option<Duration>,
 }
 
 impl Budget {
-    fn new(limit: SweepLimit, env: &dyn Env) -> Self {
+    pub(crate) fn new(limit: SweepLimit, env: &dyn Env) -> Self {
         Self {
             entries: limit.entries(),
             began: env.monotonic(),
@@ -136,12 +136,12 @@ impl Budget {
         }
     }
 
-    fn elapsed(&self, env: &dyn Env) -> Duration {
+    pub(crate) fn elapsed(&self, env: &dyn Env) -> Duration {
         env.monotonic().saturating_sub(self.began)
     }
 
     /// How many entries the next bite may have; 0 where the limit is met.
-    fn bite(&self, env: &dyn Env) -> u64 {
+    pub(crate) fn bite(&self, env: &dyn Env) -> u64 {
         let late = self.span.is_some_and(|span| self.elapsed(env) >= span);
         if late {
             0

@@ -195,7 +195,8 @@ pub(crate) const TABLE: &[Row] = &[
     Row {
         name: "windlass-cache",
         floor: Floor::Part,
-        imports: &["windlass-core"],
+        imports: &["windlass-core", "windlass-store"],
+        in_tests: &["windlass-store-memory", "windlass-store-testing"],
         blind_to: &[Runtime, Driver, Http, Terminal, Calendar],
         ..NOTHING
     },

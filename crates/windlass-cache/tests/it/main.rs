@@ -10,4 +10,5 @@ mod namespaces;
 mod racing;
 mod support;
 mod sweeping;
+mod tiered;
 mod versions;

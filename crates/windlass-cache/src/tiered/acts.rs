@@ -1,0 +1,371 @@
+//! What the desk does for each change.
+
+use std::sync::Arc;
+
+use windlass_core::Format;
+use windlass_store::Scan;
+
+use super::action::{Action, Answer, Putting, Reply, Taken, What};
+use super::desk::Run;
+use super::draft::{Cause, Effect, Known};
+use super::keys;
+use super::record::{IndexRow, Kept, Record, SpaceRow, decode};
+use super::shared::hash;
+use super::uses::Use;
+use crate::cache::decide_version;
+use crate::entry::{Birth, Entry};
+use crate::error::CacheError;
+use crate::found::Stored;
+use crate::limits::{NAMESPACES_MAX, STEP_ROWS};
+use crate::names::Key;
+use crate::spaces::Era;
+
+impl Run {
+    pub(super) async fn act(&mut self, action: Action) -> Reply {
+        match action {
+            Action::Put(putting) => self.put(*putting).await,
+            Action::Touch { era, key } => self.touch(&era, &key).await,
+            Action::Take { era, what, last } => self.take_some(&era, what, last).await,
+            Action::Mend { era, key, stamp } => self.mend(&era, &key, stamp).await,
+            Action::Expire { most } => self.expire(most).await.map(Answer::Bite),
+            Action::Learn => self.learn().await.map(Answer::More),
+            Action::Write(uses) => self.write(uses).await,
+            Action::Settle => Ok(Answer::Done),
+            Action::Close => {
+                self.draft.head.closed = true;
+                // Something has to be written for the head to be.
+                self.draft.delete(keys::ended(0));
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    async fn put(&mut self, putting: Putting) -> Reply {
+        let mut visit = putting.visit;
+        if !visit.era().is_live() {
+            if putting.chain.is_some() {
+                // It was put before the flush, then.
+                let (version, held) = (0, false);
+                return Ok(Answer::Stored(Stored { version, held }));
+            }
+            let spaces = &self.shared.first.inner.spaces;
+            visit = spaces.enter(&putting.place.namespace)?;
+        }
+        let era = Arc::clone(visit.era());
+        let key = putting.place.key.clone();
+        let old = self.look_up(&era, &key).await?;
+        let existing = self.visible(&era, &old).map(|record| record.version);
+        let stamp = self.draft.head.stamp + 1;
+        let version = decide_version(existing, putting.put.version, putting.expect, stamp)?;
+        let now = self.shared.now();
+        let policy = &putting.put.policy;
+        let over = policy.expires_at.is_some_and(|at| at.has_passed(now));
+        if over {
+            self.remove(&era, &key, old, Cause::Replaced);
+            let held = false;
+            return Ok(Answer::Stored(Stored { version, held }));
+        }
+        let birth = Birth {
+            stamp,
+            era: Arc::clone(&era),
+            place: putting.place,
+            version,
+            now,
+            expires: policy.expires(now, putting.jitter_ms),
+        };
+        let blob = putting.put.value.clone();
+        let entry = Arc::new(Entry::new(putting.put, birth));
+        self.ensure_room(&entry, &old).await?;
+        // Making room may have taken it.
+        let old = self.look_up(&era, &key).await?;
+        self.adopt(&era);
+        let replaced = !matches!(old, Known::Absent);
+        self.displace(&era, &key, old);
+        let chain = putting.chain.as_ref().map(|written| written.chain);
+        let record = Record::of(&entry, putting.crc, chain);
+        let blob = chain.is_none().then_some(blob);
+        self.insert(&entry, Kept { record, blob }, replaced);
+        let held = true;
+        Ok(Answer::Stored(Stored { version, held }))
+    }
+
+    /// Makes the namespace's row be of this era.
+    fn adopt(&mut self, era: &Arc<Era>) {
+        let namespace = &era.namespace;
+        let row = self.draft.space(self.stored(), namespace);
+        if row.is_some_and(|row| row.generation == era.generation) {
+            return;
+        }
+        if let Some(row) = row {
+            self.draft.end(namespace, row);
+        } else if self.stored().len() >= NAMESPACES_MAX {
+            self.drop_spaces();
+        }
+        let row = SpaceRow::at(era.generation);
+        self.draft.set_space(namespace, Some(row));
+    }
+
+    /// Drops the rows of namespaces that gave their slots back.
+    fn drop_spaces(&mut self) {
+        let spaces = &self.shared.first.inner.spaces;
+        let stored = self.stored().iter();
+        let gone = stored.filter(|(namespace, _)| spaces.find(namespace).is_none());
+        let gone: Vec<_> = gone.map(|(name, row)| (name.clone(), *row)).collect();
+        for (namespace, row) in gone {
+            self.draft.end(&namespace, row);
+            self.draft.set_space(&namespace, None);
+        }
+    }
+
+    fn insert(&mut self, entry: &Arc<Entry>, kept: Kept, replaced: bool) {
+        let Self { draft, state, .. } = self;
+        let stored = &state.as_ref().expect("it was made sure of").spaces;
+        draft.insert(stored, &kept);
+        draft.head.stamp = draft.head.stamp.max(entry.stamp);
+        draft.effects.push(Effect::Put {
+            entry: Arc::clone(entry),
+            replaced,
+        });
+        let name = (entry.era.generation, entry.place.key.clone());
+        self.known.insert(name, Known::Kept(Arc::new(kept)));
+    }
+
+    /// Takes out what is there, for something else to take its place.
+    fn displace(&mut self, era: &Arc<Era>, key: &Key, old: Known) {
+        let Self { draft, state, .. } = self;
+        let stored = &state.as_ref().expect("it was made sure of").spaces;
+        match old {
+            Known::Absent => return,
+            Known::Kept(kept) => {
+                draft.remove(stored, &kept.record);
+                draft.effects.push(Effect::Written(kept.record.stamp));
+            }
+            Known::Damaged => {
+                draft.delete(keys::entry(era.generation, key.as_str()));
+                draft.uncount(stored, (&era.namespace, era.generation));
+                draft.effects.push(Effect::Counted(Cause::Damaged, 1));
+            }
+        }
+        let name = (era.generation, key.clone());
+        self.known.insert(name, Known::Absent);
+    }
+
+    /// Takes an entry of a live era; whether there was one.
+    fn remove(&mut self, era: &Arc<Era>, key: &Key, old: Known, cause: Cause) -> bool {
+        if matches!(old, Known::Absent) {
+            return false;
+        }
+        self.displace(era, key, old);
+        self.draft.effects.push(Effect::Gone {
+            era: Arc::clone(era),
+            key: key.clone(),
+        });
+        self.draft.effects.push(Effect::Counted(cause, 1));
+        true
+    }
+
+    /// Takes an entry of whatever generation.
+    pub(super) fn remove_any(&mut self, kept: Arc<Kept>, cause: Cause) {
+        let record = &kept.record;
+        if let Some(era) = self.shared.era(&record.namespace, record.generation) {
+            let key = record.key.clone();
+            self.remove(&era, &key, Known::Kept(kept), cause);
+            return;
+        }
+        let Self { draft, state, .. } = self;
+        let stored = &state.as_ref().expect("it was made sure of").spaces;
+        draft.remove(stored, record);
+        draft.effects.push(Effect::Written(record.stamp));
+        let name = (record.generation, record.key.clone());
+        self.known.insert(name, Known::Absent);
+    }
+
+    /// The record, if a reader may see it.
+    fn visible<'a>(&self, era: &Era, known: &'a Known) -> Option<&'a Record> {
+        let Known::Kept(kept) = known else {
+            return None;
+        };
+        let record = &kept.record;
+        (era.is_live() && self.shared.is_visible(era, record)).then_some(record)
+    }
+
+    async fn touch(&mut self, era: &Arc<Era>, key: &Key) -> Reply {
+        let old = self.look_up(era, key).await?;
+        if self.visible(era, &old).is_none() {
+            return Ok(Answer::Touched(false));
+        }
+        let Known::Kept(old) = old else {
+            return Ok(Answer::Touched(false));
+        };
+        let now = self.shared.now();
+        let mut kept = Kept::clone(&old);
+        let jitter_ms = kept.record.policy.draw_jitter(self.shared.env())?;
+        kept.record.expires = kept.record.policy.expires(now, jitter_ms);
+        kept.record.used = now;
+        let expires = kept.record.expires;
+        let stamp = kept.record.stamp;
+        self.renew(&old, kept);
+        self.draft.effects.push(Effect::Touched {
+            era: Arc::clone(era),
+            key: key.clone(),
+            stamp,
+            now,
+            expires,
+        });
+        Ok(Answer::Touched(true))
+    }
+
+    /// Writes a record anew whose times have changed.
+    pub(super) fn renew(&mut self, old: &Kept, mut kept: Kept) {
+        kept.record.due = kept.record.ends(kept.record.used);
+        self.draft.renew(&old.record, &kept);
+        let name = (kept.record.generation, kept.record.key.clone());
+        self.known.insert(name, Known::Kept(Arc::new(kept)));
+    }
+
+    async fn take_some(&mut self, era: &Arc<Era>, what: What, last: u64) -> Reply {
+        let mut taken = Taken::default();
+        let rows = match &what {
+            What::Key(key) => {
+                let old = self.look_up(era, key).await?;
+                self.take_one(era, key, old, &mut taken);
+                return Ok(Answer::Taken(taken));
+            }
+            What::Prefix(prefix, from) => return self.take_prefix(era, prefix, from, last).await,
+            What::Tag(tag) => keys::tagged(era.generation, tag, last),
+            What::Of(name) => keys::dependents(era.generation, name, last),
+        };
+        let start = rows.start.clone();
+        let scan = Scan::new(rows).limit(STEP_ROWS);
+        let [page] = self.shared.read(&[scan]).await?;
+        let mut found = Vec::new();
+        for entry in &page.entries {
+            let index: IndexRow = decode("index", &entry.value)?;
+            found.push((entry.key.clone(), index.key));
+        }
+        let wanted = found.iter().map(|(_, key)| (Arc::clone(era), key.clone()));
+        self.load(wanted.collect()).await?;
+        for (count, (row, key)) in found.iter().enumerate() {
+            if self.draft.is_full() {
+                debug_assert!(count > 0, "a draft is empty before a scan");
+                taken.next = Some(start);
+                return Ok(Answer::Taken(taken));
+            }
+            let old = self.look_up(era, key).await?;
+            let stamp = keys::stamp_of(row);
+            let same = matches!(&old, Known::Kept(kept) if Some(kept.record.stamp) == stamp);
+            if same {
+                self.take_one(era, key, old, &mut taken);
+            } else {
+                // What it led to is gone or damaged.
+                self.draft.delete(row.clone());
+            }
+        }
+        taken.next = page.more.then_some(start);
+        Ok(Answer::Taken(taken))
+    }
+
+    async fn take_prefix(
+        &mut self,
+        era: &Arc<Era>,
+        prefix: &str,
+        from: &bytes::Bytes,
+        last: u64,
+    ) -> Reply {
+        let mut taken = Taken::default();
+        let mut rows = windlass_store::KeyRange::prefix(keys::entry(era.generation, prefix));
+        if from > &rows.start {
+            rows.start = from.clone();
+        }
+        let scan = Scan::new(rows).limit(STEP_ROWS);
+        let [page] = self.shared.read(&[scan]).await?;
+        for entry in &page.entries {
+            if self.draft.is_full() {
+                taken.next = Some(entry.key.clone());
+                return Ok(Answer::Taken(taken));
+            }
+            let Some(key) = keys::entry_of(era.generation, &entry.key) else {
+                continue;
+            };
+            let read = Kept::read(era.generation, &key, &entry.value);
+            let old = read.map_or(Known::Damaged, |kept| Known::Kept(Arc::new(kept)));
+            let later = matches!(&old, Known::Kept(kept) if kept.record.stamp > last);
+            if !later {
+                self.take_one(era, &key, old, &mut taken);
+            }
+        }
+        let end = page.entries.last().filter(|_| page.more);
+        taken.next = end.map(|entry| [&entry.key[..], &[0]].concat().into());
+        Ok(Answer::Taken(taken))
+    }
+
+    fn take_one(&mut self, era: &Arc<Era>, key: &Key, old: Known, taken: &mut Taken) {
+        if let Some(record) = self.visible(era, &old) {
+            taken.entries += 1;
+            taken.bytes += record.length;
+        }
+        if self.remove(era, key, old, Cause::Invalidated) {
+            taken.keys.push(key.clone());
+        }
+    }
+
+    async fn mend(&mut self, era: &Arc<Era>, key: &Key, stamp: Option<u64>) -> Reply {
+        let old = self.look_up(era, key).await?;
+        let wrong = match &old {
+            Known::Absent => false,
+            Known::Kept(kept) => Some(kept.record.stamp) == stamp,
+            Known::Damaged => true,
+        };
+        if wrong && era.is_live() {
+            // One that cannot be read is counted where it is taken out.
+            let cause = match &old {
+                Known::Damaged => Cause::Replaced,
+                _ => Cause::Damaged,
+            };
+            self.remove(era, key, old, cause);
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Writes into records when their entries were last used.
+    async fn write(&mut self, uses: Vec<Use>) -> Reply {
+        for last in uses {
+            let name = (last.generation, last.key.clone());
+            let known = match self.known.get(&name) {
+                Some(known) => known.clone(),
+                None => self.read_one(last.generation, &last.key).await?,
+            };
+            if let Known::Kept(old) = known
+                && old.record.stamp == last.stamp
+                && old.record.used < last.at
+            {
+                let mut kept = Kept::clone(&old);
+                kept.record.used = last.at;
+                self.renew(&old, kept);
+            }
+            self.draft.effects.push(Effect::Written(last.stamp));
+        }
+        Ok(Answer::Done)
+    }
+
+    /// What the store has of a key, as the draft leaves it.
+    pub(super) async fn look_up(&mut self, era: &Arc<Era>, key: &Key) -> Result<Known, CacheError> {
+        let name = (era.generation, key.clone());
+        if let Some(known) = self.known.get(&name) {
+            return Ok(known.clone());
+        }
+        if !era.below.may_have(hash(era, key)) {
+            return Ok(Known::Absent);
+        }
+        let known = self.read_one(era.generation, key).await?;
+        self.known.insert(name, known.clone());
+        Ok(known)
+    }
+}
+
+/// The row of an index that leads nowhere, by what it says.
+pub(super) fn index_of(row: &[u8]) -> Result<IndexRow, CacheError> {
+    let index: IndexRow = decode("index", row)?;
+    let Format = index.v;
+    Ok(index)
+}

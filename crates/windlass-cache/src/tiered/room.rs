@@ -1,0 +1,276 @@
+//! Taking entries out of the second tier that nobody asked to be taken: those
+//! whose time is over, what flushed namespaces left, and where that is not
+//! enough, the oldest ones of the lowest priority.
+
+use std::sync::Arc;
+
+use windlass_core::Millis;
+use windlass_store::Scan;
+
+use super::action::{Action, Bite};
+use super::acts::index_of;
+use super::desk::Run;
+use super::draft::{Cause, Known};
+use super::keys;
+use super::record::{EndedRow, Kept, decode};
+use crate::entry::Entry;
+use crate::error::CacheError;
+use crate::limits::{BITE_ENTRIES_MAX, ROOM_STEPS_MAX, STEP_ROWS};
+use crate::names::{Key, Namespace};
+use crate::policy::Priority;
+
+/// From the one that goes first to the one that goes last.
+const PRIORITIES: [Priority; 3] = [Priority::Low, Priority::Normal, Priority::High];
+
+const fn rank(priority: Priority) -> u8 {
+    match priority {
+        Priority::Low => 0,
+        Priority::Normal => 1,
+        Priority::High => 2,
+    }
+}
+
+impl Run {
+    /// Makes room for all puts of the run at once, as far as that goes.
+    pub(super) async fn make_room_ahead(
+        &mut self,
+        requests: &[Vec<Action>],
+    ) -> Result<(), CacheError> {
+        let (mut needed, mut lowest) = (0_u64, Priority::High);
+        for action in requests.iter().flatten() {
+            let Action::Put(putting) = action else {
+                continue;
+            };
+            let old = self
+                .known
+                .get(&(putting.visit.era().generation, putting.place.key.clone()));
+            let freed = old.map_or(0, charge_of);
+            let charge = crate::entry::charge(&putting.put, &putting.place);
+            needed += charge.saturating_sub(freed);
+            if rank(putting.put.policy.priority) < rank(lowest) {
+                lowest = putting.put.policy.priority;
+            }
+        }
+        if self.lacks(needed) == 0 {
+            return Ok(());
+        }
+        self.step(needed, lowest).await.map(drop)
+    }
+
+    /// By how much the tier is too full for so many bytes more.
+    fn lacks(&self, needed: u64) -> u64 {
+        let after = self.draft.head.bytes.saturating_add(needed);
+        after.saturating_sub(self.shared.options.l2_bytes_max)
+    }
+
+    /// Makes sure that there is room for an entry in the place of another.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::L2Full`] if nothing more may go for it.
+    pub(super) async fn ensure_room(
+        &mut self,
+        entry: &Entry,
+        old: &Known,
+    ) -> Result<(), CacheError> {
+        let needed = entry.charge.saturating_sub(charge_of(old));
+        for _ in 0..ROOM_STEPS_MAX {
+            if self.lacks(needed) == 0 {
+                return Ok(());
+            }
+            // What is looked at next must be in the store.
+            self.commit().await;
+            self.ensure_state_again()?;
+            if !self.step(needed, entry.policy.priority).await? {
+                break;
+            }
+        }
+        if self.lacks(needed) == 0 {
+            return Ok(());
+        }
+        Err(CacheError::L2Full {
+            needed: entry.charge,
+            max: self.shared.options.l2_bytes_max,
+        })
+    }
+
+    fn ensure_state_again(&self) -> Result<(), CacheError> {
+        if self.state.is_some() {
+            return Ok(());
+        }
+        let lost = "a commit of unknown outcome came before";
+        let kind = windlass_store::StoreErrorKind::Unavailable;
+        Err(windlass_store::StoreError::new(kind, "commit", lost).into())
+    }
+
+    /// Takes a few entries; false if there were none that may go.
+    async fn step(&mut self, needed: u64, priority: Priority) -> Result<bool, CacheError> {
+        let bite = self.expire(BITE_ENTRIES_MAX).await?;
+        if bite.scanned > 0 {
+            return Ok(true);
+        }
+        for next in PRIORITIES {
+            if rank(next) <= rank(priority) && self.evict(next, needed).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes the oldest entries of a priority while room is needed.
+    async fn evict(&mut self, priority: Priority, needed: u64) -> Result<bool, CacheError> {
+        let scan = Scan::new(keys::ranks(priority)).limit(STEP_ROWS);
+        let [page] = self.shared.read(&[scan]).await?;
+        let mut took = false;
+        for entry in &page.entries {
+            if self.lacks(needed) == 0 || self.draft.is_full() {
+                break;
+            }
+            took = true;
+            let index = index_of(&entry.value)?;
+            let stamp = keys::stamp_of(&entry.key);
+            match self.find(index.generation, &index.key).await? {
+                Known::Kept(kept) if Some(kept.record.stamp) == stamp => {
+                    self.remove_any(kept, Cause::Evicted);
+                }
+                _ => {
+                    // Of an entry that was damaged.
+                    self.draft.delete(entry.key.clone());
+                    let charge = index.charge.unwrap_or(0);
+                    let head = &mut self.draft.head;
+                    head.bytes = head.bytes.saturating_sub(charge);
+                }
+            }
+        }
+        Ok(took)
+    }
+
+    /// What the store has of a key at a generation, as the draft leaves it.
+    async fn find(&mut self, generation: u64, key: &Key) -> Result<Known, CacheError> {
+        if let Some(known) = self.known.get(&(generation, key.clone())) {
+            return Ok(known.clone());
+        }
+        self.read_one(generation, key).await
+    }
+
+    /// Takes a few entries whose time is over; then such of generations that
+    /// ended.
+    pub(super) async fn expire(&mut self, most: u64) -> Result<Bite, CacheError> {
+        let mut bite = Bite::default();
+        let most = most.min(BITE_ENTRIES_MAX);
+        self.expire_due(most, &mut bite).await?;
+        if bite.finished {
+            bite.finished = false;
+            self.drop_ended(most, &mut bite).await?;
+        }
+        Ok(bite)
+    }
+
+    async fn expire_due(&mut self, most: u64, bite: &mut Bite) -> Result<(), CacheError> {
+        let now = self.shared.now();
+        let limit = usize::try_from(most).unwrap_or(STEP_ROWS).max(1);
+        let scan = Scan::new(keys::due_until(now)).limit(limit);
+        let [page] = self.shared.read(&[scan]).await?;
+        let mut rows = Vec::new();
+        for entry in &page.entries {
+            let index = index_of(&entry.value)?;
+            rows.push((entry.key.clone(), (index.generation, index.key)));
+        }
+        let names = rows.iter().map(|(_, name)| name.clone());
+        let names = names.filter(|name| !self.known.contains_key(name));
+        let names = names.collect();
+        self.load_rows(names).await?;
+        for (row, (generation, key)) in rows {
+            if bite.scanned == most || self.draft.is_full() {
+                return Ok(());
+            }
+            bite.scanned += 1;
+            let due = keys::due_of(&row);
+            match self.find(generation, &key).await? {
+                Known::Kept(kept) if due == Some((kept.record.due.get(), kept.record.stamp)) => {
+                    self.expire_one(kept, now, bite);
+                }
+                // It leads nowhere: what it led to was damaged.
+                _ => self.draft.delete(row),
+            }
+        }
+        bite.finished = !page.more;
+        Ok(())
+    }
+
+    /// Takes an entry whose time is over, unless it was used meanwhile.
+    fn expire_one(&mut self, kept: Arc<Kept>, now: Millis, bite: &mut Bite) {
+        let record = &kept.record;
+        let era = self.shared.era(&record.namespace, record.generation);
+        let used = era.map_or(record.used, |era| self.shared.used(&era, record));
+        if record.ends(used).has_passed(now) {
+            bite.taken.push((record.namespace.clone(), record.charge));
+            self.remove_any(kept, Cause::Expired);
+            return;
+        }
+        let mut renewed = Kept::clone(&kept);
+        renewed.record.used = used;
+        self.renew(&kept, renewed);
+    }
+
+    /// Takes a few entries of a generation that ended.
+    async fn drop_ended(&mut self, most: u64, bite: &mut Bite) -> Result<(), CacheError> {
+        let scan = Scan::new(keys::ends()).limit(1);
+        let [page] = self.shared.read(&[scan]).await?;
+        let Some(row) = page.entries.first() else {
+            bite.finished = true;
+            return Ok(());
+        };
+        let ended: EndedRow = decode("ended generation", &row.value)?;
+        let Some(generation) = keys::ended_of(&row.key) else {
+            self.draft.delete(row.key.clone());
+            return Ok(());
+        };
+        let left = most.saturating_sub(bite.scanned);
+        if left == 0 {
+            return Ok(());
+        }
+        let limit = usize::try_from(left).unwrap_or(STEP_ROWS);
+        let scan = Scan::new(keys::entries(generation)).limit(limit);
+        let [entries] = self.shared.read(&[scan]).await?;
+        for entry in &entries.entries {
+            if self.draft.is_full() {
+                return Ok(());
+            }
+            bite.scanned += 1;
+            self.drop_one(&ended.namespace, generation, entry, bite);
+        }
+        if !entries.more {
+            self.draft.delete(row.key.clone());
+            bite.finished = !page.more;
+        }
+        Ok(())
+    }
+
+    fn drop_one(
+        &mut self,
+        namespace: &Namespace,
+        generation: u64,
+        entry: &windlass_store::Entry,
+        bite: &mut Bite,
+    ) {
+        let key = keys::entry_of(generation, &entry.key);
+        let read = key.map(|key| Kept::read(generation, &key, &entry.value));
+        if let Some(Ok(kept)) = read {
+            bite.taken.push((namespace.clone(), kept.record.charge));
+            self.remove_any(Arc::new(kept), Cause::Replaced);
+            return;
+        }
+        self.draft.delete(entry.key.clone());
+        let Self { draft, state, .. } = self;
+        let stored = &state.as_ref().expect("it was made sure of").spaces;
+        draft.uncount(stored, (namespace, generation));
+    }
+}
+
+fn charge_of(known: &Known) -> u64 {
+    match known {
+        Known::Kept(kept) => kept.record.charge,
+        Known::Absent | Known::Damaged => 0,
+    }
+}

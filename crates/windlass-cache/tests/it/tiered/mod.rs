@@ -1,0 +1,5 @@
+//! Tests of the cache of two tiers.
+
+mod basics;
+mod model;
+mod support;
