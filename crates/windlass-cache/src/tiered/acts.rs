@@ -237,7 +237,7 @@ impl Run {
         };
         let start = rows.start.clone();
         let scan = Scan::new(rows).limit(STEP_ROWS);
-        let [page] = self.shared.read(&[scan]).await?;
+        let [page] = self.shared.read([scan]).await?;
         let mut found = Vec::new();
         for entry in &page.entries {
             let index: IndexRow = decode("index", &entry.value)?;
@@ -278,7 +278,7 @@ impl Run {
             rows.start = from.clone();
         }
         let scan = Scan::new(rows).limit(STEP_ROWS);
-        let [page] = self.shared.read(&[scan]).await?;
+        let [page] = self.shared.read([scan]).await?;
         for entry in &page.entries {
             if self.draft.is_full() {
                 taken.next = Some(entry.key.clone());

@@ -185,7 +185,7 @@ impl TieredCache {
             return Ok(None);
         };
         let row = keys::entry(era.generation, key.as_str());
-        let [page] = self.shared.read(&[Scan::point(row)]).await?;
+        let [page] = self.shared.read([Scan::point(row)]).await?;
         let Some(row) = page.entries.first() else {
             return Ok(None);
         };
@@ -368,7 +368,7 @@ impl TieredCache {
             scan = scan.after(&keys::entry(era.generation, after.as_str()));
         }
         loop {
-            let [rows] = self.shared.read(&[scan.clone()]).await?;
+            let [rows] = self.shared.read([scan.clone()]).await?;
             for row in &rows.entries {
                 let Some(key) = keys::entry_of(era.generation, &row.key) else {
                     continue;

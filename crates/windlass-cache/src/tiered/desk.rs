@@ -435,7 +435,7 @@ impl Head {
 async fn read_head(shared: &Shared) -> Result<Option<(Head, Version)>, CacheError> {
     let mut last = None;
     for _ in 0..ROUNDS_MAX {
-        match shared.read(&[Scan::point(keys::head())]).await {
+        match shared.read([Scan::point(keys::head())]).await {
             Ok([page]) => return head_of(page),
             Err(error) => last = Some(error),
         }
@@ -458,7 +458,7 @@ pub(super) async fn load_state(shared: &Shared) -> Result<Option<State>, CacheEr
     let mut spaces = HashMap::new();
     let mut scan = Scan::new(keys::spaces());
     loop {
-        let [page] = shared.read(&[scan.clone()]).await?;
+        let [page] = shared.read([scan.clone()]).await?;
         for entry in &page.entries {
             let namespace = keys::space_of(&entry.key);
             let namespace = namespace.ok_or_else(|| corrupt("namespace", "it has no name"))?;

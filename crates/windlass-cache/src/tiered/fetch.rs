@@ -73,7 +73,7 @@ impl TieredCache {
     pub(super) async fn fetch(&self, era: &Arc<Era>, key: &Key) -> Result<Fetched, CacheError> {
         for _ in 0..ROUNDS_MAX {
             let seen = self.seen(era, key);
-            let pages = match self.shared.read(&scans(era, key)).await {
+            let pages = match self.shared.read(scans(era, key)).await {
                 Ok(pages) => pages,
                 Err(error) => return settle(era, key, error.into()),
             };
@@ -186,7 +186,7 @@ impl TieredCache {
             }
             let mut rest = rows.clone();
             rest.start = keys::piece(era.generation, key, chain.id, next);
-            [page] = self.shared.read(&[Scan::new(rest)]).await?;
+            [page] = self.shared.read([Scan::new(rest)]).await?;
             if page.entries.is_empty() {
                 return self.explain(era, key, stamp).await;
             }
@@ -196,7 +196,7 @@ impl TieredCache {
     /// Why a piece is missing: the entry was replaced, or it is damaged.
     async fn explain(&self, era: &Era, key: &Key, stamp: u64) -> Result<Bytes, Miss> {
         let row = keys::entry(era.generation, key.as_str());
-        let [page] = self.shared.read(&[Scan::point(row)]).await?;
+        let [page] = self.shared.read([Scan::point(row)]).await?;
         let row = page.entries.first();
         let same = match row {
             Some(row) => Kept::read(era.generation, key, &row.value)?.record.stamp == stamp,

@@ -122,7 +122,7 @@ impl Run {
         if let Some(after) = &build.after {
             scan = scan.after(after);
         }
-        let [page] = self.shared.read(&[scan.limit(STEP_NAMES)]).await?;
+        let [page] = self.shared.read([scan.limit(STEP_NAMES)]).await?;
         for entry in &page.entries {
             if let Some(key) = keys::entry_of(generation, &entry.key) {
                 build.filter.add(hash(&build.era, &key));

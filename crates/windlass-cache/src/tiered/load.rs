@@ -72,7 +72,7 @@ impl Run {
     /// Reads one record.
     pub(super) async fn read_one(&self, generation: u64, key: &Key) -> Result<Known, CacheError> {
         let row = keys::entry(generation, key.as_str());
-        match self.shared.read(&[Scan::point(row)]).await {
+        match self.shared.read([Scan::point(row)]).await {
             Ok([page]) => {
                 let row = page.entries.into_iter().next().map(|entry| entry.value);
                 Ok(known(generation, key, row.as_ref()))

@@ -82,7 +82,7 @@ impl TieredCache {
             scan.range.start = keys::open(id);
         }
         'pages: loop {
-            let [page] = self.shared.read(&[scan.clone()]).await?;
+            let [page] = self.shared.read([scan.clone()]).await?;
             for row in &page.entries {
                 let id = keys::open_of(&row.key);
                 if budget.bite(env) == 0 {
@@ -126,7 +126,7 @@ impl TieredCache {
         let rows = keys::chain(open.generation, &open.key, id);
         let scan = Scan::new(rows).limit(ORPHAN_PIECES_MAX).keys();
         loop {
-            let [page] = self.shared.read(&[scan.clone()]).await?;
+            let [page] = self.shared.read([scan.clone()]).await?;
             let mut batch = Batch::new();
             for piece in &page.entries {
                 batch = batch.delete(piece.key.clone());

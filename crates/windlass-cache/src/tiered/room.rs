@@ -120,7 +120,7 @@ impl Run {
     /// Takes the oldest entries of a priority while room is needed.
     async fn evict(&mut self, priority: Priority, needed: u64) -> Result<bool, CacheError> {
         let scan = Scan::new(keys::ranks(priority)).limit(STEP_ROWS);
-        let [page] = self.shared.read(&[scan]).await?;
+        let [page] = self.shared.read([scan]).await?;
         let mut took = false;
         for entry in &page.entries {
             if self.lacks(needed) == 0 || self.draft.is_full() {
@@ -170,7 +170,7 @@ impl Run {
         let now = self.shared.now();
         let limit = usize::try_from(most).unwrap_or(STEP_ROWS).max(1);
         let scan = Scan::new(keys::due_until(now)).limit(limit);
-        let [page] = self.shared.read(&[scan]).await?;
+        let [page] = self.shared.read([scan]).await?;
         let mut rows = Vec::new();
         for entry in &page.entries {
             let index = index_of(&entry.value)?;
@@ -216,7 +216,7 @@ impl Run {
     /// Takes a few entries of a generation that ended.
     async fn drop_ended(&mut self, most: u64, bite: &mut Bite) -> Result<(), CacheError> {
         let scan = Scan::new(keys::ends()).limit(1);
-        let [page] = self.shared.read(&[scan]).await?;
+        let [page] = self.shared.read([scan]).await?;
         let Some(row) = page.entries.first() else {
             bite.finished = true;
             return Ok(());
@@ -232,7 +232,7 @@ impl Run {
         }
         let limit = usize::try_from(left).unwrap_or(STEP_ROWS);
         let scan = Scan::new(keys::entries(generation)).limit(limit);
-        let [entries] = self.shared.read(&[scan]).await?;
+        let [entries] = self.shared.read([scan]).await?;
         for entry in &entries.entries {
             if self.draft.is_full() {
                 return Ok(());

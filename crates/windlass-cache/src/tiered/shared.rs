@@ -112,9 +112,9 @@ impl Shared {
     /// Reads as many pages as there are scans.
     pub(super) async fn read<const N: usize>(
         &self,
-        scans: &[Scan; N],
+        scans: [Scan; N],
     ) -> Result<[Page; N], StoreError> {
-        let pages = self.store.read(scans).await?;
+        let pages = self.store.read(&scans).await?;
         let count = pages.len();
         let pages = pages.try_into();
         pages.map_err(|_| corrupt("pages", format!("{count} for {N} scans")))

@@ -136,7 +136,7 @@ impl TieredCache {
         let due = Scan::new(keys::due_until(self.shared.now()));
         let ended = Scan::new(keys::ends());
         let scans = [due.limit(1).keys(), ended.limit(1).keys()];
-        let [due, ended] = self.shared.read(&scans).await?;
+        let [due, ended] = self.shared.read(scans).await?;
         Ok(!due.entries.is_empty() || !ended.entries.is_empty())
     }
 }
