@@ -28,6 +28,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 100_000,
     },
     Loop {
+        variable: "WINDLASS_CACHE_CASES",
+        unit: "random histories of a cache of two tiers",
+        quick: 20,
+        ci: 150,
+        nightly: 10_000,
+    },
+    Loop {
         variable: "WINDLASS_STATE_CASES",
         unit: "random histories of states",
         quick: 20,

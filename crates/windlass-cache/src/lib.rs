@@ -7,8 +7,9 @@
 //! later sees what it took. What room is made for is decided by a library
 //! (`quick_cache`); everything else is here.
 //!
-//! This crate does not know a store: what is in a [`MemoryCache`] ends with
-//! it. It has no clock and no runtime (time comes through
+//! What is in a [`MemoryCache`] ends with it; a [`TieredCache`] has all of it
+//! in a store of its own as well. This crate knows no concrete store. It has
+//! no clock and no runtime (time comes through
 //! [`windlass_core::Env`]), starts no thread, and never loads anything: a
 //! miss is the caller's to fill. Nothing is taken back by itself but to make
 //! room; somebody calls [`MemoryCache::sweep_expired`] now and then.

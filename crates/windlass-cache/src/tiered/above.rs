@@ -57,17 +57,16 @@ impl Above<'_> {
         let wanted = entry.place.wanted();
         let mut shard = self.inner.shard(wanted).lock();
         self.marks.raise(wanted);
-        let held = shard.index.find(&entry.era, &entry.place.key);
-        let held = held.map(Arc::clone);
-        if let Some(held) = &held {
-            shard.remove(held);
-        }
         let mut inserted = Inserted::default();
         if entry.era.is_live() && self.inner.admits(entry) {
             inserted = shard.insert(entry);
+        } else {
+            inserted.replaced = shard.find(&entry.era, &entry.place.key);
+            if let Some(held) = &inserted.replaced {
+                shard.remove(held);
+            }
         }
         drop(shard);
-        drop(held);
         self.let_go(&inserted);
     }
 
@@ -77,7 +76,7 @@ impl Above<'_> {
         let wanted = Wanted { namespace, key };
         let mut shard = self.inner.shard(wanted).lock();
         self.marks.raise(wanted);
-        let held = shard.index.find(era, key).map(Arc::clone);
+        let held = shard.find(era, key);
         if let Some(held) = &held {
             shard.remove(held);
         }
@@ -90,7 +89,7 @@ impl Above<'_> {
         let wanted = Wanted { namespace, key };
         let mut shard = self.inner.shard(wanted).lock();
         self.marks.raise(wanted);
-        let held = shard.index.find(era, key).map(Arc::clone);
+        let held = shard.find(era, key);
         if let Some(held) = held.filter(|held| held.stamp == stamp) {
             held.renew(now, expires);
             shard.index.reschedule(&held);
@@ -104,7 +103,7 @@ impl Above<'_> {
         let mut shard = self.inner.shard(wanted).lock();
         let fits = entry.era.is_live()
             && self.marks.look(wanted) == seen
-            && shard.index.find(&entry.era, &entry.place.key).is_none();
+            && shard.find(&entry.era, &entry.place.key).is_none();
         if !fits {
             return false;
         }

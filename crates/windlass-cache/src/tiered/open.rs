@@ -80,9 +80,10 @@ impl TieredCache {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Those of the store: it can be repeated.
     pub async fn close(&self) -> Result<(), CacheError> {
-        if !self.shared.end() {
+        self.shared.end();
+        if self.shared.is_done() {
             return Ok(());
         }
         self.shared.note_uses_above();
@@ -90,7 +91,9 @@ impl TieredCache {
             self.ask(Action::Write(uses.to_vec())).await?;
         }
         self.ask(Action::Close).await?;
-        Ok(self.shared.store.close().await?)
+        self.shared.store.close().await?;
+        self.shared.note_done();
+        Ok(())
     }
 }
 

@@ -255,6 +255,12 @@ impl Run {
         bite: &mut Bite,
     ) {
         let key = keys::entry_of(generation, &entry.key);
+        let name = key.clone().map(|key| (generation, key));
+        let known = name.and_then(|name| self.known.get(&name));
+        if matches!(known, Some(Known::Absent)) {
+            // Its time was over as well: it went with this draft.
+            return;
+        }
         let read = key.map(|key| Kept::read(generation, &key, &entry.value));
         if let Some(Ok(kept)) = read {
             bite.taken.push((namespace.clone(), kept.record.charge));

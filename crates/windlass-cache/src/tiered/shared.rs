@@ -17,8 +17,8 @@ use super::uses::Uses;
 use crate::cache::MemoryCache;
 use crate::entry::Entry;
 use crate::error::CacheError;
-use crate::index::Start;
-use crate::limits::{PROMOTION_BYTES_MAX, PROMOTIONS_MAX};
+use crate::index::{Among, Start};
+use crate::limits::{PROMOTION_BYTES_MAX, PROMOTIONS_MAX, STEP_ROWS};
 use crate::names::Key;
 use crate::spaces::Era;
 
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     /// The last stamp of an acknowledged put.
     stamp: AtomicU64,
     closed: AtomicBool,
+    done: AtomicBool,
 }
 
 impl fmt::Debug for Shared {
@@ -76,6 +77,7 @@ impl Shared {
             chains: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            done: AtomicBool::new(false),
         }
     }
 
@@ -104,9 +106,19 @@ impl Shared {
         }
     }
 
-    /// Ends it; false if that was done before.
-    pub(super) fn end(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+    /// Lets nothing new begin.
+    pub(super) fn end(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether the end was written.
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Notes that it was.
+    pub(super) fn note_done(&self) {
+        self.done.store(true, Ordering::Release);
     }
 
     /// Reads as many pages as there are scans.
@@ -141,12 +153,13 @@ impl Shared {
     pub(super) fn note_uses_above(&self) {
         for era in self.first.inner.spaces.eras() {
             for shard in &self.first.inner.shards {
-                let locked = shard.lock();
-                let start = Start::At(Key::bound(""));
-                locked
-                    .index
-                    .from(&era, &start)
-                    .for_each(|entry| self.uses.note(entry));
+                let mut start = Start::First;
+                loop {
+                    let entries = shard.lock().walk(&era, Among::All, &start, STEP_ROWS);
+                    let Some(last) = entries.last() else { break };
+                    start = Start::After(last.place.key.clone());
+                    entries.iter().for_each(|entry| self.uses.note(entry));
+                }
             }
         }
     }

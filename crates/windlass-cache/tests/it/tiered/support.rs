@@ -193,3 +193,10 @@ impl Pair {
         visible
     }
 }
+
+/// How many histories are tried.
+pub(crate) fn cases() -> u32 {
+    #[expect(clippy::disallowed_methods, reason = "a test is told its size")]
+    let told = std::env::var("WINDLASS_CACHE_CASES");
+    told.map_or(60, |told| told.parse().expect("a number of histories"))
+}
