@@ -1,5 +1,10 @@
 //! Tests of the cache of two tiers.
 
 mod basics;
+mod costs;
+mod damage;
 mod model;
+mod orphans;
+mod racing;
+mod room;
 mod support;

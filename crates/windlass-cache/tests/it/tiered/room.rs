@@ -1,0 +1,122 @@
+//! What goes when the second tier is full, and what must not.
+
+use windlass_cache::{Config, Options, Policy, Priority, Put, SweepLimit};
+
+use super::support::{Pair, memory};
+use crate::support::{code, key};
+
+/// Room for about twenty entries of 4 KB.
+fn tight() -> Options {
+    Options {
+        first: Config {
+            l1_bytes_max: 64 << 10,
+            blob_bytes_max: 30 << 10,
+            entry_bytes_guess: 1 << 10,
+        },
+        l2_bytes_max: 90 << 10,
+        ..Options::default()
+    }
+}
+
+fn put(priority: Priority, ttl_ms: Option<u64>) -> Put {
+    Put {
+        policy: Policy {
+            priority,
+            ttl_ms,
+            ..Policy::default()
+        },
+        ..Put::new(vec![1; 4_000])
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_of_the_lowest_priority_go_first() {
+    let pair = Pair::with(tight(), memory()).await;
+    for name in ["high", "normal", "low/1", "low/2"] {
+        let priority = match name {
+            "high" => Priority::High,
+            "normal" => Priority::Normal,
+            _ => Priority::Low,
+        };
+        pair.put(name, put(priority, None)).await;
+    }
+    let mut seen = Vec::new();
+    for number in 0..60 {
+        pair.put(&format!("new/{number}"), put(Priority::Normal, None))
+            .await;
+        assert!(pair.cache.stats().second.bytes <= 90 << 10);
+        let visible = pair.visible(&["high", "normal", "low/1", "low/2"]).await;
+        if seen.last() != Some(&visible) {
+            seen.push(visible);
+        }
+    }
+    let expected = [
+        vec!["high", "normal", "low/1", "low/2"],
+        vec!["high", "normal", "low/2"],
+        vec!["high", "normal"],
+        vec!["high"],
+    ];
+    assert_eq!(seen, expected);
+    let stats = pair.cache.stats().second;
+    assert_eq!(stats.insertions - stats.evictions, stats.entries);
+}
+
+#[tokio::test]
+async fn what_is_over_goes_before_what_is_not() {
+    let pair = Pair::with(tight(), memory()).await;
+    pair.put("lasts", put(Priority::Low, None)).await;
+    for number in 0..19 {
+        pair.put(&number.to_string(), put(Priority::High, Some(10)))
+            .await;
+    }
+    pair.env.advance_ms(10);
+    for number in 0..15 {
+        pair.put(&format!("n{number}"), put(Priority::Low, None))
+            .await;
+    }
+    assert!(pair.get("lasts").await.is_some());
+    assert_eq!(pair.cache.stats().second.evictions, 0);
+    let flushed = pair.cache.flush_namespace(&pair.space).await;
+    flushed.expect("it is durable");
+    for number in 0..15 {
+        pair.put(&format!("m{number}"), put(Priority::Low, None))
+            .await;
+    }
+    assert_eq!(
+        pair.cache.stats().second.evictions,
+        0,
+        "what was flushed makes room"
+    );
+}
+
+#[tokio::test]
+async fn a_put_takes_nothing_of_a_higher_priority() {
+    let pair = Pair::with(tight(), memory()).await;
+    for number in 0..21 {
+        pair.put(&number.to_string(), put(Priority::High, None))
+            .await;
+    }
+    let low = pair
+        .cache
+        .put(&pair.space, &key("low"), put(Priority::Low, None))
+        .await;
+    assert_eq!(code(low), "l2_full");
+    let entries = pair.cache.stats().second.entries;
+    assert_eq!(entries, 21);
+    // In the place of another there is room.
+    pair.put("3", put(Priority::Low, None)).await;
+    pair.put("high", put(Priority::High, None)).await;
+    assert!(pair.get("3").await.is_none(), "the low one goes first");
+}
+
+#[tokio::test]
+async fn one_key_that_is_replaced_leaves_room_for_others() {
+    let pair = Pair::with(tight(), memory()).await;
+    pair.put("other", put(Priority::Low, None)).await;
+    for _ in 0..200 {
+        pair.put("again", put(Priority::Normal, None)).await;
+    }
+    assert_eq!(pair.visible(&["other", "again"]).await, ["other", "again"]);
+    let report = pair.cache.sweep_expired(SweepLimit::Entries(9), None).await;
+    assert_eq!(report.expect("it answers").second.scanned, 0);
+}
