@@ -56,6 +56,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 500,
     },
     Loop {
+        variable: "WINDLASS_BACKUP_KILLS",
+        unit: "SIGKILLs of a process that makes backups, and of one that restores",
+        quick: 4,
+        ci: 10,
+        nightly: 500,
+    },
+    Loop {
         variable: "WINDLASS_REPLAY_KILLS",
         unit: "SIGKILLs of a replay by workers",
         quick: 4,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::audit::AuditCommand;
+use crate::backup::{BackupArgs, RestoreArgs};
 use crate::checkpoint::CheckpointCommand;
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
@@ -163,6 +164,10 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Bring the schema of a store on PostgreSQL up to date
     Migrate(MigrateArgs),
+    /// Copy everything in the store into a directory of backups, and look at those
+    Backup(BackupArgs),
+    /// Bring everything in a backup into a new store
+    Restore(RestoreArgs),
     /// Write everything in the store to a file
     Export(ExportArgs),
     /// Bring everything in such a file into a new store

@@ -12,6 +12,7 @@
 mod access;
 mod args;
 mod audit;
+mod backup;
 mod checkpoint;
 mod completions;
 mod config;
@@ -140,6 +141,8 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Migrate(args) => migrate::run(&args, &context()?).await,
         Command::Export(args) => transfer::export(&args, &context()?).await,
         Command::Import(args) => transfer::import(&args, &context()?).await,
+        Command::Backup(args) => backup::run(&args, &context()?).await,
+        Command::Restore(args) => backup::restore(&args, &context()?).await,
         Command::Completions(args) => completions::run(&args, &unsettled()),
         Command::Man(args) => man::run(&args, &unsettled()),
         Command::Serve(args) => {

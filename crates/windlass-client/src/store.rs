@@ -30,6 +30,49 @@ pub struct Health {
     pub oldest_reader_ms: Option<u64>,
 }
 
+/// What the store remembers of its backups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct BackupStatus {
+    /// The last that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<LastBackup>,
+    /// The last that failed, if that was later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedBackup>,
+}
+
+/// A backup that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LastBackup {
+    /// Its name.
+    pub name: String,
+    /// When it was begun, in Unix milliseconds. What was acknowledged before is
+    /// in it.
+    pub begun_at: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Entries in it.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// Bytes of its files.
+    pub file_bytes: u64,
+    /// Whether it was read back.
+    pub verified: bool,
+}
+
+/// A backup that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct FailedBackup {
+    /// When, in Unix milliseconds.
+    pub at: u64,
+    /// The code of the error.
+    pub code: String,
+}
+
 /// How far to count what has come due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::IntoParams), into_params(parameter_in = Query))]

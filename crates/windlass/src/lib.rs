@@ -47,7 +47,7 @@
 //!
 //! `memory`, `sqlite`, `sled` and `postgres`, the first two on by default, bring
 //! the store of that name. `transfer`, on by default, moves everything stored into another store by way
-//! of a file. Features only add.
+//! of a file, and makes backups. Features only add.
 //!
 //! # Other crates of the engine
 //!
@@ -56,6 +56,8 @@
 //! nobody who uses the engine needs to name those.
 
 pub mod audit;
+#[cfg(feature = "transfer")]
+pub mod backup;
 mod engine;
 mod env;
 mod erasing;

@@ -13,6 +13,7 @@ use windlass_client::access::{
 };
 use windlass_client::page::PageQuery;
 use windlass_client::state::{Collect, GarbageReport};
+use windlass_client::store::BackupStatus;
 
 use super::error::ask;
 use super::{Here, Remote, alike, count};
@@ -67,6 +68,8 @@ pub(crate) trait Keeper: Send + Sync {
     async fn verify(&self, id: &TenantId) -> Result<Verification, Failure>;
     /// Collects contents that no state needs any more.
     async fn collect(&self, request: &Collect) -> Result<GarbageReport, Failure>;
+    /// What the store remembers of its last backup.
+    async fn backup_status(&self) -> Result<BackupStatus, Failure>;
 }
 
 #[async_trait]
@@ -174,6 +177,10 @@ impl Keeper for Here {
             }
         };
         Ok(alike(&report))
+    }
+
+    async fn backup_status(&self) -> Result<BackupStatus, Failure> {
+        Ok(alike(&self.windlass().backup_status().await?))
     }
 }
 
@@ -298,5 +305,9 @@ impl Keeper for Remote {
 
     async fn collect(&self, request: &Collect) -> Result<GarbageReport, Failure> {
         ask(self.client().collect(request)).await
+    }
+
+    async fn backup_status(&self) -> Result<BackupStatus, Failure> {
+        ask(self.client().backup_status()).await
     }
 }

@@ -178,7 +178,7 @@ pub(crate) fn skip(why: &str) {
 /// `text` with every time of day, every cursor's time, what is left of an hour
 /// and everything drawn at random made the same for every run, width kept.
 pub(crate) fn settled(text: &str) -> String {
-    let text = drawn(&unnamed(text));
+    let text = drawn(&unnamed(&timeless(text)));
     let mut settled = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
@@ -190,6 +190,52 @@ pub(crate) fn settled(text: &str) -> String {
     }
     settled.push_str(rest);
     settled
+}
+
+/// `text` with every name of a backup, how long one took and how large it was,
+/// made the same for every run.
+fn timeless(text: &str) -> String {
+    const NAME: &str = "20261121T134553Z-1f6a09c2";
+    const FIGURES: [&str; 2] = ["took_ms", "file_bytes"];
+    let like_name = |found: &str| {
+        found
+            .bytes()
+            .zip(NAME.bytes())
+            .enumerate()
+            .all(|(at, (found, model))| match at {
+                8 | 15 | 16 => found == model,
+                17.. => found.is_ascii_hexdigit(),
+                _ => found.is_ascii_digit(),
+            })
+    };
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let length = match rest.get(..NAME.len()) {
+            Some(candidate) if like_name(candidate) => {
+                shown.push_str(NAME);
+                NAME.len()
+            }
+            _ if FIGURES.iter().any(|name| rest.starts_with(name)) => {
+                let figure = rest[rest.find([' ', '"']).unwrap_or(rest.len())..]
+                    .trim_start_matches([' ', '\"', ':']);
+                let digits = figure.len()
+                    - figure
+                        .trim_start_matches(|it: char| it.is_ascii_digit())
+                        .len();
+                let before = rest.len() - figure.len();
+                shown.push_str(&rest[..before]);
+                shown.push('1');
+                before + digits
+            }
+            _ => {
+                shown.push(next);
+                next.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    shown
 }
 
 /// `text` with every UUID made the same for every run.

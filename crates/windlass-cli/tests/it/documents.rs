@@ -173,6 +173,12 @@ fn every_example_of_the_audit_prints_what_its_page_says() {
 }
 
 #[test]
+fn every_example_of_backups_prints_what_its_page_says() {
+    let bench = Bench::with_session();
+    assert_examples_on(&bench, "", "docs/backup.md", &document("backup.md"), 7);
+}
+
+#[test]
 fn every_example_of_streams_over_http_prints_what_its_page_says() {
     let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if let Some(missing) = ["curl", "python3"].into_iter().find(|it| !is_there(it)) {

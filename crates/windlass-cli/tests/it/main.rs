@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod backups;
 mod bench;
 mod checkpoints;
 mod client;

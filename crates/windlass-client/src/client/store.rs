@@ -4,7 +4,7 @@ use super::call::Call;
 use super::export::Export;
 use super::{Client, ClientError};
 use crate::state::{Collect, GarbageReport};
-use crate::store::{Due, DueQuery, Health, Maintain, Maintained};
+use crate::store::{BackupStatus, Due, DueQuery, Health, Maintain, Maintained};
 
 impl Client {
     /// How the store is.
@@ -24,6 +24,15 @@ impl Client {
     pub async fn due(&self, query: &DueQuery) -> Result<Due, ClientError> {
         self.ask(Call::get(&["v1", "store", "due"]).query(query))
             .await
+    }
+
+    /// What the store remembers of its last backup.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn backup_status(&self) -> Result<BackupStatus, ClientError> {
+        self.ask(Call::get(&["v1", "store", "backup"])).await
     }
 
     /// Does a bounded amount of upkeep.

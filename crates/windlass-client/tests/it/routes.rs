@@ -191,6 +191,7 @@ async fn ask_as_an_operator(client: &Client) {
     told(client.erasure("t").await);
     told(client.health().await);
     told(client.due(&DueQuery::default()).await);
+    told(client.backup_status().await);
     told(client.maintain(&Maintain::default()).await);
     told(client.collect(&Collect::default()).await);
     told(client.export().await);

@@ -13,7 +13,7 @@ use windlass_client::stash::{Answers, Entry, Increment, KeyPage, PutEntry, Steps
 use windlass_client::state::{
     AttachmentPage, CommitState, Committed, Head, LogPage, Manifest, Node,
 };
-use windlass_client::store::{Health, Maintained};
+use windlass_client::store::{BackupStatus, Health, Maintained};
 
 /// `text` is exactly how what it says is written.
 fn exactly<T: Serialize + DeserializeOwned>(text: &str) {
@@ -61,6 +61,10 @@ fn answers_are_written_as_the_engine_writes_them() {
     exactly::<Health>(
         r#"{"database":"SQLite 3","survives_power_loss":true,"settled":true,"wal_bytes":0,"oldest_reader_ms":null}"#,
     );
+    exactly::<BackupStatus>(concat!(
+        r#"{"last":{"name":"20231114T221320Z-00000000","begun_at":1,"took_ms":2,"entries":3,"bytes":4,"file_bytes":5,"#,
+        r#""verified":true},"failed":{"at":6,"code":"backup_unwritable"}}"#,
+    ));
     exactly::<Maintained>(concat!(
         r#"{"sessions":{"scanned":1,"expired":1,"closed":0,"removed":0,"operations_removed":0,"truncated":false,"unreadable":[]},"#,
         r#""stashes":{"scanned":1,"removed":1,"bytes":2,"pieces_removed":0,"operations_removed":0,"truncated":false,"#,

@@ -45,6 +45,12 @@ pub(super) fn routes() -> Vec<Route> {
             .query::<wire::DueQuery>()
             .answers::<wire::Due>(200, "How much there is")
             .fails(&["invalid_request"]),
+        Route::get("/v1/store/backup", "get_backup_status", |call| Box::pin(backup(call)))
+            .about(TAG, "Shows what the store remembers of its last backup")
+            .access(Access::Operator(Verb::StoreRead))
+            .serves(&["Windlass::backup_status"])
+            .answers::<wire::BackupStatus>(200, "When the last was made, and the failure after it, if there was one")
+            .fails(&["corrupt_record"]),
         Route::post("/v1/store/maintain", "maintain", |call| Box::pin(maintain(call)))
             .about(TAG, "Does a bounded amount of upkeep; can be repeated")
             .access(Access::Operator(Verb::StoreManage))
@@ -107,6 +113,11 @@ async fn due(call: Call) -> Result<Reply, Refused> {
         entries: u64::try_from(due.entries).unwrap_or(u64::MAX),
         more: due.more,
     }))
+}
+
+async fn backup(call: Call) -> Result<Reply, Refused> {
+    let status = call.app.engine.backup_status().await;
+    Ok(Reply::json(&status.map_err(|error| failed(&error))?))
 }
 
 async fn maintain(call: Call) -> Result<Reply, Refused> {

@@ -144,6 +144,10 @@ const EXEMPT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "a backup is written where its process can write; over HTTP there is the export",
+        &["Windlass::back_up", "Windlass::restore_from"],
+    ),
+    (
         "the steps of a collection are of the process that takes them",
         &["Checkpoints::collection"],
     ),

@@ -66,7 +66,7 @@ pub enum TransferError {
 }
 
 impl TransferError {
-    pub(super) fn store(verb: &'static str) -> impl FnOnce(StoreError) -> Self {
+    pub(crate) fn store(verb: &'static str) -> impl FnOnce(StoreError) -> Self {
         move |source| Self::Store { verb, source }
     }
 }

@@ -28,8 +28,11 @@ use crate::opening::{Terms, open_store};
 use crate::{StoreLocation, Windlass};
 
 pub use error::TransferError;
+pub(crate) use mark::hex;
 pub use reading::import;
+pub(crate) use reading::read_through;
 pub use writing::export;
+pub(crate) use writing::export_visited;
 
 /// How long reading everything back may take at the end of an import, and
 /// what an export that moves a whole store should be allowed.

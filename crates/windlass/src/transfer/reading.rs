@@ -7,7 +7,7 @@ use windlass_store::{Batch, Commit, Expect, KeyRange, Scan, Store, StoreError, V
 
 use super::frame::{Content, FileReader, Hash, Pair};
 use super::mark::{Mark, hex};
-use super::{Progress, Report, TransferError};
+use super::{Moved, Progress, Report, TransferError};
 use crate::unfinished;
 
 /// Brings everything in the file `from` into `store`, which must be empty, or
@@ -49,6 +49,23 @@ pub async fn import(
         digest: hex(&file.hash()),
         found,
     })
+}
+
+/// Reads a whole file and checks it, while `visit` sees every key and value;
+/// how much there is, and the hash of the content.
+pub(crate) fn read_through(
+    from: &mut (dyn Read + Send),
+    visit: &mut dyn FnMut(&[u8], &[u8]),
+    progress: Progress<'_>,
+) -> Result<(Moved, String), TransferError> {
+    let mut file = FileReader::new(from)?;
+    while let Some(pairs) = file.next()? {
+        for (key, value) in &pairs {
+            visit(key, value);
+        }
+        progress(file.moved());
+    }
+    Ok((file.moved(), hex(&file.hash())))
 }
 
 /// An import that has begun.

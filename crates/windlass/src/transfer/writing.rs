@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use windlass_store::{KeyRange, Store};
+use windlass_store::{Entry, KeyRange, Store};
 
 use super::frame::FileWriter;
 use super::mark::hex;
@@ -26,6 +26,16 @@ pub async fn export(
     to: &mut (dyn Write + Send),
     progress: Progress<'_>,
 ) -> Result<Report, TransferError> {
+    export_visited(store, to, &mut |_| {}, progress).await
+}
+
+/// As [`export`], while `visit` sees every entry on its way.
+pub(crate) async fn export_visited(
+    store: &dyn Store,
+    to: &mut (dyn Write + Send),
+    visit: &mut (dyn FnMut(&Entry) + Send),
+    progress: Progress<'_>,
+) -> Result<Report, TransferError> {
     let failed = TransferError::store("export");
     let mut export = store.export(KeyRange::all()).await.map_err(failed)?;
     let mut file = FileWriter::new(to)?;
@@ -38,6 +48,7 @@ pub async fn export(
             if entry.key == unfinished::key() {
                 return Err(TransferError::Half);
             }
+            visit(&entry);
             if file.add(&entry.key, &entry.value)? {
                 progress(file.moved());
             }

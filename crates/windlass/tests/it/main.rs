@@ -6,6 +6,8 @@
 mod access;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod audit;
+#[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
+mod backup;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod chain;
 #[cfg(all(feature = "memory", feature = "sqlite"))]

@@ -175,6 +175,7 @@ const BODIES: &[(&str, Option<&str>)] = &[
     ("verify_audit", None),
     ("export_audit", None),
     ("get_store", None),
+    ("get_backup_status", None),
     ("get_due", None),
     ("maintain", Some("{}")),
     ("collect", Some(r#"{"tenant":"acme","grace_ms":0}"#)),

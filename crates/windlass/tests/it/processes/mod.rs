@@ -6,6 +6,8 @@
 //! does what it is told on its standard input.
 
 mod auditing;
+#[cfg(feature = "transfer")]
+mod backing;
 mod deaths;
 mod leaving;
 mod racing;
@@ -49,10 +51,16 @@ enum Role {
     Producer,
     /// Makes sessions, of which the audit is told.
     Audited,
+    /// Makes backups.
+    #[cfg(feature = "transfer")]
+    Copyist,
+    /// Restores a backup into one new store after the other.
+    #[cfg(feature = "transfer")]
+    Restorer,
 }
 
 impl Role {
-    const ALL: [Self; 10] = [
+    const ALL: &[Self] = &[
         Self::Mortal,
         Self::Spender,
         Self::Clerk,
@@ -63,11 +71,16 @@ impl Role {
         Self::Last,
         Self::Producer,
         Self::Audited,
+        #[cfg(feature = "transfer")]
+        Self::Copyist,
+        #[cfg(feature = "transfer")]
+        Self::Restorer,
     ];
 
     fn named(name: &str) -> Option<Self> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|role| format!("{role:?}") == name)
     }
 
@@ -83,6 +96,10 @@ impl Role {
             Self::Last => working::play_last(engine).await,
             Self::Producer => working::play_producer(engine).await,
             Self::Audited => auditing::play_audited(engine).await,
+            #[cfg(feature = "transfer")]
+            Self::Copyist => backing::play_copyist(engine).await,
+            #[cfg(feature = "transfer")]
+            Self::Restorer => backing::play_restorer(engine).await,
         }
     }
 }
@@ -91,10 +108,9 @@ impl Role {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_child_plays_the_role_it_is_told() {
     let Some(role) = variable(ROLE) else {
-        assert_eq!(
-            Role::ALL.map(|role| Role::named(&format!("{role:?}"))),
-            Role::ALL.map(Some)
-        );
+        for role in Role::ALL {
+            assert_eq!(Role::named(&format!("{role:?}")), Some(*role));
+        }
         return;
     };
     let role = Role::named(&role).unwrap();

@@ -1,0 +1,95 @@
+//! What was changed in a backup is noticed, wherever it was.
+
+use std::fs;
+use std::path::Path;
+
+use windlass::backup::{BackupError, Slot, restore, verify};
+use windlass::core::Coded;
+use windlass::store::KeyRange;
+
+use super::{asked, backed_up, env, files, memory, small};
+
+fn refusal(path: &Path) -> BackupError {
+    let verified = verify(path, &mut |_| ());
+    verified.expect_err("a backup that was changed")
+}
+
+/// A backup is refused, the file is named, and no store gets anything of it.
+async fn assert_refused(path: &Path, file: &str, when: &str) {
+    let refused = refusal(path);
+    assert_eq!(refused.code(), "backup_damaged", "{when}: {refused}");
+    let told = refused.to_string();
+    assert!(told.contains(&format!("`{file}`")), "{when}: {told}");
+    let store = memory();
+    let refused = restore(&*store, Slot::Main, path, &mut |_| ()).await;
+    let code = refused.map_err(|error| error.code());
+    assert_eq!(code.unwrap_err(), "backup_damaged", "{when}");
+    let export = store.export(KeyRange::all()).await.unwrap();
+    let held = export.collect().await.unwrap();
+    assert!(held.is_empty(), "{when}: the store was touched");
+}
+
+#[tokio::test]
+async fn a_bit_that_is_flipped_in_any_byte_is_refused_and_the_file_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = backed_up(&*small().await, &asked(&directory), &env()).await;
+    let mut bytes = 0;
+    for file in files(&made.path) {
+        let whole = fs::read(&file).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        for at in 0..whole.len() {
+            let mut other = whole.clone();
+            other[at] ^= 1 << (at % 8);
+            fs::write(&file, other).unwrap();
+            assert_refused(&made.path, name, &format!("byte {at} of {name}")).await;
+        }
+        bytes += whole.len();
+        fs::write(&file, whole).unwrap();
+    }
+    assert!(bytes > 500, "{bytes} bytes were looked at");
+    verify(&made.path, &mut |_| ()).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_short_anywhere_or_made_longer_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = backed_up(&*small().await, &asked(&directory), &env()).await;
+    for file in files(&made.path) {
+        let whole = fs::read(&file).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        for length in 0..whole.len() {
+            fs::write(&file, &whole[..length]).unwrap();
+            assert_refused(&made.path, name, &format!("{length} bytes of {name}")).await;
+        }
+        fs::write(&file, [&whole[..], b"\n"].concat()).unwrap();
+        assert_refused(&made.path, name, &format!("a byte behind {name}")).await;
+        fs::write(&file, whole).unwrap();
+    }
+    verify(&made.path, &mut |_| ()).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_is_named_and_without_a_manifest_it_is_no_backup() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = backed_up(&*small().await, &asked(&directory), &env()).await;
+    fs::remove_file(made.path.join("main.export")).unwrap();
+    assert_refused(&made.path, "main.export", "without its file").await;
+    fs::remove_file(made.path.join("manifest.json")).unwrap();
+    assert_eq!(refusal(&made.path).code(), "no_backup");
+    assert_eq!(refusal(directory.path()).code(), "no_backup");
+    let missing = directory.path().join("missing");
+    assert_eq!(refusal(&missing).code(), "no_backup");
+}
+
+/// Whoever can write files can make a manifest whose seal holds.
+#[tokio::test]
+async fn the_file_of_another_backup_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (env, store) = (env(), small().await);
+    let one = backed_up(&*store, &asked(&directory), &env).await;
+    super::put(&*store, "acme/session/s1/head", "other").await;
+    let two = backed_up(&*store, &asked(&directory), &env).await;
+    let file = |path: &Path| path.join("main.export");
+    fs::copy(file(&one.path), file(&two.path)).unwrap();
+    assert_refused(&two.path, "main.export", "with the file of another").await;
+}
