@@ -263,7 +263,10 @@ mod tests {
             assert!(Manifest::decode(&bytes[..length]).is_err(), "{length}");
         }
         let longer = [&bytes[..], b"\n"].concat();
-        assert!(Manifest::decode(&longer).is_err());
+        let refused = Manifest::decode(&longer).map_err(|error| error.to_string());
+        let told =
+            "`manifest.json` of the backup is damaged: it is no manifest; take another backup";
+        assert_eq!(refused, Err(told.to_owned()));
     }
 
     #[test]

@@ -65,7 +65,8 @@ async fn fill(place: &Place) {
             .map(entry)
             .fold(Batch::new(), |batch, (key, value)| batch.put(key, value));
         let commit = engine.store().commit(batch).await.unwrap();
-        assert!(matches!(commit, windlass::store::Commit::Applied(_)));
+        let applied = matches!(commit, windlass::store::Commit::Applied(_));
+        assert!(applied, "{commit:?}");
     }
     engine.close().await.unwrap();
 }
