@@ -7,8 +7,10 @@
 //! | [`policies`] | caches that only count hits |
 //! | [`ratio`] | hit ratios on the traces |
 //! | [`l1`] | gets and puts in memory, on one thread and on two |
+//! | [`l2`] | hits, puts and flushes of the second tier |
 
 pub mod l1;
+pub mod l2;
 pub mod policies;
 pub mod ratio;
 pub mod traces;
@@ -24,7 +26,7 @@ struct Part {
     run: fn(&Bench<'_>) -> Result<Measured, BenchError>,
 }
 
-const PARTS: [Part; 2] = [
+const PARTS: [Part; 3] = [
     Part {
         name: "ratio",
         run: ratio::ratio,
@@ -32,6 +34,10 @@ const PARTS: [Part; 2] = [
     Part {
         name: "l1",
         run: l1::l1,
+    },
+    Part {
+        name: "l2",
+        run: l2::l2,
     },
 ];
 

@@ -14,6 +14,8 @@ use super::machine::CpuTime;
 pub enum Durability {
     /// The loss of power: every commit was synced.
     PowerLoss,
+    /// The end of the process: commits were handed to the system.
+    Process,
     /// Nothing was changed.
     Reads,
     /// Nothing: it is kept in memory alone.
@@ -26,6 +28,7 @@ impl Durability {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PowerLoss => "power loss",
+            Self::Process => "process",
             Self::Reads => "read only",
             Self::Memory => "memory",
         }

@@ -1,5 +1,5 @@
-//! Blobs in memory, with policies per entry, exact invalidation, and a
-//! sweeper that never stops the readers.
+//! Blobs in memory, and in a store of their own, with policies per entry,
+//! exact invalidation, and a sweeper that never stops the readers.
 //!
 //! An entry is (namespace, key) → bytes, with metadata and a policy: how long
 //! it is fresh, how long it may be given out stale, whether it is held at
@@ -14,7 +14,7 @@
 //! miss is the caller's to fill. Nothing is taken back by itself but to make
 //! room; somebody calls [`MemoryCache::sweep_expired`] now and then.
 //!
-//! Read first: [`MemoryCache`] (what can be done), [`Put`] and [`Policy`]
+//! Read first: [`MemoryCache`] and [`TieredCache`] (what can be done), [`Put`] and [`Policy`]
 //! (what is said of an entry), [`SweepLimit`] (how upkeep is bounded),
 //! [`CacheError`] (how it refuses).
 //!
@@ -76,3 +76,8 @@ pub use tiered::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// Compiles and runs the example that docs/cache.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cache.md")]
+mod page {}

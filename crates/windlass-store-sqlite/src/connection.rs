@@ -112,7 +112,7 @@ fn configure(connection: &Connection, options: &Options) -> rusqlite::Result<()>
     connection.set_prepared_statement_cache_capacity(32);
     set(
         connection,
-        &format!("synchronous = {}", options.synchronous.level()),
+        &format!("synchronous = {}", options.durability.level()),
     )?;
     set(connection, &format!("cache_size = -{PAGE_CACHE_KIB}"))?;
     // The writer decides when the log is copied into the database.
@@ -126,7 +126,7 @@ fn configure(connection: &Connection, options: &Options) -> rusqlite::Result<()>
 
 fn assert_synchronous(connection: &Connection, options: &Options) -> Result<(), Failure> {
     let (expected, found) = (
-        options.synchronous.level(),
+        options.durability.level(),
         query::<i64>(connection, "synchronous")?,
     );
     if found == expected {

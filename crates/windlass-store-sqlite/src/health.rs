@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::options::{Sharing, Synchronous};
+use crate::options::{Durability, Sharing};
 
 /// The state of an open [`crate::SqliteStore`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +24,14 @@ pub struct Health {
     pub settled: bool,
     /// The version of the linked SQLite.
     pub sqlite_version: &'static str,
-    /// When SQLite waits for the disk.
-    #[doc(hidden)]
-    pub synchronous: Synchronous,
+    /// What an acknowledged commit of this store survives.
+    pub durability: Durability,
 }
 
 impl Health {
     /// Whether an acknowledged commit survives a power failure.
     #[must_use]
     pub fn survives_power_loss(&self) -> bool {
-        self.synchronous == Synchronous::Extra
+        self.durability == Durability::Power
     }
 }

@@ -4,7 +4,8 @@
 //! beside it), any number of processes on one machine. Everything waiting is
 //! committed in one transaction by one writer thread, so callers share a disk
 //! flush; reads run on threads of their own and never wait for the writer.
-//! An acknowledged commit survives power loss (`synchronous=EXTRA`).
+//! An acknowledged commit survives power loss (`synchronous=EXTRA`), unless
+//! [`Durability::Process`] is asked for.
 //!
 //! This crate does not know what a session is, takes no configuration from
 //! its surroundings, and gives out no connection: SQL is not an interface,
@@ -58,7 +59,7 @@ mod turns;
 mod writer;
 
 pub use health::Health;
-pub use options::{Options, Sharing, Synchronous};
+pub use options::{Durability, Options, Sharing};
 pub use store::SqliteStore;
 
 /// Compiles and runs the example that README.md shows.

@@ -18,24 +18,26 @@ pub enum Sharing {
     Exclusive,
 }
 
-/// When SQLite waits for the disk.
-#[doc(hidden)]
+/// What an acknowledged commit survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Synchronous {
-    /// Every commit is on the disk before it is acknowledged.
+pub enum Durability {
+    /// The loss of power: every commit is on the disk before it is
+    /// acknowledged.
     #[default]
-    Extra,
-    /// Commits are lost on power failure. Exists so that the power-loss test
-    /// can prove that it would notice; never for data that matters.
-    UnsafeNormal,
+    Power,
+    /// The end of the process, however it ends. A loss of power takes the
+    /// latest commits, back to when the log was last copied into the
+    /// database; what is left is what some earlier moment had, whole. For
+    /// what can be made anew, such as a cache.
+    Process,
 }
 
-impl Synchronous {
-    /// The number SQLite knows it by.
+impl Durability {
+    /// The level of `synchronous` that SQLite knows it by.
     pub(crate) const fn level(self) -> i64 {
         match self {
-            Self::Extra => 3,
-            Self::UnsafeNormal => 1,
+            Self::Power => 3,
+            Self::Process => 1,
         }
     }
 }
@@ -79,9 +81,9 @@ pub struct Options {
     /// The name of a registered SQLite VFS to go through; `None` for the
     /// operating system's files. The lock files never go through it.
     pub vfs: Option<String>,
-    /// When SQLite waits for the disk.
-    #[doc(hidden)]
-    pub synchronous: Synchronous,
+    /// What an acknowledged commit survives. Health shows it; every store
+    /// that has the file open decides for its own commits.
+    pub durability: Durability,
 }
 
 impl Default for Options {
@@ -96,7 +98,7 @@ impl Default for Options {
             export_time_max: Duration::from_secs(60),
             database_bytes_max: None,
             vfs: None,
-            synchronous: Synchronous::Extra,
+            durability: Durability::Power,
         }
     }
 }

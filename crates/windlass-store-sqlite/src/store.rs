@@ -95,7 +95,7 @@ impl SqliteStore {
             oldest_reader: self.shared.gate.oldest(),
             settled: self.shared.settled.load(Ordering::Acquire),
             sqlite_version: rusqlite::version(),
-            synchronous: self.shared.options.synchronous,
+            durability: self.shared.options.durability,
         }
     }
 }

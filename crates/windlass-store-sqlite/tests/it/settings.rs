@@ -1,7 +1,7 @@
 //! What the store says of itself.
 
 use windlass_store::{Batch, Store, StoreErrorKind};
-use windlass_store_sqlite::{Options, Sharing, SqliteStore, Synchronous};
+use windlass_store_sqlite::{Durability, Options, Sharing, SqliteStore};
 
 use crate::common::{Place, apply, kind};
 
@@ -30,10 +30,10 @@ async fn health_tells_how_safe_the_store_is_and_how_long_its_log() {
 }
 
 #[tokio::test]
-async fn an_unsafe_setting_shows() {
+async fn what_a_loss_of_power_may_take_shows() {
     let place = Place::new();
     let options = Options {
-        synchronous: Synchronous::UnsafeNormal,
+        durability: Durability::Process,
         ..Options::default()
     };
     let store = place.open_with(options).await;

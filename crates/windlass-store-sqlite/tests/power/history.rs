@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use windlass_store::{Batch, Commit, Entry, Expect, Store, StoreExt, Version};
-use windlass_store_sqlite::{Options, SqliteStore, Synchronous};
+use windlass_store_sqlite::{Durability, Options, SqliteStore};
 use windlass_store_testing::Random;
 
 use crate::fate::{Draw, Mood};
@@ -34,7 +34,7 @@ pub(crate) type Image = BTreeMap<String, Vec<u8>>;
 /// What a store is recorded with.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Manner {
-    pub(crate) synchronous: Synchronous,
+    pub(crate) durability: Durability,
     /// Says that a batch is acknowledged when it is only handed in.
     pub(crate) hasty: bool,
 }
@@ -148,7 +148,7 @@ fn options(random: &mut Random, vfs: &Vfs, manner: Manner) -> Options {
         wal_empty_bytes: empty,
         free_bytes_kept: *random.pick(&[0, 8 * 1_024, 256 * 1_024]),
         vfs: Some(vfs.name()),
-        synchronous: manner.synchronous,
+        durability: manner.durability,
         ..Options::default()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use windlass_store::Store;
-use windlass_store_sqlite::{Options, SqliteStore, Synchronous};
+use windlass_store_sqlite::{Durability, Options, SqliteStore};
 use windlass_store_testing::Random;
 
 use crate::cuts::{Damage, cut};
@@ -208,10 +208,26 @@ fn expect_loss(damage: Option<Box<Damage>>) {
 #[test]
 fn commits_that_do_not_wait_for_the_disk_are_noticed() {
     let manner = Manner {
-        synchronous: Synchronous::UnsafeNormal,
+        durability: Durability::Process,
         ..Manner::default()
     };
     expect_loss(first_damage(manner, |_| {}));
+}
+
+#[test]
+fn commits_that_need_not_survive_it_are_lost_and_nothing_else_is() {
+    let vfs = vfs();
+    let manner = Manner {
+        durability: Durability::Process,
+        ..Manner::default()
+    };
+    for seed in 0..PLANTED_HISTORIES {
+        let history = record(vfs, seed, Start::default(), manner);
+        if let Err(damage) = cut(&history, seed, PLANTED_IMAGES) {
+            let lost = matches!(damage.finding, Finding::Lost { .. });
+            assert!(lost, "seed {seed}: more than the latest commits: {damage}");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,493 @@
+//! The second tier: hits that come from a store, beside files that are opened
+//! and read; puts of many callers, beside a transaction each; and flushes.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::runtime::Runtime;
+use windlass::SystemEnv;
+use windlass_cache::{
+    Admission, Config, Key, Namespace, Options, Policy, Presence, Put, TieredCache,
+};
+use windlass_store::Store;
+use windlass_store_sled::SledStore;
+use windlass_store_sqlite::{Durability as Survives, SqliteStore};
+
+use crate::clock;
+use crate::error::BenchError;
+use crate::harness::contest::{Durability, Rounds, Side, contest};
+use crate::harness::row::{Bar, Comparison, Figures};
+use crate::harness::throughput::{Caller, decimal, drive};
+use crate::sessions::{Bench, Measured, dropped_note};
+
+/// Sizes of blobs, how many of each there are, and how much longer than a file
+/// a hit may take.
+const SIZES: [(usize, usize, f64); 3] = [
+    (4 << 10, 512, 4.0),
+    (64 << 10, 128, 4.0),
+    (1 << 20, 16, 6.0),
+];
+/// Callers that put at the same time.
+const CALLERS: usize = 64;
+/// Bytes that each puts.
+const PUT_BYTES: usize = 4 << 10;
+/// Keys that each goes through.
+const PUT_KEYS: usize = 64;
+/// Entries that are flushed: few, many, and as many as show that it runs.
+const FLUSHED: [usize; 3] = [100, 1_000_000, 10_000];
+/// How often each is flushed.
+const FLUSHES: usize = 5;
+
+/// Hits, puts and flushes of the second tier.
+///
+/// # Errors
+///
+/// Whatever makes the figures worthless.
+pub fn l2(bench: &Bench<'_>) -> Result<Measured, BenchError> {
+    let mut measured = Measured::default();
+    for (bytes, count, bar) in SIZES {
+        hits(bench, (bytes, count, bar), &mut measured)?;
+    }
+    for survives in [Survives::Power, Survives::Process] {
+        puts(bench, survives, &mut measured)?;
+    }
+    flushes(bench, &mut measured)?;
+    Ok(measured)
+}
+
+fn options() -> Options {
+    Options {
+        first: Config {
+            l1_bytes_max: 1 << 30,
+            entry_bytes_guess: 512,
+            ..Config::default()
+        },
+        ..Options::default()
+    }
+}
+
+async fn sqlite(path: &Path, survives: Survives) -> Result<Arc<dyn Store>, BenchError> {
+    let options = windlass_store_sqlite::Options {
+        sharing: windlass_store_sqlite::Sharing::Exclusive,
+        durability: survives,
+        ..Default::default()
+    };
+    Ok(Arc::new(SqliteStore::open(path, options).await?))
+}
+
+async fn over(store: Arc<dyn Store>) -> Result<TieredCache, BenchError> {
+    let env = Arc::new(SystemEnv::new());
+    Ok(TieredCache::open(store, env, options(), "bench").await?)
+}
+
+/// A blob that no disk can make smaller.
+fn blob(bytes: usize, seed: usize) -> Vec<u8> {
+    let mut state = u64::try_from(seed).unwrap_or(1).wrapping_mul(2) + 1;
+    let words = (0..bytes.div_ceil(8)).flat_map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(bytes).collect()
+}
+
+/// What is read over and over.
+enum Held {
+    Cache {
+        name: &'static str,
+        cache: TieredCache,
+        space: Namespace,
+        keys: Vec<Key>,
+    },
+    Files(Vec<PathBuf>),
+}
+
+/// Reads one after the other, each from below.
+struct Reader<'a> {
+    runtime: &'a Runtime,
+    held: Held,
+    bytes: usize,
+    next: usize,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) -> Result<usize, BenchError> {
+        self.next += 1;
+        match &self.held {
+            Held::Cache {
+                cache, space, keys, ..
+            } => {
+                let key = &keys[self.next * 7 % keys.len()];
+                let found = self.runtime.block_on(cache.get(space, key))?;
+                Ok(found.map_or(0, |found| black_box(found.value()).len()))
+            }
+            Held::Files(paths) => {
+                let path = &paths[self.next * 7 % paths.len()];
+                let bytes = fs::read(path).map_err(BenchError::io("read a blob"))?;
+                Ok(black_box(bytes).len())
+            }
+        }
+    }
+}
+
+impl Side for Reader<'_> {
+    type Sample = f64;
+
+    fn name(&self) -> &'static str {
+        match &self.held {
+            Held::Cache { name, .. } => name,
+            Held::Files(_) => "a file each",
+        }
+    }
+
+    /// Microseconds a read.
+    fn run(&mut self, span: Duration) -> Result<f64, BenchError> {
+        let (start, mut calls) = (clock::now(), 0_u64);
+        while start.elapsed() < span {
+            for _ in 0..8 {
+                if self.read()? != self.bytes {
+                    return Err(BenchError::Unfair("a blob is not there".to_owned()));
+                }
+            }
+            calls += 8;
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e6 / decimal(calls))
+    }
+}
+
+async fn fill(
+    name: &'static str,
+    store: Arc<dyn Store>,
+    bytes: usize,
+    count: usize,
+) -> Result<Held, BenchError> {
+    let cache = over(store).await?;
+    let space: Namespace = "pages".parse()?;
+    let names = (0..count).map(|number| format!("page/{number}"));
+    let keys: Vec<Key> = names.map(Key::try_from).collect::<Result<_, _>>()?;
+    for (number, key) in keys.iter().enumerate() {
+        // Never in memory, so that each get is one of the store.
+        let policy = Policy {
+            admission: Admission::Never,
+            ..Policy::default()
+        };
+        let put = Put {
+            policy,
+            ..Put::new(blob(bytes, number))
+        };
+        cache.put(&space, key, put).await?;
+    }
+    Ok(Held::Cache {
+        name,
+        cache,
+        space,
+        keys,
+    })
+}
+
+fn files(directory: &Path, bytes: usize, count: usize) -> Result<Held, BenchError> {
+    let directory = directory.join(format!("blobs-{bytes}"));
+    fs::create_dir_all(&directory).map_err(BenchError::io("make a directory"))?;
+    let mut paths = Vec::with_capacity(count);
+    for number in 0..count {
+        let path = directory.join(number.to_string());
+        fs::write(&path, blob(bytes, number)).map_err(BenchError::io("write a blob"))?;
+        paths.push(path);
+    }
+    Ok(Held::Files(paths))
+}
+
+fn hits(
+    bench: &Bench<'_>,
+    (bytes, count, bar): (usize, usize, f64),
+    measured: &mut Measured,
+) -> Result<(), BenchError> {
+    let path = |name: &str| bench.directory.join(format!("{name}-{bytes}"));
+    let held = bench.runtime.block_on(async {
+        let ours = sqlite(&path("hits.db"), Survives::Process).await?;
+        let ours = fill("on sqlite", ours, bytes, count).await?;
+        let sled = SledStore::open(path("hits.sled"), windlass_store_sled::Options::default());
+        let sled = fill("on sled", Arc::new(sled.await?), bytes, count).await?;
+        Ok::<_, BenchError>([ours, sled])
+    })?;
+    let [ours, sled] = held;
+    let side = |held| -> Box<dyn Side<Sample = f64> + '_> {
+        Box::new(Reader {
+            runtime: bench.runtime,
+            held,
+            bytes,
+            next: 0,
+        })
+    };
+    let files = files(bench.directory, bytes, count)?;
+    let mut sides = [side(ours), side(files), side(sled)];
+    let rounds = contest(&mut sides, bench.effort, bench.directory)?;
+    for (what, ours, bar) in [
+        ("sqlite", 0, Bar::RatioAtMost(bar)),
+        ("sled", 2, Bar::Absent),
+    ] {
+        let comparison = Comparison {
+            what: format!("cache below: hit of {} KiB on {what}", bytes >> 10),
+            versus: "open and read a file",
+            unit: "us",
+            number: &|us: &f64| *us,
+            figures: &|all| Figures::plain(all.iter().map(|it| **it), Durability::Reads),
+            ours,
+            against: Some(1),
+            bar,
+        };
+        measured.rows.push(comparison.row(&rounds));
+    }
+    measured.notes.extend(dropped_note("hits", &rounds.dropped));
+    Ok(())
+}
+
+/// One of many that put.
+struct Putter {
+    cache: TieredCache,
+    space: Namespace,
+    keys: Vec<Key>,
+    value: bytes::Bytes,
+    next: usize,
+}
+
+impl Caller for Putter {
+    async fn call(&mut self) -> Result<(), BenchError> {
+        self.next += 1;
+        let key = &self.keys[self.next % self.keys.len()];
+        let policy = Policy {
+            admission: Admission::Never,
+            ..Policy::ttl_ms(3_600_000)
+        };
+        let put = Put {
+            policy,
+            ..Put::new(self.value.clone())
+        };
+        self.cache.put(&self.space, key, put).await?;
+        Ok(())
+    }
+}
+
+/// Many callers that put into our cache.
+struct Putters<'a> {
+    runtime: &'a Runtime,
+    putters: Vec<Putter>,
+}
+
+impl Side for Putters<'_> {
+    type Sample = f64;
+
+    fn name(&self) -> &'static str {
+        "ours"
+    }
+
+    fn run(&mut self, span: Duration) -> Result<f64, BenchError> {
+        let putters = std::mem::take(&mut self.putters);
+        let (throughput, putters) = drive(self.runtime, putters, span)?;
+        self.putters = putters;
+        Ok(throughput.per_second())
+    }
+}
+
+/// One caller that puts a row in a transaction each.
+struct Plain {
+    connection: Connection,
+    value: Vec<u8>,
+    next: usize,
+}
+
+impl Plain {
+    fn open(path: &Path, survives: Survives) -> Result<Self, BenchError> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        let level = match survives {
+            Survives::Power => "extra",
+            Survives::Process => "normal",
+        };
+        connection.pragma_update(None, "synchronous", level)?;
+        let table = "CREATE TABLE entry (key TEXT PRIMARY KEY, until INTEGER, value BLOB)";
+        connection.execute(table, [])?;
+        Ok(Self {
+            connection,
+            value: blob(PUT_BYTES, 7),
+            next: 0,
+        })
+    }
+}
+
+impl Side for Plain {
+    type Sample = f64;
+
+    fn name(&self) -> &'static str {
+        "a transaction each"
+    }
+
+    fn run(&mut self, span: Duration) -> Result<f64, BenchError> {
+        let sql = "INSERT OR REPLACE INTO entry (key, until, value) VALUES (?1, ?2, ?3)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let (start, mut calls) = (clock::now(), 0_u64);
+        while start.elapsed() < span {
+            self.next += 1;
+            let key = format!("page/{}", self.next % (CALLERS * PUT_KEYS));
+            statement.execute((key, 3_600_000_i64, &self.value))?;
+            calls += 1;
+        }
+        Ok(decimal(calls) / start.elapsed().as_secs_f64())
+    }
+}
+
+fn puts(bench: &Bench<'_>, survives: Survives, measured: &mut Measured) -> Result<(), BenchError> {
+    let (word, durability) = match survives {
+        Survives::Power => ("power", Durability::PowerLoss),
+        Survives::Process => ("process", Durability::Process),
+    };
+    let path = |name: &str| bench.directory.join(format!("{name}-{word}.db"));
+    let cache = bench.runtime.block_on(async {
+        let store = sqlite(&path("puts"), survives).await?;
+        over(store).await
+    })?;
+    let value = bytes::Bytes::from(blob(PUT_BYTES, 7));
+    let putter = |caller: usize| {
+        let names = (0..PUT_KEYS).map(|number| format!("page/{caller}/{number}"));
+        Ok::<_, BenchError>(Putter {
+            cache: cache.clone(),
+            space: "pages".parse()?,
+            keys: names.map(Key::try_from).collect::<Result<_, _>>()?,
+            value: value.clone(),
+            next: 0,
+        })
+    };
+    let putters = (0..CALLERS).map(putter).collect::<Result<_, _>>()?;
+    let mut sides: [Box<dyn Side<Sample = f64> + '_>; 2] = [
+        Box::new(Putters {
+            runtime: bench.runtime,
+            putters,
+        }),
+        Box::new(Plain::open(&path("plain"), survives)?),
+    ];
+    let rounds = contest(&mut sides, bench.effort, bench.directory)?;
+    let comparison = Comparison {
+        what: format!("cache below: put of 4 KiB that survives the {word}, {CALLERS} callers"),
+        versus: "a transaction each",
+        unit: "1/s",
+        number: &|rate: &f64| *rate,
+        figures: &|all| Figures::plain(all.iter().map(|it| **it), durability),
+        ours: 0,
+        against: Some(1),
+        bar: Bar::RatioAtLeast(5.0),
+    };
+    measured.rows.push(comparison.row(&rounds));
+    measured.notes.extend(dropped_note("puts", &rounds.dropped));
+    Ok(())
+}
+
+/// How long a flush took.
+#[derive(Clone, Copy, Debug)]
+struct Flushed {
+    seen_us: f64,
+    durable_us: f64,
+}
+
+async fn flush(cache: &TieredCache, entries: usize) -> Result<Flushed, BenchError> {
+    let space: Namespace = "flushed".parse()?;
+    let names = (0..entries).map(|number| Key::try_from(format!("page/{number}")));
+    let keys: Vec<Key> = names.collect::<Result<_, _>>()?;
+    let puts = keys
+        .iter()
+        .map(|key| (key.clone(), Put::new(&b"some value"[..])));
+    for stored in cache.put_many(&space, puts).await {
+        stored?;
+    }
+    // A reader of an entry that is held in memory.
+    let key = keys[entries - 1].clone();
+    let ready = Arc::new(AtomicBool::new(false));
+    let watcher = {
+        let (cache, space, ready) = (cache.clone(), space.clone(), Arc::clone(&ready));
+        thread::spawn(move || {
+            while cache.exists(&space, &key) == Presence::Present {
+                ready.store(true, Ordering::Release);
+            }
+            clock::now()
+        })
+    };
+    while !ready.load(Ordering::Acquire) {
+        thread::yield_now();
+    }
+    let start = clock::now();
+    cache.flush_namespace(&space).await?;
+    let durable = start.elapsed();
+    let seen = watcher.join();
+    let seen = seen.map_err(|_| BenchError::Process("a thread panicked".to_owned()))?;
+    Ok(Flushed {
+        seen_us: seen.saturating_duration_since(start).as_secs_f64() * 1e6,
+        durable_us: durable.as_secs_f64() * 1e6,
+    })
+}
+
+fn flushes(bench: &Bench<'_>, measured: &mut Measured) -> Result<(), BenchError> {
+    let [few, many, quick] = FLUSHED;
+    let many = if bench.quick { quick } else { many };
+    let cache = bench.runtime.block_on(async {
+        let path = bench.directory.join("flushes.db");
+        over(sqlite(&path, Survives::Process).await?).await
+    })?;
+    let mut samples = Vec::new();
+    for _ in 0..FLUSHES {
+        let round = bench.runtime.block_on(async {
+            let many = flush(&cache, many).await?;
+            Ok::<_, BenchError>(vec![many, flush(&cache, few).await?])
+        })?;
+        samples.push(round);
+    }
+    let rounds = Rounds {
+        counted: samples.len(),
+        samples,
+        dropped: Vec::new(),
+        enough: true,
+    };
+    let seen = |it: &Flushed| it.seen_us;
+    let durable = |it: &Flushed| it.durable_us;
+    let what = format!("cache below: flush of {many} entries");
+    type Number<'a> = &'a dyn Fn(&Flushed) -> f64;
+    let rows: [(String, Number<'_>, Option<usize>, Bar); 3] = [
+        (
+            format!("{what}, until seen"),
+            &seen,
+            Some(1),
+            Bar::RatioAtMost(2.0),
+        ),
+        (
+            format!("{what}, until seen"),
+            &seen,
+            None,
+            Bar::OursAtMost(100.0),
+        ),
+        (
+            format!("{what}, until durable"),
+            &durable,
+            Some(1),
+            Bar::Absent,
+        ),
+    ];
+    for (what, number, against, bar) in rows {
+        let comparison = Comparison {
+            what,
+            versus: "one of 100",
+            unit: "us",
+            number,
+            figures: &|all| Figures::plain(all.iter().map(|it| number(it)), Durability::Process),
+            ours: 0,
+            against,
+            bar,
+        };
+        measured.rows.push(comparison.row(&rounds));
+    }
+    Ok(())
+}
