@@ -35,6 +35,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 10_000,
     },
     Loop {
+        variable: "WINDLASS_CACHE_REPLACED",
+        unit: "puts of one blob in the place of another, on SQLite",
+        quick: 100,
+        ci: 600,
+        nightly: 10_000,
+    },
+    Loop {
         variable: "WINDLASS_STATE_CASES",
         unit: "random histories of states",
         quick: 20,

@@ -251,7 +251,7 @@ pub(crate) const TABLE: &[Row] = &[
             "windlass-store-sled",
             "windlass-store-sqlite",
         ],
-        in_tests: &["windlass-store-testing"],
+        in_tests: &["windlass-cache", "windlass-store-testing"],
         blind_to: &[Http, Terminal],
         ..NOTHING
     },

@@ -8,6 +8,8 @@ mod access;
 mod audit;
 #[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
 mod backup;
+#[cfg(feature = "sqlite")]
+mod cache;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod chain;
 #[cfg(all(feature = "memory", feature = "sqlite"))]

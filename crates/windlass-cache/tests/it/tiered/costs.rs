@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass_cache::{Presence, Put, SweepLimit};
+use windlass_cache::{Admission, Policy, Presence, Put, SweepLimit};
 use windlass_store::{Store, limits::READ_SCANS_MAX};
 use windlass_store_testing::{Counting, Moment, Pausing, Verb};
 
@@ -167,7 +167,15 @@ async fn a_sweep_keeps_to_its_limit_and_says_exactly_whether_work_is_left() {
 async fn filters_grow_with_what_is_in_them() {
     let (counting, mut pair) = counted().await;
     let count = 6_000;
-    let puts = (0..count).map(|number| (key(&number.to_string()), Put::new("v")));
+    // Not in memory, so that the filter is asked.
+    let put = || Put {
+        policy: Policy {
+            admission: Admission::Never,
+            ..Policy::default()
+        },
+        ..Put::new("v")
+    };
+    let puts = (0..count).map(|number| (key(&number.to_string()), put()));
     pair.cache.put_many(&pair.space, puts).await;
     for round in ["grown", "opened anew"] {
         pair.cache
@@ -186,6 +194,22 @@ async fn filters_grow_with_what_is_in_them() {
         let bytes = pair.cache.stats().second.filter_bytes;
         assert!(bytes < 20 * count, "{bytes}");
         pair.reopen_over(Arc::clone(&counting) as _, "boot-1").await;
+        // Names that come while a filter is made, before and behind the place
+        // it has come to; and one that goes.
+        for name in ["!", "5000/x", "~"] {
+            pair.put(name, put()).await;
+        }
+        let gone = pair.cache.invalidate(&pair.space, &key("!")).await;
+        gone.expect("it is durable");
+        pair.put("!!", put()).await;
+        pair.cache
+            .sweep_expired(ALL, None)
+            .await
+            .expect("the store answers");
+        for name in ["!!", "5000/x", "~"] {
+            let presence = pair.cache.exists(&pair.space, &key(name));
+            assert_eq!(presence, Presence::Maybe, "{name}, {round}");
+        }
     }
 }
 
