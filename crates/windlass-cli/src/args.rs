@@ -11,6 +11,7 @@ use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
 use crate::gc::GcArgs;
 use crate::key::KeyCommand;
+use crate::maintenance::MaintenanceCommand;
 use crate::man::ManArgs;
 use crate::migrate::MigrateArgs;
 use crate::queue::QueueCommand;
@@ -150,6 +151,9 @@ pub(crate) enum Command {
     /// Who did what, and whether that record is whole
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Upkeep: how it stands, and having it done now
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
     /// The store itself
     #[command(subcommand)]
     Store(StoreCommand),

@@ -7,7 +7,7 @@ use windlass::{Options, StoreLocation, Windlass};
 use crate::access::Access;
 use crate::args::Global;
 use crate::config::{Environment, Settings};
-use crate::engine::{Engine, Here, Keeper, Lines, Outputs, Remote, States, Trail};
+use crate::engine::{Engine, Here, Keeper, Lines, Outputs, Remote, States, Trail, Upkeep};
 use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 use crate::serve::ServeArgs;
@@ -201,6 +201,25 @@ impl Context {
     pub(crate) async fn with_trail<T>(
         &self,
         work: impl AsyncFnOnce(&dyn Trail) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if let Some(access) = &self.access {
+            return work(&Remote::new(access.connect()?)).await;
+        }
+        let opened = async |windlass: &Windlass| {
+            let here = Here::new(windlass.clone(), self.caller.clone());
+            work(&here).await
+        };
+        self.with_options(self.options(), opened).await
+    }
+
+    /// The same for commands about upkeep, which is of no tenant.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Context::with_engine`].
+    pub(crate) async fn with_upkeep<T>(
+        &self,
+        work: impl AsyncFnOnce(&dyn Upkeep) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         if let Some(access) = &self.access {
             return work(&Remote::new(access.connect()?)).await;

@@ -25,6 +25,7 @@ mod gc;
 mod input;
 mod key;
 mod live;
+mod maintenance;
 mod man;
 mod migrate;
 mod output;
@@ -136,6 +137,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Key(command) => key::run(command, &context()?).await,
         Command::Tenant(command) => tenant::run(command, &context()?).await,
         Command::Audit(command) => audit::run(command, &context()?).await,
+        Command::Maintenance(command) => maintenance::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,
         Command::Replay(args) => replay::run(args, &context()?).await,
         Command::Migrate(args) => migrate::run(&args, &context()?).await,

@@ -37,6 +37,7 @@ pub mod audit;
 #[cfg(feature = "client")]
 mod client;
 pub mod durable;
+pub mod maintenance;
 pub mod page;
 pub mod problem;
 pub mod queue;

@@ -89,10 +89,9 @@ pub struct Config {
     pub public_url: Option<String>,
     /// How long a stopping server waits for what was begun; 20 s.
     pub drain_ms: u64,
-    /// How often due upkeep is looked for; 30 s. 0 leaves upkeep to others.
-    pub maintain_ms: u64,
-    /// Steps of upkeep at a time; 1,000.
-    pub maintain_limit: usize,
+    /// Whether it does upkeep, by the settings of the engine; yes. Of several
+    /// servers on a store one does at a time.
+    pub maintain: bool,
     /// How long a credential that was found good is taken for good without
     /// asking the store; 1 s, and no more. Within one process a revocation counts at once.
     pub credential_ms: u64,
@@ -119,8 +118,7 @@ impl Default for Config {
             cors_origins: Vec::new(),
             public_url: None,
             drain_ms: 20_000,
-            maintain_ms: 30_000,
-            maintain_limit: 1_000,
+            maintain: true,
             credential_ms: 1_000,
             metrics_public: false,
             jwt: None,
@@ -167,8 +165,6 @@ impl Config {
             ("poll_ms", self.poll_ms, 10, DAY_MS),
             ("long_poll_ms", self.long_poll_ms, 0, DAY_MS),
             ("drain_ms", self.drain_ms, 0, DAY_MS),
-            ("maintain_ms", self.maintain_ms, 0, DAY_MS),
-            ("maintain_limit", size(self.maintain_limit), 1, 1_000_000),
             // An erasure waits for so long for what others still believe.
             ("credential_ms", self.credential_ms, 0, 1_000),
         ];

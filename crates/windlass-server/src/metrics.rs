@@ -3,12 +3,17 @@
 //! Labels are route names and classes of status: as many as there are routes,
 //! whatever is asked. No identifier ever becomes a label.
 
+mod upkeep;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use windlass::maintenance::MaintenanceCounts;
+
+use self::upkeep::Upkeep;
 
 /// Upper bounds of the time a request takes, in seconds.
 const BUCKETS_S: [f64; 11] = [
@@ -18,7 +23,7 @@ const BUCKETS_S: [f64; 11] = [
 /// Classes of status, the hundreds of which they are.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-const ABOUT: Metadata<'static> = Metadata::new("windlass_server", Level::INFO, None);
+pub(super) const ABOUT: Metadata<'static> = Metadata::new("windlass_server", Level::INFO, None);
 
 /// What is counted of one route.
 struct OfRoute {
@@ -35,11 +40,10 @@ pub(crate) struct Metrics {
     streams: Gauge,
     bodies: Gauge,
     wal: Gauge,
-    maintained: Counter,
+    upkeep: Upkeep,
     webhooks: Counter,
     webhooks_failed: Counter,
     hints_dropped: Counter,
-    maintenance_failed: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -67,11 +71,10 @@ impl Metrics {
             streams: gauge("windlass_http_streams"),
             bodies: gauge("windlass_http_bodies_bytes"),
             wal: gauge("windlass_store_wal_bytes"),
-            maintained: counter("windlass_maintenance_rounds_total"),
+            upkeep: Upkeep::new(&recorder),
             webhooks: counter("windlass_webhook_deliveries_total"),
             webhooks_failed: counter("windlass_webhook_failures_total"),
             hints_dropped: counter("windlass_subscription_hints_dropped_total"),
-            maintenance_failed: counter("windlass_maintenance_failures_total"),
         }
     }
 
@@ -84,13 +87,6 @@ impl Metrics {
             counter.increment(1);
         }
         of.seconds.record(took.as_secs_f64());
-    }
-
-    pub(crate) fn maintained(&self, well: bool) {
-        match well {
-            true => self.maintained.increment(1),
-            false => self.maintenance_failed.increment(1),
-        }
     }
 
     /// Folds what was recorded, so that it does not pile up unread.
@@ -106,6 +102,7 @@ impl Metrics {
         self.webhooks.absolute(arrived);
         self.webhooks_failed.absolute(failed);
         self.hints_dropped.absolute(dropped);
+        self.upkeep.set(&now.maintenance, now.at_ms);
         if let Some(bytes) = now.wal_bytes {
             self.wal.set(bytes);
         }
@@ -122,6 +119,10 @@ pub(crate) struct Now {
     /// Wakes that arrived at webhooks, that did not, and hints for which there
     /// was no room.
     pub(crate) webhooks: [u64; 3],
+    /// What upkeep came to in this process.
+    pub(crate) maintenance: MaintenanceCounts,
+    /// What time it is, in Unix milliseconds.
+    pub(crate) at_ms: u64,
 }
 
 fn of_route(recorder: &PrometheusRecorder, route: &'static str) -> OfRoute {
@@ -142,19 +143,12 @@ fn of_route(recorder: &PrometheusRecorder, route: &'static str) -> OfRoute {
 }
 
 fn describe(recorder: &PrometheusRecorder) {
+    upkeep::describe(recorder);
     let name = KeyName::from_const_str;
     let counters = [
         (
             "windlass_http_requests_total",
             "Requests answered, by route and class of status",
-        ),
-        (
-            "windlass_maintenance_rounds_total",
-            "Rounds of upkeep that ended well",
-        ),
-        (
-            "windlass_maintenance_failures_total",
-            "Rounds of upkeep that failed",
         ),
         (
             "windlass_webhook_deliveries_total",

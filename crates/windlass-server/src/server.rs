@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use axum::extract::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use axum::routing::{MethodFilter, on};
+use futures_util::FutureExt;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -18,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::Service;
 use windlass::core::{Coded, Env, ErrorKind, Millis};
+use windlass::maintenance::{MaintenanceError, Turned};
 use windlass::{SystemEnv, Windlass};
 
 use crate::app::App;
@@ -38,6 +41,9 @@ use crate::trace::RequestIds;
 
 /// How long connections get that are closed without having finished.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
+
+/// How long upkeep that panicked itself is left alone.
+const MAINTAIN_AGAIN: Duration = Duration::from_secs(10);
 
 /// How often what was counted is folded.
 const FOLD: Duration = Duration::from_secs(5);
@@ -203,6 +209,10 @@ impl Server {
             handle(app),
         ));
         let upkeep = upkeep(app);
+        let maintaining = app
+            .config
+            .maintain
+            .then(|| tokio::spawn(maintain(Arc::clone(app))));
         let dispatching = tokio::spawn(dispatch(Arc::clone(app)));
         let stop_dispatching = dispatching.abort_handle();
         stop.await;
@@ -222,6 +232,7 @@ impl Server {
         for task in upkeep {
             task.abort();
         }
+        end_maintaining(maintaining).await;
         let _ = accepting.await;
         tracing::info!(cut, "stopped");
         Stopped { cut }
@@ -280,14 +291,10 @@ fn hooks(
 
 /// What a server does without being asked.
 fn upkeep(app: &Arc<App>) -> Vec<JoinHandle<()>> {
-    let mut tasks = vec![
+    vec![
         tokio::spawn(watch_keys(Arc::clone(app))),
         tokio::spawn(fold(Arc::clone(app))),
-    ];
-    if app.config.maintain_ms > 0 {
-        tasks.push(tokio::spawn(maintain(Arc::clone(app))));
-    }
-    tasks
+    ]
 }
 
 /// Forgets credentials as soon as a key or a tenant changes.
@@ -313,21 +320,46 @@ async fn fold(app: Arc<App>) {
     }
 }
 
-/// Does due upkeep in rounds, the next one at once while there is more, each
-/// a little off its time so that several servers do not meet.
+/// Does upkeep until the server stops serving. Should it panic itself, beyond
+/// the tasks that it watches over, it begins anew.
 async fn maintain(app: Arc<App>) {
-    let round = app.config.maintain_ms;
     loop {
-        let mut byte = [0];
-        let _ = app.env.random(&mut byte);
-        let jitter = round * u64::from(byte[0]) / 2_560;
-        sleep_until(Instant::now() + Duration::from_millis(round + jitter)).await;
-        match app.engine.maintain(app.config.maintain_limit).await {
-            Ok(_) => app.metrics.maintained(true),
-            Err(error) => {
-                tracing::warn!(%error, code = error.code(), "upkeep failed; it is tried again");
-                app.metrics.maintained(false);
+        let mut stage = app.stage.clone();
+        let stop = async move {
+            // A server that is gone serves no more, either.
+            let _ = stage.wait_for(|stage| *stage != Stage::Serving).await;
+        };
+        let run = app.engine.maintenance().run(stop, tell_turn);
+        if AssertUnwindSafe(run).catch_unwind().await.is_ok() {
+            return;
+        }
+        tracing::error!("upkeep panicked; it begins anew");
+        sleep_until(Instant::now() + MAINTAIN_AGAIN).await;
+    }
+}
+
+/// Puts what went wrong in a turn of upkeep into the log.
+fn tell_turn(turned: &Result<Turned, MaintenanceError>) {
+    match turned {
+        Ok(Turned::Round(round)) => {
+            for (task, failure) in &round.failed {
+                let (code, message) = (&failure.code, &failure.message);
+                tracing::warn!(%task, %code, %message, "a task of upkeep failed; it is tried again");
             }
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(%error, code = error.code(), "upkeep failed; it is tried again");
+        }
+    }
+}
+
+/// Waits for upkeep to give its lease back, which it was told to.
+async fn end_maintaining(maintaining: Option<JoinHandle<()>>) {
+    if let Some(maintaining) = maintaining {
+        let abort = maintaining.abort_handle();
+        if timeout(LAST_MOMENT, maintaining).await.is_err() {
+            abort.abort();
         }
     }
 }

@@ -3,35 +3,26 @@
 use std::sync::Arc;
 
 use windlass_access::{Keys, Tenants};
-use windlass_checkpoint::{Checkpoints, Collect, GarbageReport, Sweep};
-use windlass_core::{BoxFuture, Ear, Env};
+use windlass_checkpoint::Checkpoints;
+use windlass_core::{Ear, Env};
 use windlass_queue::Queue;
-use windlass_session::{Config, Sessions, SweepReport};
-use windlass_stash::durable::{self, ReapReport, Stashes};
-use windlass_store::key::Key;
-use windlass_store::limits::READ_ENTRIES_MAX;
-use windlass_store::{Export, KeyRange, Page, Scan, Store};
+use windlass_session::{Config, Sessions};
+use windlass_stash::durable::{self, Stashes};
+use windlass_store::{Export, KeyRange, Store};
 use windlass_stream::Streams;
 
-use crate::audit::{AuditLog, AuditOptions, AuditReport};
+use crate::audit::{AuditLog, AuditOptions};
 use crate::health::{Health, Probe};
+use crate::maintenance::{Upkeep, check_clock};
 use crate::opening::open_store;
 use crate::quota::Quotas;
 use crate::{
-    MaintainError, OpenError, Options, StashAudit, StoreFailure, StoreLocation, StreamAudit,
-    SystemEnv, unfinished,
+    OpenError, Options, StashAudit, StoreFailure, StoreLocation, StreamAudit, SystemEnv, unfinished,
 };
-
-/// The first segment of the index of upkeep, which every part keeps as
-/// `due/<time>/…`.
-const DUE: &str = "due";
-
-/// Rows that one step of a collection may look at.
-const COLLECTED_ROWS: usize = 16;
 
 /// An open store and the parts that work on it. Cloning shares all of it.
 ///
-/// It spawns nothing: upkeep happens when [`Windlass::maintain`] is called.
+/// It spawns nothing: upkeep happens where [`Windlass::maintenance`] is run.
 /// Dropping the last clone releases the store; what was acknowledged is
 /// durable already, so nothing is lost by that.
 #[derive(Clone, Debug)]
@@ -49,6 +40,7 @@ pub struct Windlass {
     quotas: Arc<Quotas>,
     audit: AuditLog,
     ear: Ear,
+    upkeep: Arc<Upkeep>,
 }
 
 impl Windlass {
@@ -76,9 +68,9 @@ impl Windlass {
     ) -> Result<Self, OpenError> {
         let settings = Settings::of(&options)?;
         let opened = open_store(location, options.terms()).await?;
-        if let Err(refusal) = refuse_unfinished(location, opened.store.as_ref()).await {
-            // Whoever finishes the import needs the store; that it could not
-            // be closed says less than the refusal does.
+        if let Err(refusal) = refuse(location, opened.store.as_ref(), &options, &*env).await {
+            // Whoever mends it needs the store; that it could not be closed
+            // says less than the refusal does.
             let _ = opened.store.close().await;
             return Err(refusal);
         }
@@ -149,6 +141,7 @@ impl Windlass {
         Ok(Self {
             keys: Keys::new(Arc::clone(&store), Arc::clone(&env)).heard_by(ear.clone()),
             ear,
+            upkeep: settings.upkeep,
             audit,
             tenants,
             quotas: Arc::new(quotas),
@@ -220,6 +213,10 @@ impl Windlass {
         &self.ear
     }
 
+    pub(crate) fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.quotas
     }
@@ -258,100 +255,6 @@ impl Windlass {
         export.map_err(|error| StoreFailure::new("export", error))
     }
 
-    /// Does a bounded amount of every part's upkeep: marks sessions that
-    /// expired, removes those whose retention has ended with their states,
-    /// queues and streams, packs commits and drops those that are no longer kept, collects
-    /// contents that no state needs, takes back the space of expired stash
-    /// entries, and forgets streams and cursors that have expired; in no more than `limit` steps for each
-    /// part. Safe to run at any time, in any number of processes.
-    ///
-    /// # Errors
-    ///
-    /// [`MaintainError`] naming the part that failed; what was done before
-    /// stays done, and the next call goes on from there.
-    pub async fn maintain(&self, limit: usize) -> Result<Maintained, MaintainError> {
-        let leave = |tenant, session| -> BoxFuture<'static, bool> {
-            let (checkpoints, queue) = (self.checkpoints.clone(), self.queue.clone());
-            let streams = self.streams.clone();
-            Box::pin(async move {
-                let state = checkpoints.remove(&tenant, &session).await;
-                state.is_ok()
-                    && queue.remove(&tenant, &session).await.is_ok()
-                    && streams.remove_session(&tenant, &session).await.is_ok()
-            })
-        };
-        let sessions = self.sessions.sweep_with(limit, &leave).await;
-        let sessions = sessions.map_err(MaintainError::Sessions)?;
-        let stashes = self.stashes.reap_due(limit).await;
-        let stashes = stashes.map_err(MaintainError::Stashes)?;
-        let checkpoints = self.checkpoints.sweep(Sweep::Due, limit).await;
-        let checkpoints = checkpoints.map_err(MaintainError::Checkpoints)?;
-        let attachments = self.checkpoints.sweep_attachments(Sweep::Due, limit).await;
-        let attachments = attachments.map_err(MaintainError::Checkpoints)?;
-        let rows = u64::try_from(limit.saturating_mul(COLLECTED_ROWS)).unwrap_or(u64::MAX);
-        let garbage = self
-            .checkpoints
-            .collect_due(Sweep::Due, Collect::default(), rows);
-        let garbage = garbage.await.map_err(MaintainError::Checkpoints)?;
-        let queue = self.queue.sweep(limit).await;
-        let queue = queue.map_err(MaintainError::Queue)?;
-        let streams = self.streams.sweep(limit).await;
-        let streams = streams.map_err(MaintainError::Streams)?;
-        let access = self.keys.sweep(limit).await;
-        let access = access.map_err(MaintainError::Access)?;
-        let audit = self.audit.sweep(limit).await;
-        let audit = audit.map_err(MaintainError::Audit)?;
-        Ok(Maintained {
-            sessions,
-            stashes,
-            checkpoints,
-            attachments,
-            garbage,
-            queue,
-            streams,
-            access,
-            audit,
-        })
-    }
-
-    /// Counts the entries in the index of upkeep that have come due, up to
-    /// `limit`: how much [`Windlass::maintain`] would look at now. Changes
-    /// nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreFailure`] if the index cannot be read.
-    pub async fn due(&self, limit: usize) -> Result<Due, StoreFailure> {
-        let until = self.env.now().get().saturating_add(1);
-        let range = KeyRange::new(Key::new(DUE).below(), Key::new(DUE).number(until).finish());
-        let mut scan = Scan::new(range).keys();
-        let mut entries = 0;
-        while entries < limit {
-            scan = scan.limit((limit - entries).min(READ_ENTRIES_MAX));
-            let page = self.page(&scan).await?;
-            entries += page.entries.len();
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => {
-                    return Ok(Due {
-                        entries,
-                        more: false,
-                    });
-                }
-            }
-        }
-        Ok(Due {
-            entries,
-            more: true,
-        })
-    }
-
-    async fn page(&self, scan: &Scan) -> Result<Page, StoreFailure> {
-        let pages = self.store.read(std::slice::from_ref(scan)).await;
-        let pages = pages.map_err(|error| StoreFailure::new("read", error))?;
-        Ok(pages.into_iter().next().unwrap_or_default())
-    }
-
     /// Finishes what was accepted, writes the events of the audit that wait,
     /// for five seconds at most, and releases the store. Every later call on
     /// this engine or a clone of it fails with kind `Closed`; closing again
@@ -379,6 +282,7 @@ struct Settings {
     audit: Option<AuditOptions>,
     stash_audit: Option<StashAudit>,
     stream_audit: Option<StreamAudit>,
+    upkeep: Arc<Upkeep>,
 }
 
 impl Settings {
@@ -392,8 +296,28 @@ impl Settings {
             audit: options.checked_audit()?,
             stash_audit: options.stash_audit.clone(),
             stream_audit: options.stream_audit.clone(),
+            upkeep: Upkeep::new(options)?,
         })
     }
+}
+
+/// Refuses a store that holds part of an import, and a clock that cannot be
+/// right.
+async fn refuse(
+    location: &StoreLocation,
+    store: &dyn Store,
+    options: &Options,
+    env: &dyn Env,
+) -> Result<(), OpenError> {
+    refuse_unfinished(location, store).await?;
+    if options.any_clock {
+        return Ok(());
+    }
+    let checked = check_clock(store, env.now()).await;
+    checked.map_err(|source| OpenError::Clock {
+        location: location.clone(),
+        source: Box::new(source),
+    })
 }
 
 /// Refuses a store that holds part of an import.
@@ -409,37 +333,4 @@ async fn refuse_unfinished(location: &StoreLocation, store: &dyn Store) -> Resul
             source,
         }),
     }
-}
-
-/// How much upkeep has come due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// Entries counted.
-    pub entries: usize,
-    /// Whether there may be more beyond the limit of the count.
-    pub more: bool,
-}
-
-/// What one round of upkeep did, part by part.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Maintained {
-    /// Sessions that expired or whose retention ended.
-    pub sessions: SweepReport,
-    /// Stash entries that expired, and what interrupted puts left behind.
-    pub stashes: ReapReport,
-    /// States that were packed, and commits that are no longer kept.
-    pub checkpoints: windlass_checkpoint::SweepReport,
-    /// Attachments that no commit has taken.
-    pub attachments: windlass_checkpoint::AttachmentReport,
-    /// Contents that no state needs any more.
-    pub garbage: GarbageReport,
-    /// What the queue remembered long enough.
-    pub queue: windlass_queue::SweepReport,
-    /// Streams and cursors that expired.
-    pub streams: windlass_stream::SweepReport,
-    /// API keys that ended long ago.
-    pub access: windlass_access::SweepReport,
-    /// Events of the audit that were kept long enough.
-    pub audit: AuditReport,
 }

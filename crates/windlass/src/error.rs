@@ -12,6 +12,7 @@ use windlass_stream::{SettingsError, StreamError};
 
 use crate::StoreLocation;
 use crate::audit::AuditError;
+use crate::maintenance::{MaintenanceError, MaintenanceOptionsError};
 
 /// Why an engine could not be opened. Nothing was left behind: a store that
 /// existed is as it was.
@@ -69,6 +70,18 @@ pub enum OpenError {
     /// for it.
     #[error("cannot set up the audit")]
     Audit(#[source] AuditError),
+    /// The settings of upkeep were refused.
+    #[error("cannot set up maintenance")]
+    Maintenance(#[source] MaintenanceOptionsError),
+    /// The clock cannot be right by what the store has seen, or that cannot be
+    /// read.
+    #[error("cannot use the store `{location}` with this clock")]
+    Clock {
+        /// Where it is.
+        location: StoreLocation,
+        /// Why not.
+        source: Box<MaintenanceError>,
+    },
 }
 
 impl Coded for OpenError {
@@ -85,6 +98,8 @@ impl Coded for OpenError {
             Self::Queue(source) => source.code(),
             Self::Streams(source) => source.code(),
             Self::Audit(source) => source.code(),
+            Self::Maintenance(source) => source.code(),
+            Self::Clock { source, .. } => source.code(),
         }
     }
 
@@ -99,6 +114,8 @@ impl Coded for OpenError {
             Self::Queue(source) => source.kind(),
             Self::Streams(source) => source.kind(),
             Self::Audit(source) => source.kind(),
+            Self::Maintenance(source) => source.kind(),
+            Self::Clock { source, .. } => source.kind(),
         }
     }
 }

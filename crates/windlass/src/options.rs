@@ -12,6 +12,7 @@ use windlass_stream::Settings;
 
 use crate::OpenError;
 use crate::audit::AuditOptions;
+use crate::maintenance::MaintenanceOptions;
 use crate::opening::Terms;
 
 /// Settings of [`Windlass`](crate::Windlass).
@@ -46,6 +47,11 @@ pub struct Options {
     /// if `None`. It begins tasks on the caller's runtime while there is
     /// something to write.
     pub audit: Option<AuditOptions>,
+    /// Settings of upkeep, for whoever runs it.
+    pub maintenance: MaintenanceOptions,
+    /// Whether to open a store also with a clock that cannot be right by what
+    /// the store has seen; for whoever looks after that. No.
+    pub any_clock: bool,
 }
 
 /// A listener that hears of every operation on stashes once it has ended, on

@@ -10,6 +10,7 @@ pub(crate) mod command;
 mod environment;
 mod error;
 mod file;
+mod maintenance;
 mod server;
 mod setting;
 mod states;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use windlass::core::{PrincipalId, Sharing, TenantId};
+use windlass::maintenance::MaintenanceOptions;
 use windlass::session::{Caller, Config};
 use windlass::{Options, StoreLocation, checkpoint, stash, stream};
 
@@ -47,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) states: checkpoint::Config,
     pub(crate) streams: stream::Settings,
     pub(crate) audit: AuditSettings,
+    pub(crate) maintenance: MaintenanceOptions,
     /// Whether they are those of `windlass serve`, which audits without being
     /// told.
     serves: bool,
@@ -69,6 +72,7 @@ impl Default for Settings {
             states: checkpoint::Config::default(),
             streams: stream::Settings::default(),
             audit: AuditSettings::default(),
+            maintenance: MaintenanceOptions::default(),
             serves: false,
             color: ColorWhen::Auto,
             server: ServerSettings::default(),
@@ -170,6 +174,7 @@ impl Settings {
             checkpoints: self.states.clone(),
             streams: self.streams.clone(),
             audit: self.audit.options().filter(|_| self.is_audited()),
+            maintenance: self.maintenance.clone(),
             ..Options::default()
         }
     }

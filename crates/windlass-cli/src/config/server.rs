@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use windlass_server::{Config, JwtConfig};
 
+use super::maintenance::{is_yes, yes_or_no};
 use super::setting::ValueError;
 
 /// What `windlass serve` is set to.
@@ -148,8 +149,15 @@ const TABLE: &[Entry] = &[
         value: |settings| settings.config.public_url.clone().unwrap_or_default(),
     },
     number!("server.drain_ms", config.drain_ms),
-    number!("server.maintain_ms", config.maintain_ms),
-    number!("server.maintain_limit", config.maintain_limit),
+    Entry {
+        name: "server.maintain",
+        is_number: false,
+        set: |settings, text| {
+            settings.config.maintain = is_yes(text)?;
+            Ok(())
+        },
+        value: |settings| yes_or_no(settings.config.maintain).to_owned(),
+    },
     number!("server.credential_ms", config.credential_ms),
     Entry {
         name: "server.metrics",

@@ -11,6 +11,7 @@ use windlass::LocationError;
 use windlass::audit::AuditError;
 use windlass::checkpoint::CheckpointError;
 use windlass::core::{IdError, Sharing};
+use windlass::maintenance::MaintenanceOptionsError;
 use windlass::session::{Config, SessionError};
 use windlass::stash::limits::TOTAL_BYTES_MAX;
 use windlass::stash::{self, StashError};
@@ -18,6 +19,7 @@ use windlass::stream::SettingsError;
 
 use super::audit::AuditSetting;
 use super::environment::variable;
+use super::maintenance::MaintenanceSetting;
 use super::server::Knob;
 use super::states::StateSetting;
 use super::streams::StreamSetting;
@@ -50,6 +52,8 @@ pub(crate) enum Setting {
     Stream(StreamSetting),
     /// One of the audit.
     Audit(AuditSetting),
+    /// One of upkeep.
+    Maintenance(MaintenanceSetting),
     /// One of `windlass serve`.
     Server(Knob),
 }
@@ -123,6 +127,8 @@ pub(crate) enum ValueError {
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(transparent)]
+    Maintenance(#[from] MaintenanceOptionsError),
+    #[error(transparent)]
     Address(#[from] AddrParseError),
     #[error(transparent)]
     Server(#[from] windlass_server::ConfigError),
@@ -157,7 +163,8 @@ impl Setting {
         let streams = StreamSetting::ALL.map(Self::Stream);
         let audit = AuditSetting::ALL.map(Self::Audit);
         let plain = Self::PLAIN.into_iter().chain(states).chain(streams);
-        let plain = plain.chain(audit);
+        let upkeep = MaintenanceSetting::ALL.map(Self::Maintenance);
+        let plain = plain.chain(audit).chain(upkeep);
         plain.chain(Knob::all().map(Self::Server))
     }
 
@@ -184,6 +191,7 @@ impl Setting {
             Self::State(setting) => setting.name(),
             Self::Stream(setting) => setting.name(),
             Self::Audit(setting) => setting.name(),
+            Self::Maintenance(setting) => setting.name(),
             Self::Server(knob) => knob.name(),
         }
     }
@@ -219,6 +227,7 @@ impl Setting {
             | Self::OutputColor => false,
             Self::State(setting) => setting.is_number(),
             Self::Audit(setting) => setting.is_number(),
+            Self::Maintenance(setting) => setting.is_number(),
             Self::Server(knob) => knob.is_number(),
             _ => true,
         }
@@ -264,6 +273,7 @@ impl Setting {
             Self::State(setting) => setting.set(&mut settings.states, text)?,
             Self::Stream(setting) => setting.set(&mut settings.streams, text)?,
             Self::Audit(setting) => setting.set(&mut settings.audit, text)?,
+            Self::Maintenance(setting) => setting.set(&mut settings.maintenance, text)?,
             Self::Server(knob) => knob.set(&mut settings.server, text)?,
             Self::SessionsCap
             | Self::SessionsRetentionMs
@@ -344,6 +354,7 @@ impl Setting {
             Self::State(setting) => setting.value(&settings.states),
             Self::Stream(setting) => setting.value(&settings.streams),
             Self::Audit(setting) => setting.value(&settings.audit),
+            Self::Maintenance(setting) => setting.value(&settings.maintenance),
             Self::Server(knob) => knob.value(&settings.server),
             Self::StashGroupKeysMax | Self::StashGroupBytesMax => {
                 let quota = *self.quota_field(&mut settings.stash.clone());

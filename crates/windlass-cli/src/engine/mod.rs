@@ -14,6 +14,7 @@ mod outputs;
 mod server;
 mod states;
 mod trail;
+mod upkeep;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -38,6 +39,7 @@ pub(crate) use outputs::{Begun, Ended, Outputs, Proven, Wanted};
 pub(crate) use server::Remote;
 pub(crate) use states::States;
 pub(crate) use trail::{Held, Trail};
+pub(crate) use upkeep::Upkeep;
 
 /// How many active sessions an agent may have for one more to be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

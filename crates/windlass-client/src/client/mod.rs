@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod export;
 mod limits;
+mod maintenance;
 mod operation;
 mod proof;
 mod queue;

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 use windlass_client::access::{ApiKeysQuery, CreateKey, Rotate, SetQuota};
+use windlass_client::maintenance::RunTask;
 use windlass_client::page::PageQuery;
 use windlass_client::queue::{
     AcquireLease, ClaimWork, CommitTurn, Enqueue, EnqueueAll, HeldLease, NewWork, RenewClaim,
@@ -194,6 +195,8 @@ async fn ask_as_an_operator(client: &Client) {
     told(client.backup_status().await);
     told(client.maintain(&Maintain::default()).await);
     told(client.collect(&Collect::default()).await);
+    told(client.maintenance().await);
+    told(client.run_task("keys", &RunTask::default()).await);
     told(client.export().await);
 }
 

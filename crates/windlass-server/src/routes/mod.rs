@@ -6,6 +6,7 @@ mod audit;
 mod create;
 mod durable;
 mod keys;
+mod maintenance;
 mod open;
 mod queue;
 mod sessions;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Vec<Route> {
         tenants::routes(),
         audit::routes(),
         store::routes(),
+        maintenance::routes(),
         open::routes(),
     ];
     parts.into_iter().flatten().collect()

@@ -90,6 +90,8 @@ pub(crate) fn figures_now(app: &App) -> Now {
         streams: app.streams.taken() as f64,
         bodies_bytes: app.bodies.taken() as f64,
         webhooks: app.hooks.figures.read(),
+        maintenance: app.engine.maintenance().counts(),
+        at_ms: app.env.now().get(),
         wal_bytes: health
             .and_then(|health| health.wal_bytes)
             .map(|bytes| bytes as f64),

@@ -17,6 +17,7 @@ use crate::support::{Running, get};
 const SURFACE: &[(&str, &[&str])] = &[
     ("windlass/src", &["Windlass", "Turn", "Sources"]),
     ("windlass/src/audit", &["AuditLog"]),
+    ("windlass/src/maintenance", &["Maintenance"]),
     ("windlass-session/src", &["Sessions"]),
     (
         "windlass-stash/src/durable",
@@ -38,6 +39,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Windlass::with_env",
             "Windlass::over",
             "Windlass::close",
+            "Maintenance::accept_clock",
             "Sessions::new",
             "Stashes::new",
             "Stashes::with_audit",
@@ -63,6 +65,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Windlass::keys",
             "Windlass::tenants",
             "Windlass::audit",
+            "Windlass::maintenance",
             "Windlass::store",
             "Stashes::stash",
             "Stash::execution",
@@ -80,7 +83,12 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "AuditLog::flush",
             "AuditLog::figures",
             "AuditLog::sink_figures",
+            "Maintenance::counts",
         ],
+    ),
+    (
+        "the server runs upkeep itself",
+        &["Maintenance::run", "Maintenance::keeper"],
     ),
     (
         "who hears of changes is set where the process starts",

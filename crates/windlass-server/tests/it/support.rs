@@ -38,7 +38,7 @@ impl Running {
         let share = Share::take();
         let mut config = Config::default();
         config.listen = "127.0.0.1:0".parse().expect("an address");
-        config.maintain_ms = 0;
+        config.maintain = false;
         change(&mut config);
         let server = Server::bind(engine.clone(), config).await.expect("bound");
         let address = server.address();

@@ -41,7 +41,7 @@ impl Place {
             let token = key(&engine).await;
             let mut config = Config::default();
             config.listen = "127.0.0.1:0".parse().expect("an address");
-            config.maintain_ms = 0;
+            config.maintain = false;
             let server = Server::bind(engine, config).await.expect("bound");
             let address = server.address();
             tokio::spawn(server.run(std::future::pending(), std::future::pending()));

@@ -17,6 +17,8 @@ mod engine;
 mod environment;
 mod features;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
+mod maintenance;
+#[cfg(all(feature = "memory", feature = "sqlite"))]
 mod place;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod processes;

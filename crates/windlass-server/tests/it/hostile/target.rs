@@ -39,7 +39,7 @@ fn role() -> Option<String> {
 fn config(settings: &str) -> Config {
     let mut config = Config::default();
     config.listen = "127.0.0.1:0".parse().expect("an address");
-    config.maintain_ms = 0;
+    config.maintain = false;
     for setting in settings.split_whitespace().skip(1) {
         let (name, value) = setting.split_once('=').expect("a setting");
         let value = value.parse().expect("a number");

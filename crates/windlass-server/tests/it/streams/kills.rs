@@ -49,7 +49,7 @@ async fn a_child_serves_the_store_it_is_told() {
     let engine = Windlass::open(&location(&path), options).await;
     let mut config = Config::default();
     config.listen = "127.0.0.1:0".parse().expect("an address");
-    config.maintain_ms = 0;
+    config.maintain = false;
     let server = Server::bind(engine.expect("a store"), config).await;
     let server = server.expect("bound");
     let mut output = std::io::stdout().lock();

@@ -1,0 +1,170 @@
+//! What is due, as the index that all parts share shows it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use windlass_core::Millis;
+use windlass_store::key::{Key, number};
+use windlass_store::limits::READ_ENTRIES_MAX;
+use windlass_store::{KeyRange, Scan, Store, StoreError};
+
+use crate::{StoreFailure, Windlass};
+
+/// The first segment of the index, which every part keeps as
+/// `due/<time>/<kind>/…`.
+const DUE: &str = "due";
+
+/// Everything that is due at `now`.
+fn until(now: Millis) -> KeyRange {
+    let end = Key::new(DUE).number(now.get().saturating_add(1)).finish();
+    KeyRange::new(Key::new(DUE).below(), end)
+}
+
+/// The time and the kind of a row.
+fn parse(row: &[u8]) -> Option<(&str, &str)> {
+    let mut segments = str::from_utf8(row).ok()?.split('/').skip(1);
+    Some((segments.next()?, segments.next()?))
+}
+
+/// Whether anything of these kinds is due; taken for so where 256,000 rows of
+/// other kinds come first.
+pub(super) async fn is_any_due(
+    store: &dyn Store,
+    now: Millis,
+    kinds: &[&str],
+) -> Result<bool, StoreError> {
+    let mut scan = Scan::new(until(now)).keys();
+    for _ in 0..SEARCHED_PAGES_MAX {
+        let pages = store.read(std::slice::from_ref(&scan)).await?;
+        let page = pages.into_iter().next().unwrap_or_default();
+        let kinds_of = page.entries.iter().filter_map(|row| parse(&row.key));
+        if kinds_of.into_iter().any(|(_, kind)| kinds.contains(&kind)) {
+            return Ok(true);
+        }
+        match page.entries.last() {
+            Some(last) if page.more => scan = scan.after(&last.key),
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// How much upkeep has come due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Entries counted.
+    pub entries: usize,
+    /// Whether there may be more beyond the limit of the count.
+    pub more: bool,
+}
+
+impl Windlass {
+    /// Counts the entries in the index of upkeep that have come due, up to
+    /// `limit`: how much [`Windlass::maintain`] would look at now. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFailure`] if the index cannot be read.
+    pub async fn due(&self, limit: usize) -> Result<Due, StoreFailure> {
+        let mut scan = Scan::new(until(self.env().now())).keys();
+        let mut entries = 0;
+        while entries < limit {
+            scan = scan.limit((limit - entries).min(READ_ENTRIES_MAX));
+            let pages = self.store().read(std::slice::from_ref(&scan)).await;
+            let pages = pages.map_err(|error| StoreFailure::new("read", error))?;
+            let page = pages.into_iter().next().unwrap_or_default();
+            entries += page.entries.len();
+            match page.entries.last() {
+                Some(last) if page.more => scan = scan.after(&last.key),
+                _ => {
+                    return Ok(Due {
+                        entries,
+                        more: false,
+                    });
+                }
+            }
+        }
+        Ok(Due {
+            entries,
+            more: true,
+        })
+    }
+}
+
+/// Rows of the index that are counted.
+pub(super) const COUNTED_MAX: usize = 4_096;
+
+/// Pages of the index that are searched for one row.
+const SEARCHED_PAGES_MAX: usize = 256;
+
+/// Rows of the index whose time has come, of one task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Overdue {
+    /// How many, of the first 4,096 of all tasks.
+    pub entries: u64,
+    /// When the first of them came due.
+    pub oldest_at: Option<Millis>,
+}
+
+/// What of the index has come due, by kind of row.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DueWork {
+    kinds: BTreeMap<String, Overdue>,
+    /// Whether there may be more than was counted.
+    pub(super) more: bool,
+}
+
+impl DueWork {
+    /// Counts what is due at `now`, in as many reads as there are thousands,
+    /// and at most five.
+    pub(super) async fn count(store: &dyn Store, now: Millis) -> Result<Self, StoreError> {
+        let mut scan = Scan::new(until(now)).keys();
+        let (mut work, mut counted) = (Self::default(), 0);
+        loop {
+            scan = scan.limit((COUNTED_MAX - counted).min(READ_ENTRIES_MAX));
+            let pages = store.read(std::slice::from_ref(&scan)).await?;
+            let page = pages.into_iter().next().unwrap_or_default();
+            counted += page.entries.len();
+            for row in &page.entries {
+                work.note(&row.key);
+            }
+            match page.entries.last() {
+                Some(last) if page.more && counted < COUNTED_MAX => scan = scan.after(&last.key),
+                _ => {
+                    work.more = page.more;
+                    return Ok(work);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, row: &[u8]) {
+        let Some((time, kind)) = parse(row) else {
+            return;
+        };
+        let of = self.kinds.entry(kind.to_owned()).or_default();
+        of.entries += 1;
+        // Rows come in the order of their times.
+        of.oldest_at = of.oldest_at.or(number(time).map(Millis::new));
+    }
+
+    /// What is due of these kinds.
+    pub(super) fn of(&self, kinds: &[&str]) -> Overdue {
+        let mut sum = Overdue::default();
+        for of in kinds.iter().filter_map(|kind| self.kinds.get(*kind)) {
+            sum.entries += of.entries;
+            sum.oldest_at = match (sum.oldest_at, of.oldest_at) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        sum
+    }
+
+    /// Whether there is, or may be, something due of these kinds.
+    pub(super) fn may_hold(&self, kinds: &[&str]) -> bool {
+        self.more || self.of(kinds).entries > 0
+    }
+}

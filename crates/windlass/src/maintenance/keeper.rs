@@ -1,0 +1,441 @@
+//! Upkeep as one process does it: holding the lease, and a round when it is
+//! time for one.
+
+use std::time::Duration;
+
+use windlass_core::{Format, Millis};
+use windlass_store::{Batch, Commit, Entry, Expect, Scan, Version};
+
+use super::clock::{Watch, is_near, judge};
+use super::due::DueWork;
+use super::error::MaintenanceError;
+use super::lease::{Seen, held, may_take};
+use super::pace::{Left, Pace};
+use super::record::{self, ClockRow, LeaseRow, ROUNDS_KEPT, RoundsRow, TaskRow, decode, encode};
+use super::report::{RoundReport, TaskReport};
+use super::run::{After, Run, millis, rest};
+use super::table::TASKS;
+use crate::Windlass;
+
+/// The longest that a failing task is left alone.
+const BACK_OFF_MAX: Duration = Duration::from_secs(600);
+
+/// What came of a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Turned {
+    /// Another process does upkeep.
+    Elsewhere,
+    /// This process has the lease, and its next round is yet to come.
+    Waits,
+    /// A round of every task.
+    Round(Box<RoundReport>),
+}
+
+/// How often a task has failed in a row, and until when it is left alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Failing {
+    times: u32,
+    until: Duration,
+}
+
+/// The lease while it is one's own.
+#[derive(Debug)]
+struct Held {
+    version: Version,
+    renewed: Duration,
+}
+
+/// What is read before anything is done.
+struct Rows {
+    lease: Option<(Version, LeaseRow)>,
+    clock: Option<(Version, ClockRow)>,
+}
+
+/// A candidate for upkeep, which does what is due whenever it is given a turn.
+/// For whoever drives upkeep with a loop of their own;
+/// [`Maintenance::run`](super::Maintenance::run) is such a loop.
+#[derive(Debug)]
+pub struct Keeper {
+    windlass: Windlass,
+    id: String,
+    held: Option<Held>,
+    seen: Option<Seen>,
+    watch: Watch,
+    next_round: Duration,
+    next_turn: Duration,
+    paces: [Pace; TASKS.len()],
+    failing: [Failing; TASKS.len()],
+}
+
+impl Keeper {
+    pub(super) fn new(windlass: Windlass) -> Result<Self, MaintenanceError> {
+        let mut id = [0; 16];
+        windlass.env().random(&mut id)?;
+        let now = windlass.env().monotonic();
+        let mut keeper = Self {
+            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            held: None,
+            seen: None,
+            watch: Watch::default(),
+            next_round: now,
+            next_turn: now,
+            paces: Default::default(),
+            failing: Default::default(),
+            windlass,
+        };
+        if !keeper.windlass.upkeep().options.on_start {
+            keeper.next_round = now + keeper.wait()?;
+        }
+        Ok(keeper)
+    }
+
+    /// When the next turn is due, on the monotonic clock.
+    #[must_use]
+    pub const fn next_turn(&self) -> Duration {
+        self.next_turn
+    }
+
+    /// Does what is due: takes or renews the lease, and does a round. One that
+    /// comes early does little. Dropping it stops upkeep where it is; what was
+    /// done is done, and the next turn goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError::Clock`] if the clock cannot be right, and the
+    /// store's failures. A task that fails is no error: it is in the report.
+    pub async fn turn(&mut self) -> Result<Turned, MaintenanceError> {
+        let beat = self.windlass.upkeep().options.beat();
+        self.next_turn = self.monotonic() + beat;
+        let turned = match self.hold().await? {
+            false => Turned::Elsewhere,
+            true if self.monotonic() < self.next_round => Turned::Waits,
+            true => Turned::Round(Box::new(self.round().await?)),
+        };
+        if self.held.is_some() {
+            let renew = self.monotonic() + beat;
+            self.next_turn = renew.min(self.next_round);
+        }
+        Ok(turned)
+    }
+
+    /// Gives the lease back, so that nobody has to wait for its end.
+    ///
+    /// # Errors
+    ///
+    /// The store's failures; the lease ends by itself then.
+    pub async fn release(&mut self) -> Result<(), MaintenanceError> {
+        self.windlass.upkeep().tallies.holds(false);
+        self.held = None;
+        let Some((version, row)) = self.read().await?.lease else {
+            return Ok(());
+        };
+        if row.holder != self.id {
+            return Ok(());
+        }
+        let free = LeaseRow {
+            until: Millis::new(0),
+            ..row
+        };
+        let batch = Batch::new()
+            .check(record::lease(), Expect::Version(version))
+            .put(record::lease(), encode(&free));
+        // Whoever took it meanwhile has it.
+        let _: Commit = self.windlass.store().commit(batch).await?;
+        Ok(())
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.windlass.env().monotonic()
+    }
+
+    fn now(&self) -> Millis {
+        self.windlass.env().now()
+    }
+
+    /// The time between two rounds, give or take a tenth.
+    fn wait(&self) -> Result<Duration, MaintenanceError> {
+        let mut random = [0; 2];
+        self.windlass.env().random(&mut random)?;
+        let round = self.windlass.upkeep().options.round();
+        let fifth = round / 5;
+        let jitter = fifth.mul_f64(f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX));
+        Ok(round - fifth / 2 + jitter)
+    }
+
+    async fn read(&self) -> Result<Rows, MaintenanceError> {
+        let scans = [Scan::point(record::lease()), Scan::point(record::clock())];
+        let pages = self.windlass.store().read(&scans).await?;
+        let mut found = pages.into_iter().map(|mut page| page.entries.pop());
+        let mut next = || -> Option<Entry> { found.next().flatten() };
+        let (lease, clock) = (next(), next());
+        let lease =
+            lease.map(|row| Ok::<_, MaintenanceError>((row.version, decode("lease", &row)?)));
+        let clock =
+            clock.map(|row| Ok::<_, MaintenanceError>((row.version, decode("clock", &row)?)));
+        Ok(Rows {
+            lease: lease.transpose()?,
+            clock: clock.transpose()?,
+        })
+    }
+
+    /// Whether the lease is one's own: takes it if it is free, and renews it
+    /// if a third of its time is over.
+    async fn hold(&mut self) -> Result<bool, MaintenanceError> {
+        let held = self.held_now().await;
+        self.windlass
+            .upkeep()
+            .tallies
+            .holds(matches!(held, Ok(true)));
+        if !matches!(held, Ok(true)) {
+            self.held = None;
+        }
+        held
+    }
+
+    async fn held_now(&mut self) -> Result<bool, MaintenanceError> {
+        let (now, options) = (self.monotonic(), self.windlass.upkeep().options.clone());
+        let rows = self.read().await?;
+        if let Some((version, clock)) = &rows.clock {
+            let fresh = self.watch.is_fresh(*version, now, options.beat() * 3);
+            judge(self.now(), clock.mark, fresh)?;
+        }
+        if let Some((version, row)) = &rows.lease {
+            let mine = row.holder == self.id && row.until != Millis::new(0);
+            let recent = |held: &Held| {
+                held.version == *version && now.saturating_sub(held.renewed) < options.beat()
+            };
+            if mine && self.held.as_ref().is_some_and(recent) {
+                return Ok(true);
+            }
+            if !mine && !self.may_take(*version, row, rows.clock, now) {
+                return Ok(false);
+            }
+        }
+        self.write(&rows, Batch::new()).await
+    }
+
+    /// Whether a lease that is another's may be taken.
+    fn may_take(
+        &mut self,
+        version: Version,
+        row: &LeaseRow,
+        clock: Option<(Version, ClockRow)>,
+        now: Duration,
+    ) -> bool {
+        let seen = self.seen.filter(|seen| seen.version == version);
+        let seen = seen.unwrap_or(Seen {
+            version,
+            since: now,
+        });
+        self.seen = Some(seen);
+        let watched = now.saturating_sub(seen.since);
+        let near = clock.is_none_or(|(_, clock)| is_near(self.now(), clock.mark));
+        self.windlass.upkeep().exclusive || may_take(row, self.now(), near, watched)
+    }
+
+    /// Takes or renews the lease in one commit with `more` and the time;
+    /// whether nobody else has changed it since it was read.
+    async fn write(&mut self, rows: &Rows, more: Batch) -> Result<bool, MaintenanceError> {
+        let expect = |version: Option<Version>| version.map_or(Expect::Absent, Expect::Version);
+        let (renewed, now) = (self.monotonic(), self.now());
+        let ttl_ms = self.windlass.upkeep().options.lease_ms;
+        let wait = self.next_round.saturating_sub(renewed);
+        let before = rows.lease.as_ref().map(|(_, row)| row);
+        let row = held(&self.id, before, now, ttl_ms, now.plus_ms(millis(wait)));
+        let mark = rows.clock.map_or(now, |(_, clock)| clock.mark.max(now));
+        let mut batch = Batch::new()
+            .check(
+                record::lease(),
+                expect(rows.lease.as_ref().map(|(version, _)| *version)),
+            )
+            .check(
+                record::clock(),
+                expect(rows.clock.map(|(version, _)| version)),
+            )
+            .put(record::lease(), encode(&row))
+            .put(record::clock(), encode(&ClockRow { v: Format, mark }));
+        batch.append(more);
+        match self.windlass.store().commit(batch).await? {
+            Commit::Applied(version) => {
+                self.held = Some(Held { version, renewed });
+                self.watch.wrote(version, renewed);
+                Ok(true)
+            }
+            Commit::Conflict { .. } => Ok(false),
+        }
+    }
+
+    /// Gives every task that has something to do its steps, in turns, until
+    /// all are done or the time between two rounds has gone by.
+    async fn round(&mut self) -> Result<RoundReport, MaintenanceError> {
+        let windlass = self.windlass.clone();
+        let (begun, at) = (self.monotonic(), self.now());
+        let due = DueWork::count(&**windlass.store(), at).await?;
+        let has_turn = |place: usize| {
+            let kinds = TASKS[place].kinds;
+            self.failing[place].until <= begun && (kinds.is_empty() || due.may_hold(kinds))
+        };
+        let places = (0..TASKS.len()).filter(|place| has_turn(*place));
+        let runs = places.map(|place| {
+            let run = Run::new(&windlass, &TASKS[place], self.paces[place]);
+            (place, run)
+        });
+        let (reports, cut) = self.take_turns(runs.collect(), begun).await;
+        let mut round = RoundReport::new(at);
+        for report in &reports {
+            round.add(report);
+        }
+        let left = match reports.is_empty() {
+            true => due,
+            false => DueWork::count(&**windlass.store(), self.now()).await?,
+        };
+        for task in &TASKS {
+            windlass.tally(task.name).overdue(left.of(task.kinds));
+        }
+        round.elapsed_ms = millis(self.monotonic().saturating_sub(begun));
+        windlass.upkeep().tallies.round(&round);
+        self.next_round = self.monotonic();
+        if !cut {
+            self.next_round += self.wait()?;
+        }
+        self.remember(&round, &reports).await?;
+        Ok(round)
+    }
+
+    /// The reports of all runs, and whether time ran out before their end.
+    async fn take_turns(
+        &mut self,
+        mut runs: Vec<(usize, Run<'_>)>,
+        begun: Duration,
+    ) -> (Vec<TaskReport>, bool) {
+        let options = self.windlass.upkeep().options.clone();
+        let whole = Left {
+            entries: options.step_entries,
+            time: options.step(),
+        };
+        let (mut reports, mut holds) = (Vec::new(), true);
+        loop {
+            let mut going = Vec::new();
+            for (place, mut run) in runs {
+                if !holds {
+                    going.push((place, run));
+                    continue;
+                }
+                let before = self.monotonic();
+                let after = run.step(whole).await;
+                self.note(place, &mut run, &after);
+                match after {
+                    Ok(After::More) => going.push((place, run)),
+                    Ok(After::Over) | Err(_) => reports.push(self.end(place, run).await),
+                }
+                rest(&**self.windlass.env(), before).await;
+                holds = self.still_holds().await;
+            }
+            runs = going;
+            let late = self.monotonic().saturating_sub(begun) >= options.round();
+            if runs.is_empty() || late || !holds {
+                break;
+            }
+        }
+        let cut = !runs.is_empty();
+        for (place, run) in runs {
+            reports.push(self.end(place, run).await);
+        }
+        (reports, cut)
+    }
+
+    /// Notes whether a task failed, and for how long it is left alone if so:
+    /// for a round, and twice as long with each further failure.
+    fn note(&mut self, place: usize, run: &mut Run<'_>, after: &Result<After, MaintenanceError>) {
+        let Err(error) = after else {
+            self.failing[place] = Failing::default();
+            return;
+        };
+        run.fail(error);
+        let round = self.windlass.upkeep().options.round();
+        let times = self.failing[place].times.saturating_add(1);
+        let doubled = round.saturating_mul(2_u32.saturating_pow(times.min(16) - 1));
+        self.failing[place] = Failing {
+            times,
+            until: self.monotonic() + doubled.min(BACK_OFF_MAX.max(round)),
+        };
+    }
+
+    async fn end(&mut self, place: usize, run: Run<'_>) -> TaskReport {
+        let (report, pace) = run.end().await;
+        self.paces[place] = pace;
+        report
+    }
+
+    /// Whether the lease is still one's own, renewed if it is time to.
+    async fn still_holds(&mut self) -> bool {
+        let beat = self.windlass.upkeep().options.beat();
+        let now = self.monotonic();
+        let recent = |held: &Held| now.saturating_sub(held.renewed) < beat;
+        if self.held.as_ref().is_some_and(recent) {
+            return true;
+        }
+        // One that cannot be asked for is not held; the next turn says why.
+        matches!(self.hold().await, Ok(true))
+    }
+
+    /// Stores the reports, if the lease is still one's own.
+    async fn remember(
+        &mut self,
+        round: &RoundReport,
+        reports: &[TaskReport],
+    ) -> Result<(), MaintenanceError> {
+        if !self.still_holds().await {
+            return Ok(());
+        }
+        let rows = self.read().await?;
+        let mine = |(version, _): &(Version, LeaseRow)| {
+            self.held
+                .as_ref()
+                .is_some_and(|held| held.version == *version)
+        };
+        if !rows.lease.as_ref().is_some_and(mine) {
+            self.held = None;
+            return Ok(());
+        }
+        let more = self.reports(round, reports).await?;
+        if !self.write(&rows, more).await? {
+            self.held = None;
+        }
+        Ok(())
+    }
+
+    /// The rows in which reports are kept.
+    async fn reports(
+        &self,
+        round: &RoundReport,
+        reports: &[TaskReport],
+    ) -> Result<Batch, MaintenanceError> {
+        let pages = self.windlass.store();
+        let pages = pages.read(&[Scan::point(record::rounds())]).await?;
+        let row = pages.iter().flat_map(|page| &page.entries).next();
+        // Rounds that cannot be read are forgotten: they are only told.
+        let kept = row.and_then(|row| decode::<RoundsRow>("rounds", row).ok());
+        let mut rounds = kept.map(|row| row.rounds).unwrap_or_default();
+        rounds.push(round.clone());
+        let surplus = rounds.len().saturating_sub(ROUNDS_KEPT);
+        rounds.drain(..surplus);
+        let rounds = RoundsRow { v: Format, rounds };
+        let mut batch = Batch::new().put(record::rounds(), encode(&rounds));
+        let now = self.monotonic();
+        for report in reports {
+            let place = TASKS.iter().position(|task| task.name == report.task);
+            let failing = place.map(|place| self.failing[place]).unwrap_or_default();
+            let wait = millis(failing.until.saturating_sub(now));
+            let row = TaskRow {
+                v: Format,
+                report: report.clone(),
+                failures: failing.times,
+                next_try: (failing.times > 0).then(|| self.now().plus_ms(wait)),
+            };
+            batch = batch.put(record::task(&report.task), encode(&row));
+        }
+        Ok(batch)
+    }
+}

@@ -1,0 +1,282 @@
+//! Upkeep of everything stored, in small steps beside other work.
+//!
+//! A table names the [tasks](Task). A [`Keeper`] gives each of them that has
+//! something to do its steps, in turns, a round every so often; between two
+//! steps it rests for as long as the first took. Of several processes on a
+//! store one has the lease to do so. What tasks and rounds did is kept in the
+//! store, and every process can [read](Maintenance::status) it.
+//!
+//! Nothing here spawns: [`Maintenance::run`] is a future of the caller's.
+
+mod clock;
+mod due;
+mod error;
+mod keeper;
+mod lease;
+mod options;
+mod pace;
+mod parts;
+mod record;
+mod report;
+mod run;
+mod status;
+mod table;
+mod tally;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use windlass_core::{Format, Millis, Sharing};
+use windlass_store::{Store, StoreExt};
+
+use self::pace::{Left, Pace};
+use self::record::{TaskRow, encode};
+use self::run::{After, Run, rest};
+use self::tally::{Tallies, Tally};
+use crate::{OpenError, Options, Windlass};
+
+pub use self::due::{Due, Overdue};
+pub use self::error::{ClockRefused, MaintenanceError};
+pub use self::keeper::{Keeper, Turned};
+pub use self::options::{MaintenanceOptions, MaintenanceOptionsError};
+pub use self::parts::Maintained;
+pub use self::report::{RoundReport, TaskFailure, TaskReport};
+pub use self::status::{Holder, MaintenanceStatus, TaskStatus};
+pub use self::table::Task;
+pub use self::tally::{MaintenanceCounts, TaskCounts};
+
+/// What an engine keeps about its upkeep.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    pub(crate) options: MaintenanceOptions,
+    pub(crate) exclusive: bool,
+    pub(crate) tallies: Tallies,
+}
+
+impl Upkeep {
+    /// With the settings of an engine.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Maintenance`] if they are out of range.
+    pub(crate) fn new(options: &Options) -> Result<Arc<Self>, OpenError> {
+        let checked = options.maintenance.check();
+        checked.map_err(OpenError::Maintenance)?;
+        Ok(Arc::new(Self {
+            options: options.maintenance.clone(),
+            exclusive: options.sharing == Sharing::Exclusive,
+            tallies: Tallies::default(),
+        }))
+    }
+}
+
+/// How much a task that is run by hand may do; what is `None` is not bounded.
+/// It ends at the bound that it meets first, and 0 does nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunLimit {
+    /// Entries to look at.
+    pub entries: Option<u64>,
+    /// Milliseconds to take, rests between steps included.
+    pub millis: Option<u64>,
+}
+
+/// Upkeep of one store.
+#[derive(Clone, Debug)]
+pub struct Maintenance {
+    windlass: Windlass,
+}
+
+impl Windlass {
+    /// Upkeep: running it, asking how it stands, and having a task done now.
+    #[must_use]
+    pub fn maintenance(&self) -> Maintenance {
+        Maintenance {
+            windlass: self.clone(),
+        }
+    }
+
+    pub(crate) fn tally(&self, task: &str) -> &Tally {
+        self.upkeep().tallies.of(task)
+    }
+}
+
+impl Maintenance {
+    /// The settings it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &MaintenanceOptions {
+        &self.windlass.upkeep().options
+    }
+
+    /// Does upkeep until `stop`, wherever this is polled, and gives the lease
+    /// back at the end. `tell` hears of every turn. Nothing ends it but
+    /// `stop`: what fails is told and tried again.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()> + Send,
+        mut tell: impl FnMut(&Result<Turned, MaintenanceError>) + Send,
+    ) {
+        let mut stop = pin!(stop);
+        let env = Arc::clone(self.windlass.env());
+        loop {
+            let mut keeper = match self.keeper() {
+                Ok(keeper) => keeper,
+                Err(error) => {
+                    tell(&Err(error));
+                    let again = env.monotonic() + self.options().beat();
+                    match first(stop.as_mut(), env.sleep_until(again)).await {
+                        Some(()) => continue,
+                        None => return,
+                    }
+                }
+            };
+            while let Some(turned) = first(stop.as_mut(), keeper.turn()).await {
+                tell(&turned);
+                let rest = env.sleep_until(keeper.next_turn());
+                if first(stop.as_mut(), rest).await.is_none() {
+                    break;
+                }
+            }
+            if let Err(error) = keeper.release().await {
+                tell(&Err(error));
+            }
+            return;
+        }
+    }
+
+    /// A candidate for upkeep, for a loop of the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError::Random`] if there are no random bytes to name it.
+    pub fn keeper(&self) -> Result<Keeper, MaintenanceError> {
+        Keeper::new(self.windlass.clone())
+    }
+
+    /// Has one task done now, within `limit`, whoever has the lease: steps as
+    /// in a round, with rests between them. `observe` hears how far it is
+    /// after each step. The report is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError`] naming the task; what it did before stays done,
+    /// and is in the report that is kept.
+    pub async fn run_now(
+        &self,
+        task: &'static Task,
+        limit: RunLimit,
+        observe: &mut (dyn FnMut(&TaskReport) + Send),
+    ) -> Result<TaskReport, MaintenanceError> {
+        let (store, env) = (self.windlass.store(), self.windlass.env());
+        if let Some(mark) = clock::mark(&**store).await? {
+            clock::judge(env.now(), mark, false)?;
+        }
+        let mut run = Run::new(&self.windlass, task, Pace::default());
+        let mut failed = None;
+        while let Some(left) = self.left(&run, limit) {
+            let before = env.monotonic();
+            match run.step(left).await {
+                Ok(After::More) => observe(run.report()),
+                Ok(After::Over) => break,
+                Err(error) => {
+                    run.fail(&error);
+                    failed = Some(error);
+                    break;
+                }
+            }
+            rest(&**env, before).await;
+        }
+        let (report, _) = run.end().await;
+        let kept = self.keep(task, &report).await;
+        match failed {
+            Some(error) => Err(error),
+            None => kept.map(|()| report),
+        }
+    }
+
+    /// What the next step may use up; `None` if a bound is met.
+    fn left(&self, run: &Run<'_>, limit: RunLimit) -> Option<Left> {
+        let options = self.options();
+        let time = Duration::from_millis(limit.millis.unwrap_or(u64::MAX));
+        let left = Left {
+            entries: limit.entries.unwrap_or(u64::MAX),
+            time,
+        };
+        let left = left.less(run.report().scanned, run.elapsed());
+        let step = Left {
+            entries: options.step_entries,
+            time: options.step(),
+        };
+        (!left.is_over()).then(|| left.at_most(step))
+    }
+
+    async fn keep(&self, task: &Task, report: &TaskReport) -> Result<(), MaintenanceError> {
+        let row = encode(&TaskRow {
+            v: Format,
+            report: report.clone(),
+            failures: 0,
+            next_try: None,
+        });
+        let key = record::by_hand(task.name());
+        let store = self.windlass.store();
+        store.update(key, |_| Some(row.clone())).await?;
+        Ok(())
+    }
+
+    /// How upkeep stands, whichever process does it.
+    ///
+    /// # Errors
+    ///
+    /// The store's failures.
+    pub async fn status(&self) -> Result<MaintenanceStatus, MaintenanceError> {
+        let store = self.windlass.store();
+        status::read(&**store, self.windlass.env().now()).await
+    }
+
+    /// What upkeep came to in this process.
+    #[must_use]
+    pub fn counts(&self) -> MaintenanceCounts {
+        self.windlass.upkeep().tallies.counts()
+    }
+
+    /// Takes the time that this machine has for the right one, also if the
+    /// store has seen a later one; which one it had seen. From then on the
+    /// clock is measured by this.
+    ///
+    /// # Errors
+    ///
+    /// The store's failures.
+    pub async fn accept_clock(&self) -> Result<Option<Millis>, MaintenanceError> {
+        let store = self.windlass.store();
+        clock::accept(&**store, self.windlass.env().now()).await
+    }
+}
+
+/// Refuses a clock that cannot be right by the time that a store has seen.
+///
+/// # Errors
+///
+/// [`MaintenanceError::Clock`], and the store's failures.
+pub(crate) async fn check_clock(store: &dyn Store, now: Millis) -> Result<(), MaintenanceError> {
+    match clock::mark(store).await? {
+        Some(mark) => Ok(clock::judge(now, mark, false)?),
+        None => Ok(()),
+    }
+}
+
+/// What `work` came to; `None` if `stop` came first.
+async fn first<T>(
+    mut stop: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        if stop.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
+}
