@@ -50,6 +50,7 @@
 mod attach;
 mod blob;
 mod cell;
+pub mod check;
 mod checkpoints;
 mod collect;
 pub mod config;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::audit::AuditCommand;
 use crate::backup::{BackupArgs, RestoreArgs};
+use crate::check::CheckArgs;
 use crate::checkpoint::CheckpointCommand;
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
@@ -168,6 +169,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Bring the schema of a store on PostgreSQL up to date
     Migrate(MigrateArgs),
+    /// Check that what is stored fits together
+    Check(CheckArgs),
     /// Copy everything in the store into a directory of backups, and look at those
     Backup(BackupArgs),
     /// Bring everything in a backup into a new store

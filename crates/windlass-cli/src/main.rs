@@ -13,6 +13,7 @@ mod access;
 mod args;
 mod audit;
 mod backup;
+mod check;
 mod checkpoint;
 mod completions;
 mod config;
@@ -143,6 +144,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Migrate(args) => migrate::run(&args, &context()?).await,
         Command::Export(args) => transfer::export(&args, &context()?).await,
         Command::Import(args) => transfer::import(&args, &context()?).await,
+        Command::Check(args) => check::run(&args, global.tenant.as_deref(), &context()?).await,
         Command::Backup(args) => backup::run(&args, &context()?).await,
         Command::Restore(args) => backup::restore(&args, &context()?).await,
         Command::Completions(args) => completions::run(&args, &unsettled()),

@@ -49,6 +49,7 @@
 
 mod caller;
 mod cell;
+pub mod check;
 pub mod config;
 mod desk;
 mod draft;

@@ -45,6 +45,7 @@ mod above;
 mod birth;
 mod caller;
 mod cell;
+pub mod check;
 mod close;
 pub mod config;
 mod delegate;

@@ -22,6 +22,7 @@
 //! [`Strict`], [`Faulty`] and [`Pausing`] for whoever builds on one; [`Model`]
 //! for what a store is.
 
+mod audited;
 mod counting;
 mod crowd;
 mod faulty;
@@ -42,6 +43,7 @@ pub mod suite;
 mod verb;
 mod verdict;
 
+pub use audited::audited;
 pub use counting::{Counting, Counts};
 pub use crowd::{Heard, come_and_go};
 pub use faulty::{Fault, Faulty};

@@ -25,6 +25,7 @@
 
 pub mod batch;
 pub mod changes;
+pub mod check;
 pub mod error;
 pub mod export;
 pub mod ext;

@@ -39,6 +39,7 @@ mod append;
 mod audit;
 mod caller;
 mod capacity;
+pub mod check;
 mod chunker;
 mod cursor;
 mod digest;

@@ -58,6 +58,7 @@
 pub mod audit;
 #[cfg(feature = "transfer")]
 pub mod backup;
+pub mod check;
 mod engine;
 mod env;
 mod erasing;

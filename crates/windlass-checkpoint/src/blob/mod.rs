@@ -41,7 +41,7 @@ pub use id::{BlobId, BlobIdError};
 pub(crate) use keys::{Kind, LineageKeys, Name};
 pub(crate) use known::drop_known;
 pub(crate) use read::{Reader, children_of_row, read, read_many, size_of};
-pub(crate) use row::{Decoder, Encoder, Row};
+pub(crate) use row::{Body, Decoder, Encoder, Row};
 
 use bytes::Bytes;
 use windlass_core::Millis;

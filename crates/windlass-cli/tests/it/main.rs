@@ -7,6 +7,7 @@ mod audit;
 mod backups;
 mod bench;
 mod checkpoints;
+mod checks;
 mod client;
 mod documents;
 mod generated;

@@ -50,6 +50,7 @@
 //! blindly then.
 
 mod cell;
+pub mod check;
 mod engine;
 mod execution;
 mod keys;

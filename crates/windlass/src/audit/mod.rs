@@ -48,6 +48,7 @@
 //! ```
 
 mod chain;
+pub(crate) mod check;
 mod error;
 mod event;
 mod lane;

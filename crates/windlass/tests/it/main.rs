@@ -12,6 +12,8 @@ mod backup;
 mod cache;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod chain;
+#[cfg(all(feature = "memory", feature = "sqlite", feature = "transfer"))]
+mod check;
 #[cfg(all(feature = "memory", feature = "sqlite"))]
 mod engine;
 mod environment;

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use windlass_checkpoint::check;
 use windlass_checkpoint::{
     At, BlobId, Changes, CheckpointError, Checkpoints, Collect, Config, Expected, NewNode, Parent,
     Payload, Profile, Reason, Retention, Sweep,
 };
 use windlass_core::{Coded, Env, ErrorKind, ManualEnv, OperationId};
 use windlass_store::Store;
-use windlass_store_testing::{Random, Strict, StrictOptions};
+use windlass_store_testing::{Random, Strict, StrictOptions, audited};
 
 use super::ending::Ending;
 use super::reachable::assert_clean;
@@ -50,11 +51,18 @@ pub(super) async fn play(seed: u64, ground: Arc<dyn Store>) {
         play.go().await;
     }
     play.compare().await;
+    play.audit().await;
     play.clean().await;
     play.compare().await;
+    play.audit().await;
 }
 
 impl Play {
+    async fn audit(&self) {
+        let found = audited(self.ground.as_ref(), check::auditor).await;
+        assert_eq!(found, Vec::<String>::new(), "seed {}", self.seed);
+    }
+
     fn new(seed: u64, ground: Arc<dyn Store>) -> Self {
         let mut random = Random::new(seed);
         let profile = *random.pick(&[Profile::LowLatency, Profile::Balanced, Profile::Compact]);

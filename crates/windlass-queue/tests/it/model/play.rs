@@ -4,11 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use windlass_core::{Coded, ErrorKind, Millis};
+use windlass_queue::check;
 use windlass_queue::{
     Ask, Boundary, Claim, Delivery, Failure, Queue, QueueError, Return, Settle, Slot, State, Under,
     Work, WorkId,
 };
-use windlass_store_testing::{Random, Strict, StrictOptions};
+use windlass_store_testing::{Random, Strict, StrictOptions, audited};
 
 use super::state::{Held, Item, Line};
 use crate::support::{DAY, World, caller, job, list, owner, session, under};
@@ -58,6 +59,8 @@ pub(super) async fn play(seed: u64) {
         game.step().await;
         game.compare().await;
     }
+    let found = audited(game.world.ground.as_ref(), check::auditor).await;
+    assert_eq!(found, Vec::<String>::new(), "seed {seed}");
 }
 
 /// Asks until the answer is one that a caller can rely on.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use windlass_core::{Coded, Env, ErrorKind, ManualEnv, OperationId};
+use windlass_session::check;
 use windlass_session::{
     Agent, Budget, Charge, Config, Funding, Outcome, SessionError, Sessions, Settle, TopUp,
 };
 use windlass_store::{KeyRange, Store, StoreExt};
 use windlass_store_memory::MemoryStore;
-use windlass_store_testing::{Random, Strict, StrictOptions};
+use windlass_store_testing::{Random, Strict, StrictOptions, audited};
 
 use super::audit::audit;
 use super::state::{Answer, Deed, Model, limits};
@@ -262,6 +263,10 @@ impl Play {
         let rows = self.ground.scan_all(KeyRange::all()).await;
         let rows = rows.expect("a store that works");
         audit(&rows, limits(self.root), self.env.now(), &self.at());
+        if self.step.is_multiple_of(8) {
+            let found = audited(self.ground.as_ref(), check::auditor).await;
+            assert_eq!(found, Vec::<String>::new(), "{}", self.at());
+        }
     }
 
     /// What is shown of every session is what the model has. What ended ones

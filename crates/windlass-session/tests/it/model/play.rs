@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use windlass_core::{Coded, Env, ErrorKind, ManualEnv};
+use windlass_session::check;
 use windlass_session::{Config, ListQuery, SessionError, Sessions};
 use windlass_store::Store;
 use windlass_store_memory::MemoryStore;
-use windlass_store_testing::{Random, Strict, StrictOptions};
+use windlass_store_testing::{Random, Strict, StrictOptions, audited};
 
 use super::ask::{AGENTS, Answer, Ask, Figures, refused};
 use super::state::{Model, Terms};
@@ -36,6 +37,8 @@ pub(super) async fn play(seed: u64) {
         play.go().await;
     }
     play.compare().await;
+    let found = audited(play.ground.as_ref(), check::auditor).await;
+    assert_eq!(found, Vec::<String>::new(), "seed {seed}");
 }
 
 impl Play {

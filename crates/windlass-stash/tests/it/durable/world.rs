@@ -7,10 +7,11 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use windlass_core::{ManualEnv, Millis};
 use windlass_stash::Config;
+use windlass_stash::durable::check;
 use windlass_stash::durable::{Execution, Options, Stash, Stashes};
 use windlass_store::{Batch, Commit, Entry, KeyRange, Store, StoreExt};
 use windlass_store_memory::MemoryStore;
-use windlass_store_testing::{Strict, StrictOptions};
+use windlass_store_testing::{Strict, StrictOptions, audited};
 
 use crate::support::{START, group};
 
@@ -101,6 +102,8 @@ impl World {
     /// Recounts the stash from its rows: that the head counts them, that every
     /// piece belongs to an entry or a note, and what they add up to.
     pub(super) async fn recount(&self) -> Recount {
+        let found = audited(self.ground.as_ref(), check::auditor).await;
+        assert_eq!(found, Vec::<String>::new());
         let mut recount = Recount::default();
         let mut operations = Operations::default();
         let mut head = None;
