@@ -60,7 +60,7 @@ pub enum BackupError {
         /// Its name within the backup.
         file: String,
         /// Where it is damaged.
-        source: TransferError,
+        source: Box<TransferError>,
     },
     /// There is no copy of that store in the backup.
     #[error("the backup has no store `{slot}`")]
@@ -82,7 +82,7 @@ pub enum BackupError {
     Random(#[from] RandomError),
     /// The store could not be copied, or not be restored.
     #[error(transparent)]
-    Transfer(#[from] TransferError),
+    Transfer(Box<TransferError>),
     /// The note about the backup could not be read or written.
     #[error("cannot {verb} the store's note about its last backup")]
     Note {
@@ -94,6 +94,12 @@ pub enum BackupError {
     /// The note cannot be understood.
     #[error("the store's note about its last backup is damaged; the next backup replaces it")]
     NoteDamaged,
+}
+
+impl From<TransferError> for BackupError {
+    fn from(source: TransferError) -> Self {
+        Self::Transfer(Box::new(source))
+    }
 }
 
 impl BackupError {

@@ -85,7 +85,7 @@ pub(super) fn open_verified(
             TransferError::Read(error) => BackupError::read(&path)(error),
             source => BackupError::Content {
                 file: name.clone(),
-                source,
+                source: Box::new(source),
             },
         })?;
     found.hold_to(figures)?;

@@ -112,7 +112,7 @@ async fn copy(
         transfer::export_visited(source.store, &mut hashing, &mut visit, &mut progress).await;
     let report = copied.map_err(|error| match error {
         TransferError::Write(error) => BackupError::write(&path)(error),
-        error => BackupError::Transfer(error),
+        error => error.into(),
     })?;
     let sha256 = hashing.finish().map_err(BackupError::write(&path))?;
     Ok(StoreFigures {
