@@ -122,6 +122,14 @@ impl Action {
         }
     }
 
+    /// Where the blob is, if it was written ahead.
+    pub(super) fn chain(&self) -> Option<Written> {
+        match self {
+            Self::Put(putting) => putting.chain.clone(),
+            _ => None,
+        }
+    }
+
     /// The record it begins with.
     pub(super) fn wants(&self) -> Option<(&Arc<Era>, &Key)> {
         match self {

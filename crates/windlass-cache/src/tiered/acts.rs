@@ -78,7 +78,11 @@ impl Run {
         self.ensure_room(&entry, &old).await?;
         // Making room may have taken it.
         let old = self.look_up(&era, &key).await?;
-        self.adopt(&era);
+        if !self.adopt(&era) {
+            let held = false;
+            return Ok(Answer::Stored(Stored { version, held }));
+        }
+        self.draft.visits.push(visit);
         let replaced = !matches!(old, Known::Absent);
         self.displace(&era, &key, old);
         let chain = putting.chain.as_ref().map(|written| written.chain);
@@ -89,12 +93,13 @@ impl Run {
         Ok(Answer::Stored(Stored { version, held }))
     }
 
-    /// Makes the namespace's row be of this era.
-    fn adopt(&mut self, era: &Arc<Era>) {
+    /// Makes the namespace's row be of this era; false if a later one began
+    /// meanwhile, so that what is put was put before the flush.
+    fn adopt(&mut self, era: &Arc<Era>) -> bool {
         let namespace = &era.namespace;
         let row = self.draft.space(self.stored(), namespace);
-        if row.is_some_and(|row| row.generation == era.generation) {
-            return;
+        if row.is_some_and(|row| row.generation >= era.generation) {
+            return row.is_some_and(|row| row.generation == era.generation);
         }
         if let Some(row) = row {
             self.draft.end(namespace, row);
@@ -103,6 +108,7 @@ impl Run {
         }
         let row = SpaceRow::at(era.generation);
         self.draft.set_space(namespace, Some(row));
+        true
     }
 
     /// Drops the rows of namespaces that gave their slots back.

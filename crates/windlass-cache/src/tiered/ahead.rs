@@ -84,11 +84,12 @@ impl TieredCache {
         let Written {
             chain, generation, ..
         } = written;
-        let known = match stored {
-            Ok(_) | Err(CacheError::VersionMismatch { .. } | CacheError::L2Full { .. }) => true,
+        let is_nobodys = match stored {
+            Ok(stored) => !stored.held,
+            Err(CacheError::VersionMismatch { .. } | CacheError::L2Full { .. }) => true,
             Err(_) => false,
         };
-        if !known || chain.pieces > GONE_PIECES_MAX {
+        if !is_nobodys || chain.pieces > GONE_PIECES_MAX {
             return;
         }
         let mut batch = Batch::new().delete(keys::open(chain.id));

@@ -235,21 +235,32 @@ impl TieredCache {
         puts: Vec<(Key, Put)>,
     ) -> Vec<Result<Stored, CacheError>> {
         let (mut refused, mut actions) = (Vec::new(), Vec::new());
+        let mut chains = Vec::new();
         for (key, put) in puts {
             match self.prepare(namespace, &key, put, Expect::Anything).await {
                 Ok(action) => {
                     refused.push(None);
+                    chains.push(action.chain().map(|chain| (key, chain)));
                     actions.push(action);
                 }
                 Err(error) => refused.push(Some(error)),
             }
         }
         let mut replies = self.ask_all(actions).await.into_iter();
-        let answers = refused.into_iter().map(|refused| match refused {
-            Some(error) => Err(error),
-            None => stored(replies.next().unwrap_or(Err(CacheError::Closed))),
-        });
-        answers.collect()
+        let mut chains = chains.into_iter();
+        let mut answers = Vec::with_capacity(refused.len());
+        for refused in refused {
+            if let Some(error) = refused {
+                answers.push(Err(error));
+                continue;
+            }
+            let stored = stored(replies.next().unwrap_or(Err(CacheError::Closed)));
+            if let Some((key, chain)) = chains.next().flatten() {
+                self.take_back(&stored, &key, &chain).await;
+            }
+            answers.push(stored);
+        }
+        answers
     }
 
     /// Puts a blob if the visible entry is at version `expected`, or, for
@@ -278,14 +289,9 @@ impl TieredCache {
         expect: Expect,
     ) -> Result<Stored, CacheError> {
         let action = self.prepare(namespace, key, put, expect).await?;
-        let chain = match &action {
-            Action::Put(putting) => putting.chain.clone(),
-            _ => None,
-        };
+        let chain = action.chain();
         let stored = stored(self.ask(action).await);
-        if let Some(chain) = chain
-            && !stored.as_ref().is_ok_and(|stored| stored.held)
-        {
+        if let Some(chain) = chain {
             self.take_back(&stored, key, &chain).await;
         }
         stored

@@ -161,6 +161,7 @@ impl Run {
         self.carry();
         if self.draft.is_full() {
             self.commit().await;
+            self.ensure_state().await?;
         }
         let wanted = requests.iter().flatten().filter_map(Action::wants);
         let wanted = wanted.map(|(era, key)| (Arc::clone(era), key.clone()));
@@ -206,6 +207,10 @@ impl Run {
         for (namespace, row) in &state.spaces {
             if let Some(era) = shared.era(namespace, row.generation) {
                 era.below.set(row.entries, row.dependents);
+                let unknown = era.below.filter().is_none();
+                if unknown && !self.builds.iter().any(|build| build.is_of(&era)) {
+                    self.builds.push(Build::new(&era));
+                }
             }
         }
         shared.counters.entries.set(state.head.entries);

@@ -14,7 +14,7 @@ use crate::entry::Entry;
 use crate::limits::{COMMIT_BYTES, COMMIT_WRITES, GONE_PIECES_MAX};
 use crate::names::{Key, Namespace};
 use crate::policy::NEVER;
-use crate::spaces::Era;
+use crate::spaces::{Era, Visit};
 
 /// What is known of a key in the store.
 #[derive(Clone, Debug)]
@@ -67,6 +67,8 @@ pub(super) struct Draft {
     writes: BTreeMap<Bytes, Option<Bytes>>,
     bytes: usize,
     pub(super) effects: Vec<Effect>,
+    /// Namespaces that keep their slots until it is known what became of it.
+    pub(super) visits: Vec<Visit>,
 }
 
 impl Draft {
@@ -77,6 +79,7 @@ impl Draft {
             writes: BTreeMap::new(),
             bytes: 0,
             effects: Vec::new(),
+            visits: Vec::new(),
         }
     }
 

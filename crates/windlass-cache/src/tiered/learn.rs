@@ -40,9 +40,14 @@ impl Build {
         }
     }
 
+    /// Whether it is for this era.
+    pub(super) fn is_of(&self, era: &Arc<Era>) -> bool {
+        Arc::ptr_eq(era, &self.era)
+    }
+
     /// Adds a name, or takes it out, if it was looked at before.
     pub(super) fn change(&self, era: &Arc<Era>, key: &Key, hash: u64, comes: bool) {
-        let Some(after) = self.after.as_ref().filter(|_| Arc::ptr_eq(era, &self.era)) else {
+        let Some(after) = self.after.as_ref().filter(|_| self.is_of(era)) else {
             return;
         };
         if keys::entry(era.generation, key.as_str()) > *after {
@@ -95,8 +100,7 @@ impl Run {
             let names = era.below.entries();
             let small = era.below.filter();
             let small = small.is_some_and(|filter| names > filter.names_max().max(1));
-            let begun = |build: &Build| Arc::ptr_eq(&build.era, &era);
-            if small && !self.builds.iter().any(begun) {
+            if small && !self.builds.iter().any(|build| build.is_of(&era)) {
                 self.builds.push(Build::new(&era));
             }
         }

@@ -9,7 +9,7 @@ use windlass_store::{Store, StoreErrorKind};
 use windlass_store_testing::{Fault, Faulty, Moment, Pausing, Verb};
 
 use super::support::{Pair, memory};
-use crate::support::{code, key, tag};
+use crate::support::{code, key, namespace, tag};
 
 async fn held() -> (Arc<Pausing<dyn Store>>, Pair) {
     let mut pair = Pair::with(super::support::options(), memory()).await;
@@ -210,6 +210,29 @@ async fn what_fails_leaves_both_tiers_as_they_were() {
         let swept = pair.cache.sweep_expired(SweepLimit::Entries(9), None).await;
         assert_eq!(swept.expect("it answers").second.evicted, 0);
     }
+}
+
+#[tokio::test]
+async fn a_namespace_keeps_its_slot_while_its_first_put_is_committed() {
+    let (pausing, pair) = held().await;
+    for number in 1..255 {
+        let name = namespace(&format!("n{number}"));
+        let stored = pair.cache.put(&name, &key("k"), Put::new("v")).await;
+        stored.expect("there is a slot");
+    }
+    let pause = pausing.pause(Verb::Commit, Moment::Before);
+    let last = namespace("last");
+    let (cache, space) = (pair.cache.clone(), last.clone());
+    let writer = tokio::spawn(async move { cache.put(&space, &key("k"), Put::new("v")).await });
+    let held = pause.reached().await;
+    let (cache, other) = (pair.cache.clone(), namespace("other"));
+    let refused = cache.put(&other, &key("k"), Put::new("v")).await;
+    assert_eq!(code(refused), "too_many_namespaces");
+    held.release();
+    writer.await.expect("it ends").expect("it is put");
+    let found = pair.cache.get(&last, &key("k")).await;
+    assert!(found.expect("it answers").is_some());
+    assert_eq!(pair.cache.namespaces().len(), 256);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
