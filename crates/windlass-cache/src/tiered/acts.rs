@@ -157,7 +157,7 @@ impl Run {
     }
 
     /// Takes an entry of a live era; whether there was one.
-    fn remove(&mut self, era: &Arc<Era>, key: &Key, old: Known, cause: Cause) -> bool {
+    pub(super) fn remove(&mut self, era: &Arc<Era>, key: &Key, old: Known, cause: Cause) -> bool {
         if matches!(old, Known::Absent) {
             return false;
         }

@@ -103,6 +103,11 @@ impl Draft {
         self.writes.insert(row, None);
     }
 
+    /// Whether a row is deleted by it.
+    pub(super) fn deletes(&self, row: &Bytes) -> bool {
+        matches!(self.writes.get(row), Some(None))
+    }
+
     /// What the draft makes of a namespace.
     pub(super) fn space<'a>(
         &'a self,

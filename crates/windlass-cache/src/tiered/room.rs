@@ -133,16 +133,59 @@ impl Run {
                 Known::Kept(kept) if Some(kept.record.stamp) == stamp => {
                     self.remove_any(kept, Cause::Evicted);
                 }
-                _ => {
-                    // Of an entry that was damaged.
-                    self.draft.delete(entry.key.clone());
-                    let charge = index.charge.unwrap_or(0);
-                    let head = &mut self.draft.head;
-                    head.bytes = head.bytes.saturating_sub(charge);
+                known => {
+                    let name = (index.generation, &index.key);
+                    self.drop_leftover(name, stamp, &known).await?;
                 }
             }
         }
         Ok(took)
+    }
+
+    /// Takes what a damaged entry left: its record, if that is there, and the
+    /// row that says what it was charged with.
+    async fn drop_leftover(
+        &mut self,
+        (generation, key): (u64, &Key),
+        stamp: Option<u64>,
+        known: &Known,
+    ) -> Result<(), CacheError> {
+        let Some(stamp) = stamp else { return Ok(()) };
+        let rows = PRIORITIES.map(|priority| keys::rank(priority, stamp));
+        let scans = rows.clone().map(Scan::point);
+        let pages = self.shared.read(scans).await?;
+        for (row, page) in rows.into_iter().zip(pages) {
+            let Some(entry) = page.entries.first() else {
+                continue;
+            };
+            if !self.draft.deletes(&row) {
+                let charge = index_of(&entry.value)?.charge.unwrap_or(0);
+                let head = &mut self.draft.head;
+                head.bytes = head.bytes.saturating_sub(charge);
+                self.draft.delete(row);
+            }
+        }
+        if matches!(known, Known::Damaged) {
+            self.drop_damaged(generation, key);
+        }
+        Ok(())
+    }
+
+    /// Takes a record that cannot be read.
+    fn drop_damaged(&mut self, generation: u64, key: &Key) {
+        let spaces = self.stored().iter();
+        let mut live = spaces.filter(|(_, row)| row.generation == generation);
+        let era = live
+            .next()
+            .and_then(|(name, _)| self.shared.era(name, generation));
+        if let Some(era) = era {
+            self.remove(&era, key, Known::Damaged, Cause::Replaced);
+            return;
+        }
+        self.draft.delete(keys::entry(generation, key.as_str()));
+        let head = &mut self.draft.head;
+        head.entries = head.entries.saturating_sub(1);
+        self.known.insert((generation, key.clone()), Known::Absent);
     }
 
     /// What the store has of a key at a generation, as the draft leaves it.
@@ -190,8 +233,12 @@ impl Run {
                 Known::Kept(kept) if due == Some((kept.record.due.get(), kept.record.stamp)) => {
                     self.expire_one(kept, now, bite);
                 }
-                // It leads nowhere: what it led to was damaged.
-                _ => self.draft.delete(row),
+                known => {
+                    let stamp = due.map(|(_, stamp)| stamp);
+                    self.drop_leftover((generation, &key), stamp, &known)
+                        .await?;
+                    self.draft.delete(row);
+                }
             }
         }
         bite.finished = !page.more;

@@ -111,3 +111,29 @@ async fn a_put_over_a_damaged_record_counts_one_entry() {
     assert_eq!(pair.cache.stats().second.entries, 1);
     assert_eq!(pair.cache.stats().second.damaged, 1);
 }
+
+#[tokio::test]
+async fn a_sweep_takes_what_damaged_entries_left() {
+    for read in [false, true] {
+        let mut pair = Pair::new().await;
+        pair.put("a", Put::with_ttl_ms("1", 10)).await;
+        pair.put("b", Put::with_ttl_ms("2", 20)).await;
+        let charge = pair.cache.stats().second.bytes / 2;
+        let (name, _) = row(&pair, "entry", 0).await;
+        write(&pair, name, Some(Bytes::from_static(b"{"))).await;
+        pair.reopen("boot-1").await;
+        if read {
+            assert!(pair.get("a").await.is_none());
+        }
+        pair.env.advance_ms(10);
+        pair.cache
+            .sweep_expired(ALL, None)
+            .await
+            .expect("it is swept");
+        let stats = pair.cache.stats().second;
+        assert_eq!((stats.entries, stats.bytes, stats.damaged), (1, charge, 1));
+        let left = pair.store.scan_all(KeyRange::prefix("cache/rank/")).await;
+        assert_eq!(left.expect("the store answers").len(), 1);
+        assert_eq!(pair.text("b").await.as_deref(), Some("2"));
+    }
+}
