@@ -2,16 +2,17 @@
 
 use clap::Args;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use windlass::Options;
+use serde_json::json;
 use windlass::check::{Check, CheckReport, Mode, Progress, Repair, Severity};
-use windlass::core::{Coded, ErrorKind};
+use windlass::core::{Coded, ErrorKind, Millis};
 use windlass::transfer::MOVE_TIME_MAX;
+use windlass::{Options, Windlass};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::arguments::id;
-use crate::table::{fields, plain, rows};
+use crate::table::{fields, moment, plain, rows};
 
 /// Checks that what is stored fits together, and says what does not.
 ///
@@ -29,6 +30,10 @@ pub(crate) struct CheckArgs {
     /// Only say what a repair would put right
     #[arg(long, requires = "repair")]
     dry_run: bool,
+    /// Take the machine's clock for right, also if the store has seen a later
+    /// time; from then on it is measured by this
+    #[arg(long)]
+    accept_clock: bool,
     /// Entries to read in a second at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rows_per_second: Option<u64>,
@@ -71,11 +76,15 @@ pub(crate) async fn run(
     };
     let options = Options {
         export_time_max: Some(MOVE_TIME_MAX),
+        any_clock: args.accept_clock,
         ..context.options()
     };
     let bar = bar(context.output());
     let report = context
         .with_options(options, async |windlass| {
+            if args.accept_clock {
+                accept(windlass, context.output()).await?;
+            }
             let mut observe = |progress| show(&bar, progress);
             Ok(windlass.check(&asked, &mut observe).await?)
         })
@@ -89,6 +98,16 @@ pub(crate) async fn run(
     } else {
         Err(Failure::Check(Box::new(Found)))
     }
+}
+
+/// Takes the clock for right, and says what the store had seen.
+async fn accept(windlass: &Windlass, output: &Output) -> Result<(), Failure> {
+    let seen = windlass.maintenance().accept_clock().await?;
+    let seen = seen.map(Millis::get);
+    let text = seen.map_or_else(|| "none".to_owned(), moment);
+    let text = format!("the clock is accepted; the latest time that the store had seen: {text}");
+    output.note(&json!({ "clock_accepted": true, "seen": seen }), &text);
+    Ok(())
 }
 
 fn bar(output: &Output) -> ProgressBar {
@@ -165,8 +184,6 @@ fn shown(report: &CheckReport) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

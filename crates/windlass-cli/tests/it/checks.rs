@@ -11,6 +11,12 @@ fn plant(bench: &Bench) -> String {
     let rows = bench.export();
     let mut due = rows.keys().filter(|key| key.starts_with(b"due/"));
     let row = due.next().unwrap().clone();
+    write(bench, Batch::new().delete(row.clone()));
+    String::from_utf8(row).unwrap()
+}
+
+/// Writes to the store behind the engine's back.
+fn write(bench: &Bench, batch: Batch) {
     let location = StoreLocation::Sqlite(bench.path("windlass.db"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -18,12 +24,10 @@ fn plant(bench: &Bench) -> String {
         .unwrap();
     runtime.block_on(async {
         let windlass = Windlass::open(&location, Options::default()).await.unwrap();
-        let batch = Batch::new().delete(row.clone());
         let commit = windlass.store().commit(batch).await.unwrap();
         assert!(matches!(commit, Commit::Applied(_)), "{commit:?}");
         windlass.close().await.unwrap();
     });
-    String::from_utf8(row).unwrap()
 }
 
 fn report(ran: &Ran, exit: i32) -> Value {
@@ -73,4 +77,19 @@ fn people_are_told_what_a_finding_is_and_what_to_do() {
     bench
         .run("check --server http://127.0.0.1:1")
         .assert_code(2);
+}
+
+#[test]
+fn a_clock_that_is_refused_can_be_accepted() {
+    let bench = Bench::with_session();
+    let later = r#"{"v":1,"mark":9999999999999}"#;
+    write(&bench, Batch::new().put("system/maintenance/clock", later));
+    bench.run("session show s1").assert_code(8);
+    bench.run("check").assert_code(8);
+    let accepted = bench.run("--json check --accept-clock");
+    accepted.assert_code(0);
+    let said: Value = serde_json::from_str(&accepted.stderr).unwrap();
+    assert_eq!(said["seen"], 9_999_999_999_999_u64);
+    bench.run("session show s1").assert_code(0);
+    bench.run("check").assert_code(0);
 }

@@ -222,6 +222,7 @@ pub(super) fn part(key: &[u8]) -> &'static str {
     let second = segments.next().unwrap_or_default();
     match (first, second) {
         (b"due", _) => "due",
+        (b"cache", _) => "cache",
         (b"system", b"audit") => "audit",
         (b"system", _) => "system",
         (_, b"session" | b"op" | b"agent" | b"created") => "session",
