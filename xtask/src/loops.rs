@@ -133,6 +133,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 6_000,
     },
     Loop {
+        variable: "WINDLASS_SOAK_SECONDS",
+        unit: "seconds of the whole engine with all upkeep",
+        quick: 6,
+        ci: 12,
+        nightly: 600,
+    },
+    Loop {
         variable: "WINDLASS_WAL_SECONDS",
         unit: "seconds of overlapping readers",
         quick: 2,

@@ -20,6 +20,7 @@ mod remote;
 mod replay;
 mod settings;
 mod sled;
+mod soak;
 mod stashing;
 mod stopping;
 mod streams;
