@@ -90,16 +90,31 @@ async fn a_task_by_hand_stops_at_its_bounds_and_says_exactly_whether_work_is_lef
 #[tokio::test]
 async fn what_is_due_for_others_is_no_work_left() {
     let one = Engine::new().await;
+    one.due_rows("queue", 3).await;
     // More than a part passes over before it says that there may be more.
+    one.due_rows_at(START, "of-another", 4_500).await;
+    let maintenance = one.windlass.maintenance();
+    let queue = Task::named("queue").unwrap();
+    let limit = RunLimit {
+        entries: Some(3),
+        millis: None,
+    };
+    let report = maintenance
+        .run_now(queue, limit, &mut |_| ())
+        .await
+        .unwrap();
+    assert_eq!((report.scanned, report.truncated), (3, false), "{report:?}");
+}
+
+#[tokio::test]
+async fn what_is_due_for_others_is_passed_over_however_much_it_is() {
+    let one = Engine::new().await;
     one.due_rows("of-another", 4_500).await;
     one.sessions(3).await;
     one.env.advance_ms(60_000);
     let report = one.by_hand("sessions").await.unwrap();
-    assert_eq!(
-        (report.counts["removed"], report.truncated),
-        (3, false),
-        "{report:?}"
-    );
+    let found = (report.counts["removed"], report.truncated);
+    assert_eq!(found, (3, false), "{report:?}");
 }
 
 #[tokio::test]

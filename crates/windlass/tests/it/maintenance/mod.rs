@@ -159,11 +159,17 @@ impl Engine {
 
     /// Puts rows of due work that point at nothing.
     async fn due_rows(&self, kind: &str, count: usize) {
+        self.due_rows_at(Millis::new(START.get() - 10_000), kind, count)
+            .await;
+    }
+
+    /// The same, due since `at`.
+    async fn due_rows_at(&self, at: Millis, kind: &str, count: usize) {
         for first in (0..count).step_by(500) {
             let mut batch = Batch::new();
             for number in first..count.min(first + 500) {
                 // 16 hexadecimal digits are an id of a key, too.
-                let key = format!("due/{:020}/{kind}/acme/{number:016x}", START.get() - 10_000);
+                let key = format!("due/{:020}/{kind}/acme/{number:016x}", at.get());
                 batch = batch.put(key.into_bytes(), &b""[..]);
             }
             let commit = self.windlass.store().commit(batch).await.unwrap();
