@@ -179,6 +179,11 @@ fn every_example_of_backups_prints_what_its_page_says() {
 }
 
 #[test]
+fn every_example_of_maintenance_prints_what_its_page_says() {
+    assert_examples("docs/maintenance.md", &document("maintenance.md"), 8);
+}
+
+#[test]
 fn every_example_of_streams_over_http_prints_what_its_page_says() {
     let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if let Some(missing) = ["curl", "python3"].into_iter().find(|it| !is_there(it)) {

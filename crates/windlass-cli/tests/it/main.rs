@@ -26,3 +26,4 @@ mod stopping;
 mod streams;
 mod transcripts;
 mod transfer;
+mod upkeep;

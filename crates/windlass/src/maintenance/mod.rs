@@ -113,6 +113,37 @@ impl Maintenance {
     /// Does upkeep until `stop`, wherever this is polled, and gives the lease
     /// back at the end. `tell` hears of every turn. Nothing ends it but
     /// `stop`: what fails is told and tried again.
+    ///
+    /// ```
+    /// use windlass::maintenance::Turned;
+    /// use windlass::{Options, Windlass};
+    ///
+    /// # #[cfg(feature = "memory")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut options = Options::default();
+    /// options.maintenance.on_start = true;
+    /// let windlass = Windlass::open(&"memory:".parse()?, options).await?;
+    ///
+    /// let (done, stop) = tokio::sync::oneshot::channel::<()>();
+    /// let mut done = Some(done);
+    /// let stop = async { stop.await.unwrap_or(()) };
+    /// let tell = |turned: &Result<Turned, _>| {
+    ///     if let Ok(Turned::Round(_)) = turned {
+    ///         // One round is enough here; a service goes on until it ends.
+    ///         done.take();
+    ///     }
+    /// };
+    /// windlass.maintenance().run(stop, tell).await;
+    ///
+    /// let status = windlass.maintenance().status().await?;
+    /// assert_eq!(status.rounds.len(), 1);
+    /// assert_eq!(status.holder, None, "it was given back at the end");
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "memory"))]
+    /// # fn main() {}
+    /// ```
     pub async fn run(
         self,
         stop: impl Future<Output = ()> + Send,
