@@ -15,7 +15,7 @@ use windlass_benches::harness::contest::Effort;
 use windlass_benches::harness::report::Report;
 use windlass_benches::sessions::{self, Bench, Say, worker};
 use windlass_benches::{
-    cache, checkpoints, drills, footprint, queue, server, stash, stores, streams,
+    backup, cache, checkpoints, drills, footprint, queue, server, stash, stores, streams,
 };
 
 /// Where databases are made if there is such a directory: `/tmp` may be
@@ -83,6 +83,11 @@ enum Command {
     },
     /// Measures the table of stores; needs PostgreSQL's server installed.
     Stores {
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Measures the table of backups, restores and checks.
+    Backup {
         #[command(flatten)]
         table: Table,
     },
@@ -179,6 +184,7 @@ fn run(command: Command) -> Result<u8, BenchError> {
         Command::Queue { only, peer, table } => {
             measure(&table, |bench| queue::run(bench, only.as_deref(), peer))
         }
+        Command::Backup { table } => measure(&table, backup::run),
         Command::Stores { table } => measure(&table, stores::run),
         Command::Footprint { table } => measure(&table, footprint::run),
         Command::Server { only, table } => {
