@@ -25,10 +25,11 @@ pub(super) const SERIES: [Series; 7] = [
         unit: "bytes",
         slack: MIB,
     },
+    // It is cut at 64 MiB, and until then grows in steps.
     Series {
         name: "write-ahead log",
         unit: "bytes",
-        slack: 4.0 * MIB,
+        slack: 64.0 * MIB,
     },
     // The allocator gives little back, and some of it late.
     Series {
