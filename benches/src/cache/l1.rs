@@ -57,14 +57,14 @@ pub fn l1(bench: &Bench<'_>) -> Result<Measured, BenchError> {
                     drawn: &drawn[..threads],
                 })
             };
-            let mut sides = [side(Which::Ours), side(Which::Quick), side(Which::Moka)];
+            let mut sides = WHICH.map(side);
             let rounds = contest(&mut sides, bench.effort, bench.directory)?;
             let bars = match act {
-                Act::Get => [Bar::RatioAtLeast(0.7), Bar::RatioAtLeast(1.5)],
-                Act::Put => [Bar::Absent, Bar::Absent],
+                Act::Get => [Bar::RatioAtLeast(0.7), Bar::Absent, Bar::RatioAtLeast(1.5)],
+                Act::Put => [Bar::Absent; 3],
             };
-            for (place, (versus, bar)) in ["quick_cache", "moka"].into_iter().zip(bars).enumerate()
-            {
+            let others = ["quick_cache", "the same, of numbers", "moka, of numbers"];
+            for (place, (versus, bar)) in others.into_iter().zip(bars).enumerate() {
                 let comparison = Comparison {
                     what: format!(
                         "cache in memory: {what}, zipf over {keys} keys, threads: {threads}"
@@ -135,6 +135,9 @@ struct Held {
     ours: MemoryCache,
     space: Namespace,
     keys: Vec<Key>,
+    /// The library alone, asked for the same names.
+    named: quick_cache::sync::Cache<Arc<str>, Bytes>,
+    /// The library alone at its best: no name to fetch, hash or compare.
     quick: quick_cache::sync::Cache<usize, Bytes, quick_cache::UnitWeighter, Spread>,
     moka: moka::sync::Cache<usize, Bytes, Spread>,
     value: Bytes,
@@ -153,6 +156,7 @@ impl Held {
             ours: MemoryCache::new(Arc::new(SystemEnv::new()), config)?,
             space: "pages".parse()?,
             keys: names.map(Key::try_from).collect::<Result<_, _>>()?,
+            named: quick_cache::sync::Cache::new(2 * count),
             quick: quick_cache::sync::Cache::with(
                 2 * count,
                 room,
@@ -166,7 +170,7 @@ impl Held {
             value: Bytes::from(vec![b'x'; VALUE_BYTES]),
         };
         for number in 0..count {
-            for which in [Which::Ours, Which::Quick, Which::Moka] {
+            for which in WHICH {
                 held.call(which, Act::Put, number);
             }
         }
@@ -184,6 +188,14 @@ impl Held {
                 let put = Put::new(value());
                 self.ours.put(&self.space, &self.keys[number], put).is_ok()
             }
+            (Which::Named, Act::Get) => {
+                black_box(self.named.get(self.keys[number].as_str())).is_some()
+            }
+            (Which::Named, Act::Put) => {
+                self.named
+                    .insert(self.keys[number].as_str().into(), value());
+                true
+            }
             (Which::Quick, Act::Get) => black_box(self.quick.get(&number)).is_some(),
             (Which::Quick, Act::Put) => {
                 self.quick.insert(number, value());
@@ -198,9 +210,12 @@ impl Held {
     }
 }
 
+const WHICH: [Which; 4] = [Which::Ours, Which::Named, Which::Quick, Which::Moka];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Which {
     Ours,
+    Named,
     Quick,
     Moka,
 }
@@ -220,7 +235,8 @@ impl Side for Turn<'_> {
     fn name(&self) -> &'static str {
         match self.which {
             Which::Ours => "ours",
-            Which::Quick => "quick_cache",
+            Which::Named => "quick_cache",
+            Which::Quick => "quick_cache of numbers",
             Which::Moka => "moka",
         }
     }
@@ -285,7 +301,7 @@ mod tests {
     #[test]
     fn every_act_succeeds_on_every_side() -> Result<(), BenchError> {
         let held = Held::new(100)?;
-        for which in [Which::Ours, Which::Quick, Which::Moka] {
+        for which in WHICH {
             for act in [Act::Get, Act::Put] {
                 assert!(held.call(which, act, 99), "{which:?} {act:?}");
             }

@@ -8,11 +8,13 @@
 //! | [`ratio`] | hit ratios on the traces |
 //! | [`l1`] | gets and puts in memory, on one thread and on two |
 //! | [`l2`] | hits, puts and flushes of the second tier |
+//! | [`sweeps`] | what upkeep costs, and what readers notice of it |
 
 pub mod l1;
 pub mod l2;
 pub mod policies;
 pub mod ratio;
+pub mod sweeps;
 pub mod traces;
 
 use crate::error::BenchError;
@@ -26,7 +28,7 @@ struct Part {
     run: fn(&Bench<'_>) -> Result<Measured, BenchError>,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         name: "ratio",
         run: ratio::ratio,
@@ -38,6 +40,10 @@ const PARTS: [Part; 3] = [
     Part {
         name: "l2",
         run: l2::l2,
+    },
+    Part {
+        name: "sweeps",
+        run: sweeps::sweeps,
     },
 ];
 
