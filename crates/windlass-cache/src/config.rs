@@ -31,9 +31,9 @@ pub struct Config {
     /// first tier holds; 8 MiB unless said otherwise.
     pub blob_bytes_max: u64,
     /// What an entry takes on average, as a guess: 384 B to 1 TiB, 4 KiB
-    /// unless said otherwise. The cache remembers the names of half as many
-    /// entries as would fit by it after they went, and holds on to those that
-    /// come back.
+    /// unless said otherwise. The cache remembers twice as many entries as
+    /// would fit by it after they went, in some 40 B each, and holds on to
+    /// those that come back.
     pub entry_bytes_guess: u64,
 }
 

@@ -48,6 +48,7 @@ mod index;
 mod invalidate;
 pub mod limits;
 mod metadata;
+mod micros;
 mod names;
 mod policy;
 mod shard;

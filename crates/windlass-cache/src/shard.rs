@@ -49,6 +49,10 @@ impl Lifecycle<u64, Arc<Entry>> for Victims {
 type Library =
     quick_cache::sync::Cache<u64, Arc<Entry>, Charge, BuildHasherDefault<Carried>, Victims>;
 
+/// How many entries the library remembers that they went, for each that it
+/// may hold.
+const REMEMBERED: usize = 2;
+
 /// One part. A processor's cache moves its locks as a whole, so that readers
 /// of different parts do not slow each other.
 #[derive(Debug)]
@@ -80,12 +84,14 @@ pub(crate) struct Inserted {
 
 impl Shard {
     /// An empty shard. `entry_bytes_guess` decides for how many entries the
-    /// library remembers that they went: half of those that would fit.
+    /// library remembers that they went: twice as many as would fit, which
+    /// the recorded traces ask for.
     pub(crate) fn new(bytes_max: u64, entry_bytes_guess: u64) -> Self {
         let items = usize::try_from(bytes_max / entry_bytes_guess).unwrap_or(usize::MAX);
         let options = OptionsBuilder::new()
             .shards(1)
-            .estimated_items_capacity(items)
+            .estimated_items_capacity(items.saturating_mul(REMEMBERED))
+            .ghost_allocation(1.0)
             .weight_capacity(bytes_max)
             .build()
             .expect("capacity and items are set");

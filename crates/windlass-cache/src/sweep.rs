@@ -76,7 +76,8 @@ pub struct SweepReport {
     pub evicted: u64,
     /// What they were charged with.
     pub bytes: u64,
-    /// How long it took.
+    /// How long it took; whole microseconds where it is serialised.
+    #[serde(rename = "elapsed_us", with = "crate::micros")]
     pub elapsed: Duration,
     /// Where to go on, exactly if there is work left.
     pub next: Option<Position>,

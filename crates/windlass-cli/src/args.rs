@@ -8,6 +8,7 @@ use crate::audit::AuditCommand;
 use crate::backup::{BackupArgs, RestoreArgs};
 use crate::check::CheckArgs;
 use crate::checkpoint::CheckpointCommand;
+use crate::cache::CacheCommand;
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
 use crate::gc::GcArgs;
@@ -155,6 +156,9 @@ pub(crate) enum Command {
     /// Upkeep: how it stands, and having it done now
     #[command(subcommand)]
     Maintenance(MaintenanceCommand),
+    /// What the cache holds, and its upkeep by hand
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// The store itself
     #[command(subcommand)]
     Store(StoreCommand),

@@ -7,7 +7,9 @@ use windlass::{Options, StoreLocation, Windlass};
 use crate::access::Access;
 use crate::args::Global;
 use crate::config::{Environment, Settings};
-use crate::engine::{Engine, Here, Keeper, Lines, Outputs, Remote, States, Trail, Upkeep};
+use crate::engine::{
+    Caching, Engine, Here, Keeper, Lines, Outputs, Remote, States, Trail, Upkeep,
+};
 use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 use crate::serve::ServeArgs;
@@ -229,6 +231,26 @@ impl Context {
             work(&here).await
         };
         self.with_options(self.options(), opened).await
+    }
+
+    /// The same for commands about the cache, which is of no tenant.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Context::with_engine`].
+    pub(crate) async fn with_cache<T>(
+        &self,
+        work: impl AsyncFnOnce(&dyn Caching) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if let Some(access) = &self.access {
+            return work(&Remote::new(access.connect()?)).await;
+        }
+        let opened = async |windlass: &Windlass| {
+            let here = Here::new(windlass.clone(), self.caller.clone());
+            work(&here).await
+        };
+        let options = self.settings.options_with_cache();
+        self.with_options(options, opened).await
     }
 
     /// Opens the store, lets `work` use it, and closes it again. What `work`

@@ -170,6 +170,9 @@ pub(crate) enum CommandError {
     /// Something was asked of a server that only a store in this process does.
     #[error("{what} works on a store, not on a server; name the store with `--store`")]
     NeedsStore { what: &'static str },
+    /// There is no cache to work on.
+    #[error("there is no cache; set `cache.store`, or name a server with `--server`")]
+    NoCache,
     /// The client of the server cannot be made.
     #[error(transparent)]
     Client(SettingsError),
@@ -199,6 +202,7 @@ impl Coded for CommandError {
             Self::File { .. } => "file_failed",
             Self::Terminal => "terminal",
             Self::NeedsStore { .. } => "needs_store",
+            Self::NoCache => "no_cache",
             Self::Client(error) => error.code(),
             Self::KeyFile { .. } => "key_file_unreadable",
             Self::KeyFileExposed { .. } => "key_file_exposed",
@@ -217,7 +221,7 @@ impl Coded for CommandError {
             | Self::NeedsStore { .. }
             | Self::Client(_) => ErrorKind::Invalid,
             Self::Exists { .. } => ErrorKind::Conflict,
-            Self::NoEntry | Self::NoState => ErrorKind::NotFound,
+            Self::NoEntry | Self::NoState | Self::NoCache => ErrorKind::NotFound,
             Self::CloseAgent(error) => error.cause.kind(),
             Self::Output(_) => ErrorKind::Indeterminate,
             Self::Page { .. }

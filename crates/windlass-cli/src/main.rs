@@ -14,6 +14,7 @@ mod args;
 mod audit;
 mod backup;
 mod check;
+mod cache;
 mod checkpoint;
 mod completions;
 mod config;
@@ -139,6 +140,7 @@ async fn dispatch(cli: Cli, environment: Environment) -> Result<(), Failure> {
         Command::Tenant(command) => tenant::run(command, &context()?).await,
         Command::Audit(command) => audit::run(command, &context()?).await,
         Command::Maintenance(command) => maintenance::run(command, &context()?).await,
+        Command::Cache(command) => cache::run(command, &context()?).await,
         Command::Store(command) => store::run(&command, &context()?).await,
         Command::Replay(args) => replay::run(args, &context()?).await,
         Command::Migrate(args) => migrate::run(&args, &context()?).await,

@@ -34,6 +34,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod cache;
 #[cfg(feature = "client")]
 mod client;
 pub mod durable;

@@ -12,6 +12,7 @@ use windlass_store::{Export, KeyRange, Store};
 use windlass_stream::Streams;
 
 use crate::audit::{AuditLog, AuditOptions};
+use crate::caching::Caching;
 use crate::health::{Health, Probe};
 use crate::maintenance::{Upkeep, check_clock};
 use crate::opening::open_store;
@@ -41,6 +42,7 @@ pub struct Windlass {
     audit: AuditLog,
     ear: Ear,
     upkeep: Arc<Upkeep>,
+    caching: Option<Caching>,
 }
 
 impl Windlass {
@@ -76,7 +78,17 @@ impl Windlass {
         }
         let mut windlass = Self::compose(opened.store, env, settings)?;
         windlass.probe = Some(opened.probe);
-        Ok(windlass)
+        let Some(cache) = &options.cache else {
+            return Ok(windlass);
+        };
+        match Caching::open(cache, location, windlass.env()).await {
+            Ok(caching) => Ok(windlass.with_caching(caching)),
+            Err(refusal) => {
+                // As above.
+                let _ = windlass.close().await;
+                Err(refusal)
+            }
+        }
     }
 
     /// An engine over a store that is open already, for wrappers and stores
@@ -153,6 +165,7 @@ impl Windlass {
             checkpoints,
             queue,
             streams,
+            caching: None,
         })
     }
 
@@ -206,6 +219,15 @@ impl Windlass {
     #[must_use]
     pub const fn audit(&self) -> &AuditLog {
         &self.audit
+    }
+
+    pub(crate) const fn caching(&self) -> Option<&Caching> {
+        self.caching.as_ref()
+    }
+
+    pub(crate) fn with_caching(mut self, caching: Caching) -> Self {
+        self.caching = Some(caching);
+        self
     }
 
     /// What hears of what the engine itself does.
@@ -265,10 +287,13 @@ impl Windlass {
     /// [`StoreFailure`] if the store could not finish.
     pub async fn close(&self) -> Result<(), StoreFailure> {
         self.audit.close().await;
-        self.store
-            .close()
-            .await
-            .map_err(|error| StoreFailure::new("close", error))
+        let cache = match self.caching() {
+            Some(caching) => caching.close().await,
+            None => Ok(()),
+        };
+        let store = self.store.close().await;
+        store.map_err(|error| StoreFailure::new("close", error))?;
+        cache
     }
 }
 

@@ -2,6 +2,7 @@
 //! that part's own error.
 
 use windlass_access::AccessError;
+use windlass_cache::CacheError;
 use windlass_checkpoint::CheckpointError;
 use windlass_core::{Coded, ErrorKind};
 use windlass_queue::QueueError;
@@ -51,6 +52,20 @@ pub enum OpenError {
         /// Where it is.
         location: StoreLocation,
     },
+    /// The cache cannot be opened, or its settings were refused.
+    #[error("cannot open the cache at `{location}`")]
+    Cache {
+        /// Where it is.
+        location: StoreLocation,
+        /// What the cache says.
+        source: CacheError,
+    },
+    /// The cache is to be in the engine's own store.
+    #[error("`{location}` is the engine's own store; give the cache another")]
+    CacheInStore {
+        /// Where both are to be.
+        location: StoreLocation,
+    },
     /// The settings of sessions were refused.
     #[error("cannot set up sessions")]
     Sessions(#[source] SessionError),
@@ -92,6 +107,8 @@ impl Coded for OpenError {
             Self::Shared => "store_is_shared",
             Self::Store { source, .. } => source.kind().code(),
             Self::HalfImported { .. } => "import_unfinished",
+            Self::Cache { source, .. } => source.code(),
+            Self::CacheInStore { .. } => "cache_in_store",
             Self::Sessions(source) => source.code(),
             Self::Stashes(source) => source.code(),
             Self::Checkpoints(source) => source.code(),
@@ -105,7 +122,11 @@ impl Coded for OpenError {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotBuilt { .. } | Self::Sharing { .. } | Self::Shared => ErrorKind::Invalid,
+            Self::NotBuilt { .. }
+            | Self::Sharing { .. }
+            | Self::Shared
+            | Self::CacheInStore { .. } => ErrorKind::Invalid,
+            Self::Cache { source, .. } => source.kind(),
             Self::Store { source, .. } => kind_of(source.kind()),
             Self::HalfImported { .. } => ErrorKind::Environment,
             Self::Sessions(source) => source.kind(),

@@ -51,14 +51,15 @@
 //!
 //! # Other crates of the engine
 //!
-//! [`access`], [`checkpoint`], [`core`], [`queue`], [`session`], [`stash`], [`store`] and [`stream`] are the whole of the crates
-//! `windlass-access`, `windlass-checkpoint`, `windlass-core`, `windlass-queue`, `windlass-session`, `windlass-stash`, `windlass-store` and `windlass-stream`;
+//! [`access`], [`cache`], [`checkpoint`], [`core`], [`queue`], [`session`], [`stash`], [`store`] and [`stream`] are the whole of the crates
+//! `windlass-access`, `windlass-cache`, `windlass-checkpoint`, `windlass-core`, `windlass-queue`, `windlass-session`, `windlass-stash`, `windlass-store` and `windlass-stream`;
 //! nobody who uses the engine needs to name those.
 
 pub mod audit;
 #[cfg(feature = "transfer")]
 pub mod backup;
 pub mod check;
+mod caching;
 mod engine;
 mod env;
 mod erasing;
@@ -77,6 +78,7 @@ mod turn;
 mod unfinished;
 mod watch;
 
+pub use caching::CacheOptions;
 pub use engine::Windlass;
 pub use env::SystemEnv;
 pub use error::{MaintainError, OpenError, StoreFailure};
@@ -88,6 +90,7 @@ pub use quota::{Admission, AdmitError, QuotaMeter, TenantUsage};
 pub use turn::{Turn, TurnDone, TurnError};
 
 pub use windlass_access as access;
+pub use windlass_cache as cache;
 pub use windlass_checkpoint as checkpoint;
 pub use windlass_core as core;
 pub use windlass_queue as queue;

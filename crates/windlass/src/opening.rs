@@ -17,6 +17,16 @@ pub(crate) struct Opened {
     pub(crate) probe: Arc<dyn Probe>,
 }
 
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Uses {
+    /// State that must not be lost.
+    Everything,
+    /// A cache, which may lose its latest writes with the machine's power, and
+    /// whose files should not grow much beyond what is in them.
+    Cache,
+}
+
 /// What holds for any store that is opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -28,6 +38,11 @@ pub(crate) struct Terms {
         expect(dead_code, reason = "the other stores have no such limit")
     )]
     pub(crate) export_time_max: Option<Duration>,
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "the other stores make no difference")
+    )]
+    pub(crate) uses: Uses,
 }
 
 /// Opens what `location` names.

@@ -10,10 +10,11 @@ use windlass_stash::audit::Audit;
 use windlass_stash::durable;
 use windlass_stream::Settings;
 
+use crate::caching::CacheOptions;
 use crate::OpenError;
 use crate::audit::AuditOptions;
 use crate::maintenance::MaintenanceOptions;
-use crate::opening::Terms;
+use crate::opening::{Terms, Uses};
 
 /// Settings of [`Windlass`](crate::Windlass).
 ///
@@ -39,6 +40,14 @@ pub struct Options {
     pub stashes: durable::Options,
     /// Who hears of every operation on the stashes; nobody if `None`.
     pub stash_audit: Option<StashAudit>,
+    /// The cache; none if `None`. It is opened by [`Windlass::open`] and
+    /// [`Windlass::with_env`]; over a store of the caller's own,
+    /// [`Windlass::with_cache`] brings one.
+    ///
+    /// [`Windlass::open`]: crate::Windlass::open
+    /// [`Windlass::with_env`]: crate::Windlass::with_env
+    /// [`Windlass::with_cache`]: crate::Windlass::with_cache
+    pub cache: Option<CacheOptions>,
     /// Settings of streams, brought into range where they are not.
     pub streams: Settings,
     /// Who hears of every read of a stream; nobody if `None`.
@@ -133,6 +142,7 @@ impl Options {
         Terms {
             sharing: self.sharing,
             export_time_max: self.export_time_max,
+            uses: Uses::Everything,
         }
     }
 

@@ -237,6 +237,7 @@ pub(crate) const TABLE: &[Row] = &[
         floor: Floor::Facade,
         imports: &[
             "windlass-access",
+            "windlass-cache",
             "windlass-checkpoint",
             "windlass-core",
             "windlass-queue",

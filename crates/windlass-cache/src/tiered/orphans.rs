@@ -44,7 +44,8 @@ pub struct OrphanReport {
     pub chains: u64,
     /// Their pieces, of at most 1 MiB each.
     pub pieces: u64,
-    /// How long it took.
+    /// How long it took; whole microseconds where it is serialised.
+    #[serde(rename = "elapsed_us", with = "crate::micros")]
     pub elapsed: Duration,
     /// Where to go on, exactly if not all were looked at.
     pub next: Option<OrphanPosition>,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use windlass::cache::CacheError;
 use windlass::core::{Coded, ErrorKind};
 use windlass::stash::StashError;
 
@@ -51,6 +52,8 @@ pub(crate) enum ConfigError {
     },
     #[error("the settings of the stash contradict each other")]
     Stash(#[source] StashError),
+    #[error("the settings of the cache contradict each other")]
+    Cache(#[source] CacheError),
     #[error("`{setting}` is needed beside the other settings of an issuer of tokens")]
     Missing { setting: &'static str },
     #[error("the value of {origin} is not UTF-8")]
@@ -67,6 +70,7 @@ impl Coded for ConfigError {
             Self::Type { .. }
             | Self::Value { .. }
             | Self::Stash(_)
+            | Self::Cache(_)
             | Self::Missing { .. }
             | Self::NotText { .. } => "invalid_setting",
         }

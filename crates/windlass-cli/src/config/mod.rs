@@ -6,6 +6,7 @@
 //! misspelt would otherwise be a default that nobody chose.
 
 mod audit;
+mod cache;
 pub(crate) mod command;
 mod environment;
 mod error;
@@ -25,6 +26,7 @@ use windlass::session::{Caller, Config};
 use windlass::{Options, StoreLocation, checkpoint, stash, stream};
 
 use audit::{AuditSetting, AuditSettings};
+use cache::CacheSettings;
 pub(crate) use command::ConfigCommand;
 pub(crate) use environment::Environment;
 use error::ConfigError;
@@ -50,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) streams: stream::Settings,
     pub(crate) audit: AuditSettings,
     pub(crate) maintenance: MaintenanceOptions,
+    pub(crate) cache: CacheSettings,
     /// Whether they are those of `windlass serve`, which audits without being
     /// told.
     serves: bool,
@@ -73,6 +76,7 @@ impl Default for Settings {
             streams: stream::Settings::default(),
             audit: AuditSettings::default(),
             maintenance: MaintenanceOptions::default(),
+            cache: CacheSettings::default(),
             serves: false,
             color: ColorWhen::Auto,
             server: ServerSettings::default(),
@@ -96,6 +100,7 @@ impl Settings {
         settings.apply(environment.settings()?)?;
         settings.apply(flags(global))?;
         settings.stash.check().map_err(ConfigError::Stash)?;
+        settings.cache.check().map_err(ConfigError::Cache)?;
         settings.server()?;
         Ok(settings)
     }
@@ -162,6 +167,15 @@ impl Settings {
         self.serves || *self.origin(detail) != Origin::Default
     }
 
+    /// How the engine is opened by commands about its cache, which is for one
+    /// process alone.
+    pub(crate) fn options_with_cache(&self) -> Options {
+        Options {
+            cache: self.cache.options(),
+            ..self.options()
+        }
+    }
+
     /// How the engine is opened.
     pub(crate) fn options(&self) -> Options {
         Options {
@@ -173,6 +187,7 @@ impl Settings {
             },
             checkpoints: self.states.clone(),
             streams: self.streams.clone(),
+            cache: self.cache.options().filter(|_| self.serves),
             audit: self.audit.options().filter(|_| self.is_audited()),
             maintenance: self.maintenance.clone(),
             ..Options::default()

@@ -18,6 +18,7 @@ use windlass::stash::{self, StashError};
 use windlass::stream::SettingsError;
 
 use super::audit::AuditSetting;
+use super::cache::CacheSetting;
 use super::environment::variable;
 use super::maintenance::MaintenanceSetting;
 use super::server::Knob;
@@ -54,6 +55,8 @@ pub(crate) enum Setting {
     Audit(AuditSetting),
     /// One of upkeep.
     Maintenance(MaintenanceSetting),
+    /// One of the cache.
+    Cache(CacheSetting),
     /// One of `windlass serve`.
     Server(Knob),
 }
@@ -164,7 +167,8 @@ impl Setting {
         let audit = AuditSetting::ALL.map(Self::Audit);
         let plain = Self::PLAIN.into_iter().chain(states).chain(streams);
         let upkeep = MaintenanceSetting::ALL.map(Self::Maintenance);
-        let plain = plain.chain(audit).chain(upkeep);
+        let cache = CacheSetting::ALL.map(Self::Cache);
+        let plain = plain.chain(audit).chain(upkeep).chain(cache);
         plain.chain(Knob::all().map(Self::Server))
     }
 
@@ -192,6 +196,7 @@ impl Setting {
             Self::Stream(setting) => setting.name(),
             Self::Audit(setting) => setting.name(),
             Self::Maintenance(setting) => setting.name(),
+            Self::Cache(setting) => setting.name(),
             Self::Server(knob) => knob.name(),
         }
     }
@@ -228,6 +233,7 @@ impl Setting {
             Self::State(setting) => setting.is_number(),
             Self::Audit(setting) => setting.is_number(),
             Self::Maintenance(setting) => setting.is_number(),
+            Self::Cache(setting) => setting.is_number(),
             Self::Server(knob) => knob.is_number(),
             _ => true,
         }
@@ -274,6 +280,7 @@ impl Setting {
             Self::Stream(setting) => setting.set(&mut settings.streams, text)?,
             Self::Audit(setting) => setting.set(&mut settings.audit, text)?,
             Self::Maintenance(setting) => setting.set(&mut settings.maintenance, text)?,
+            Self::Cache(setting) => setting.set(&mut settings.cache, text)?,
             Self::Server(knob) => knob.set(&mut settings.server, text)?,
             Self::SessionsCap
             | Self::SessionsRetentionMs
@@ -355,6 +362,7 @@ impl Setting {
             Self::Stream(setting) => setting.value(&settings.streams),
             Self::Audit(setting) => setting.value(&settings.audit),
             Self::Maintenance(setting) => setting.value(&settings.maintenance),
+            Self::Cache(setting) => setting.value(&settings.cache),
             Self::Server(knob) => knob.value(&settings.server),
             Self::StashGroupKeysMax | Self::StashGroupBytesMax => {
                 let quota = *self.quota_field(&mut settings.stash.clone());

@@ -5,6 +5,7 @@
 //! they go anywhere, and answer with the wire types, which are spelled as the
 //! engine's answers are. So a command is written once and shows the same.
 
+mod caching;
 mod error;
 mod here;
 mod keeper;
@@ -31,6 +32,7 @@ use windlass_client::store::{Due, ReapReport, SweepReport};
 
 use crate::failure::Failure;
 
+pub(crate) use caching::Caching;
 pub(crate) use error::ServerError;
 pub(crate) use here::Here;
 pub(crate) use keeper::{Keeper, Listed};

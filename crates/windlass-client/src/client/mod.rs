@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod attachment;
 mod audit;
+mod cache;
 mod call;
 mod error;
 mod events;

@@ -3,6 +3,7 @@
 
 mod agents;
 mod audit;
+mod cache;
 mod create;
 mod durable;
 mod keys;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Vec<Route> {
         keys::routes(),
         tenants::routes(),
         audit::routes(),
+        cache::routes(),
         store::routes(),
         maintenance::routes(),
         open::routes(),

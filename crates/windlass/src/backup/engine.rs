@@ -86,6 +86,7 @@ impl Windlass {
         let terms = Terms {
             sharing,
             export_time_max: Some(MOVE_TIME_MAX),
+            uses: crate::opening::Uses::Everything,
         };
         let opened = open_store(location, terms).await;
         let store = opened.map_err(TransferError::Open)?.store;

@@ -99,6 +99,7 @@ impl Windlass {
         let terms = Terms {
             sharing,
             export_time_max: Some(MOVE_TIME_MAX),
+            uses: crate::opening::Uses::Everything,
         };
         let store = open_store(location, terms).await?.store;
         let imported = import(store.as_ref(), from, progress).await;
