@@ -9,6 +9,7 @@ use crate::backup::{BackupArgs, RestoreArgs};
 use crate::check::CheckArgs;
 use crate::checkpoint::CheckpointCommand;
 use crate::cache::CacheCommand;
+use crate::checkpoint::CheckpointCommand;
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
 use crate::gc::GcArgs;

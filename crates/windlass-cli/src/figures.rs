@@ -4,6 +4,7 @@ use std::error::Error;
 
 use serde_json::{Value, json};
 use windlass::access::{AccessError, Problem as AccessProblem};
+use windlass::cache::CacheError;
 use windlass::checkpoint::{CheckpointError, Problem as StateProblem};
 use windlass::core::{Coded, ErrorKind};
 use windlass::queue::{Problem as QueueProblem, QueueError};
@@ -56,6 +57,9 @@ pub(crate) fn figures(error: &(dyn Coded + Send + Sync + 'static)) -> Value {
         }
         if let Some(error) = error.downcast_ref::<CheckpointError>() {
             return state(error);
+        }
+        if let Some(CacheError::Invalid { field, .. }) = error.downcast_ref() {
+            return json!({ "field": field });
         }
         if let Some(error) = error.downcast_ref::<QueueError>() {
             return queue(error);

@@ -160,6 +160,9 @@ mod tests {
     fn a_start_of_the_machine_has_one_name() {
         let first = boot();
         assert_eq!(first, boot());
-        assert!(first.len() <= windlass_cache::limits::BOOT_BYTES_MAX, "{first}");
+        assert!(
+            first.len() <= windlass_cache::limits::BOOT_BYTES_MAX,
+            "{first}"
+        );
     }
 }

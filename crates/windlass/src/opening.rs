@@ -17,6 +17,15 @@ pub(crate) struct Opened {
     pub(crate) probe: Arc<dyn Probe>,
 }
 
+/// Bytes of write-ahead log after which that of a cache is copied: it is not
+/// waited for, so that more would only take space.
+#[cfg(feature = "sqlite")]
+const CACHE_WAL_BYTES: u64 = 2 << 20;
+
+/// Threads that read a cache.
+#[cfg(feature = "sqlite")]
+const CACHE_READERS: usize = 4;
+
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Uses {
@@ -111,6 +120,12 @@ async fn sqlite(location: &StoreLocation, path: &Path, terms: Terms) -> Result<O
     };
     if let Some(limit) = terms.export_time_max {
         options.export_time_max = limit;
+    }
+    if terms.uses == Uses::Cache {
+        options.durability = driver::Durability::Process;
+        options.reader_threads = CACHE_READERS;
+        options.wal_copy_bytes = CACHE_WAL_BYTES;
+        options.wal_empty_bytes = 2 * CACHE_WAL_BYTES;
     }
     opened(location, SqliteStore::open(path, options).await)
 }

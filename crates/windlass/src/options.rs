@@ -10,10 +10,10 @@ use windlass_stash::audit::Audit;
 use windlass_stash::durable;
 use windlass_stream::Settings;
 
-use crate::caching::CacheOptions;
 use crate::OpenError;
 use crate::audit::AuditOptions;
 use crate::maintenance::MaintenanceOptions;
+use crate::caching::CacheOptions;
 use crate::opening::{Terms, Uses};
 
 /// Settings of [`Windlass`](crate::Windlass).

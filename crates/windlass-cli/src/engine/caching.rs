@@ -35,13 +35,9 @@ impl Here {
     }
 }
 
-const fn limit(entries: Option<u64>, millis: Option<u64>) -> SweepLimit {
-    let most = |asked: Option<u64>| match asked {
-        Some(asked) => asked,
-        None => u64::MAX,
-    };
+fn limit(entries: Option<u64>, millis: Option<u64>) -> SweepLimit {
     match (entries, millis) {
-        (entries, None) => SweepLimit::Entries(most(entries)),
+        (entries, None) => SweepLimit::Entries(entries.unwrap_or(u64::MAX)),
         (None, Some(millis)) => SweepLimit::Millis(millis),
         (Some(entries), Some(millis)) => SweepLimit::Either { entries, millis },
     }

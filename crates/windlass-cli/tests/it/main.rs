@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod backups;
 mod bench;
+mod cache;
 mod checkpoints;
 mod checks;
 mod client;

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 use windlass_client::access::{ApiKeysQuery, CreateKey, Rotate, SetQuota};
 use windlass_client::maintenance::RunTask;
+use windlass_client::cache::{FlushCache, InvalidateCache, ReclaimCache, SweepCache};
 use windlass_client::page::PageQuery;
 use windlass_client::queue::{
     AcquireLease, ClaimWork, CommitTurn, Enqueue, EnqueueAll, HeldLease, NewWork, RenewClaim,
@@ -198,6 +199,14 @@ async fn ask_as_an_operator(client: &Client) {
     told(client.maintenance().await);
     told(client.run_task("keys", &RunTask::default()).await);
     told(client.export().await);
+    told(client.cache().await);
+    told(client.sweep_cache(&SweepCache::default()).await);
+    told(client.reclaim_cache(&ReclaimCache::default()).await);
+    let flush = FlushCache {
+        namespace: "pages".to_owned(),
+    };
+    told(client.flush_cache(&flush).await);
+    told(client.invalidate_cache(&InvalidateCache::default()).await);
 }
 
 #[tokio::test]

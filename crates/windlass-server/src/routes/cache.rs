@@ -1,6 +1,7 @@
 //! The cache, for operators. What is in it is for the process that has it.
 
 use serde::de::DeserializeOwned;
+use serde_json::Map;
 use windlass::access::Verb;
 use windlass::cache::{CacheError, Key, Namespace, SweepLimit, Tag, TieredCache};
 use windlass_client::cache as wire;
@@ -25,43 +26,69 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/v1/cache", "get_cache", |call| Box::pin(show(call)))
             .about(TAG, "Shows what the cache holds and did")
             .access(Access::Operator(Verb::StoreRead))
-            .serves(&["Windlass::cache", "TieredCache::stats", "TieredCache::namespaces"])
+            .serves(&[
+                "Windlass::cache",
+                "TieredCache::stats",
+                "TieredCache::namespaces",
+            ])
             .answers::<wire::CacheView>(200, "Its figures")
             .fails(&["no_cache"]),
-        Route::post("/v1/cache/sweep", "sweep_cache", |call| Box::pin(sweep(call)))
-            .about(TAG, "Takes back what expired and what flushes left; can be repeated")
-            .access(Access::Operator(Verb::StoreManage))
-            .serves(&["TieredCache::sweep_expired"])
-            .takes::<wire::SweepCache>()
-            .optionally()
-            .answers::<wire::CacheSweep>(200, "What was done")
-            .fails(&["no_cache"])
-            .without_operation(),
-        Route::post("/v1/cache/reclaim", "reclaim_cache", |call| Box::pin(reclaim(call)))
-            .about(TAG, "Takes back blobs whose puts were never finished; can be repeated")
-            .access(Access::Operator(Verb::StoreManage))
-            .serves(&["TieredCache::reclaim_orphans"])
-            .takes::<wire::ReclaimCache>()
-            .optionally()
-            .answers::<wire::CacheOrphans>(200, "What was done")
-            .fails(&["no_cache"])
-            .without_operation(),
-        Route::post("/v1/cache/flush", "flush_cache", |call| Box::pin(flush(call)))
-            .about(TAG, "Invalidates a whole namespace; can be repeated")
-            .access(Access::Operator(Verb::StoreManage))
-            .serves(&["TieredCache::flush_namespace"])
-            .takes::<wire::FlushCache>()
-            .answers::<wire::CacheFlush>(200, "Its generations")
-            .fails(&["no_cache"])
-            .without_operation(),
-        Route::post("/v1/cache/invalidate", "invalidate_cache", |call| Box::pin(invalidate(call)))
-            .about(TAG, "Invalidates some entries of a namespace; can be repeated")
-            .access(Access::Operator(Verb::StoreManage))
-            .serves(&["TieredCache::invalidate", "TieredCache::invalidate_prefix", "TieredCache::invalidate_tags", "TieredCache::invalidate_dependents"])
-            .takes::<wire::InvalidateCache>()
-            .answers::<wire::CacheInvalidated>(200, "What it took")
-            .fails(&["no_cache"])
-            .without_operation(),
+        Route::post("/v1/cache/sweep", "sweep_cache", |call| {
+            Box::pin(sweep(call))
+        })
+        .about(
+            TAG,
+            "Takes back what expired and what flushes left; can be repeated",
+        )
+        .access(Access::Operator(Verb::StoreManage))
+        .serves(&["TieredCache::sweep_expired"])
+        .takes::<wire::SweepCache>()
+        .optionally()
+        .answers::<wire::CacheSweep>(200, "What was done")
+        .fails(&["no_cache"])
+        .without_operation(),
+        Route::post("/v1/cache/reclaim", "reclaim_cache", |call| {
+            Box::pin(reclaim(call))
+        })
+        .about(
+            TAG,
+            "Takes back blobs whose puts were never finished; can be repeated",
+        )
+        .access(Access::Operator(Verb::StoreManage))
+        .serves(&["TieredCache::reclaim_orphans"])
+        .takes::<wire::ReclaimCache>()
+        .optionally()
+        .answers::<wire::CacheOrphans>(200, "What was done")
+        .fails(&["no_cache"])
+        .without_operation(),
+        Route::post("/v1/cache/flush", "flush_cache", |call| {
+            Box::pin(flush(call))
+        })
+        .about(TAG, "Invalidates a whole namespace; can be repeated")
+        .access(Access::Operator(Verb::StoreManage))
+        .serves(&["TieredCache::flush_namespace"])
+        .takes::<wire::FlushCache>()
+        .answers::<wire::CacheFlush>(200, "Its generations")
+        .fails(&["no_cache"])
+        .without_operation(),
+        Route::post("/v1/cache/invalidate", "invalidate_cache", |call| {
+            Box::pin(invalidate(call))
+        })
+        .about(
+            TAG,
+            "Invalidates some entries of a namespace; can be repeated",
+        )
+        .access(Access::Operator(Verb::StoreManage))
+        .serves(&[
+            "TieredCache::invalidate",
+            "TieredCache::invalidate_prefix",
+            "TieredCache::invalidate_tags",
+            "TieredCache::invalidate_dependents",
+        ])
+        .takes::<wire::InvalidateCache>()
+        .answers::<wire::CacheInvalidated>(200, "What it took")
+        .fails(&["no_cache"])
+        .without_operation(),
     ]
 }
 
@@ -72,8 +99,16 @@ fn cache(call: &Call) -> Result<&TieredCache, Refused> {
     })
 }
 
-fn failed(error: &CacheError) -> Refused {
-    Box::new(Problem::of(error, error.details()))
+impl From<CacheError> for Refused {
+    fn from(error: CacheError) -> Self {
+        let problem = match error {
+            CacheError::Invalid { field, .. } => {
+                Problem::of(&error, Map::new()).with("field", field)
+            }
+            _ => Problem::of(&error, Map::new()),
+        };
+        Self::new(problem)
+    }
 }
 
 fn invalid(field: &'static str, detail: &str) -> Refused {
@@ -104,7 +139,7 @@ fn place<T: serde::Serialize, P: DeserializeOwned>(from: Option<T>) -> Result<Op
 }
 
 fn name<N: TryFrom<String, Error = CacheError>>(text: String) -> Result<N, Refused> {
-    N::try_from(text).map_err(|error| failed(&error))
+    Ok(N::try_from(text)?)
 }
 
 fn names<N: TryFrom<String, Error = CacheError>>(
@@ -133,21 +168,21 @@ async fn sweep(call: Call) -> Result<Reply, Refused> {
     let asked: wire::SweepCache = call.json_or_default()?;
     let limit = limit(asked.entries, asked.millis)?;
     let done = cache(&call)?.sweep_expired(limit, place(asked.from)?).await;
-    Ok(Reply::json(&done.map_err(|error| failed(&error))?))
+    Ok(Reply::json(&done?))
 }
 
 async fn reclaim(call: Call) -> Result<Reply, Refused> {
     let asked: wire::ReclaimCache = call.json_or_default()?;
     let limit = limit(asked.entries, asked.millis)?;
     let done = cache(&call)?.reclaim_orphans(limit, place(asked.from)?);
-    Ok(Reply::json(&done.await.map_err(|error| failed(&error))?))
+    Ok(Reply::json(&done.await?))
 }
 
 async fn flush(call: Call) -> Result<Reply, Refused> {
     let asked: wire::FlushCache = call.json()?;
     let namespace: Namespace = name(asked.namespace)?;
     let done = cache(&call)?.flush_namespace(&namespace).await;
-    Ok(Reply::json(&done.map_err(|error| failed(&error))?))
+    Ok(Reply::json(&done?))
 }
 
 async fn invalidate(call: Call) -> Result<Reply, Refused> {
@@ -173,5 +208,5 @@ async fn invalidate(call: Call) -> Result<Reply, Refused> {
             return Err(invalid("key", detail));
         }
     };
-    Ok(Reply::json(&done.map_err(|error| failed(&error))?))
+    Ok(Reply::json(&done?))
 }

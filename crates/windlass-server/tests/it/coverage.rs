@@ -16,6 +16,7 @@ use crate::support::{Running, get};
 /// implemented, relative to the folder of all crates.
 const SURFACE: &[(&str, &[&str])] = &[
     ("windlass/src", &["Windlass", "Turn", "Sources"]),
+    ("windlass-cache/src/tiered", &["TieredCache"]),
     ("windlass/src/audit", &["AuditLog"]),
     ("windlass/src/maintenance", &["Maintenance"]),
     ("windlass-session/src", &["Sessions"]),
@@ -38,8 +39,11 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Windlass::open",
             "Windlass::with_env",
             "Windlass::over",
+            "Windlass::with_cache",
             "Windlass::close",
             "Maintenance::accept_clock",
+            "TieredCache::open",
+            "TieredCache::close",
             "Sessions::new",
             "Stashes::new",
             "Stashes::with_audit",
@@ -72,7 +76,22 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Execution::group",
             "Sessions::cap",
             "Stashes::config",
+            "TieredCache::options",
             "Stashes::cached_value_bytes",
+        ],
+    ),
+    (
+        "what is in the cache is for the process that has it open",
+        &[
+            "TieredCache::get",
+            "TieredCache::get_many",
+            "TieredCache::exists",
+            "TieredCache::remaining",
+            "TieredCache::put",
+            "TieredCache::put_many",
+            "TieredCache::compare_and_set",
+            "TieredCache::touch",
+            "TieredCache::enumerate",
         ],
     ),
     (

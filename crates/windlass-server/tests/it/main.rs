@@ -1,5 +1,6 @@
 //! The server as its clients see it.
 
+mod cache;
 mod coverage;
 mod document;
 mod draining;

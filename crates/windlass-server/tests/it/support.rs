@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use windlass::access::{Grant, NewKey};
-use windlass::{Options, Windlass};
+use windlass::{CacheOptions, Options, StoreLocation, Windlass};
 use windlass_server::{Config, Server, Stopped};
 
 use crate::turns::Share;
@@ -29,8 +29,12 @@ impl Running {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let location = "memory:".parse().expect("a location");
-        let engine = Windlass::open(&location, Options::default()).await;
+        let location: StoreLocation = "memory:".parse().expect("a location");
+        let options = Options {
+            cache: Some(CacheOptions::at(location.clone())),
+            ..Options::default()
+        };
+        let engine = Windlass::open(&location, options).await;
         Self::over(engine.expect("a store"), change).await
     }
 
