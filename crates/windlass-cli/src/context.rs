@@ -7,9 +7,7 @@ use windlass::{Options, StoreLocation, Windlass};
 use crate::access::Access;
 use crate::args::Global;
 use crate::config::{Environment, Settings};
-use crate::engine::{
-    Caching, Engine, Here, Keeper, Lines, Outputs, Remote, States, Trail, Upkeep,
-};
+use crate::engine::{Caching, Engine, Here, Keeper, Lines, Outputs, Remote, States, Trail, Upkeep};
 use crate::failure::{CommandError, Failure};
 use crate::output::Output;
 use crate::serve::ServeArgs;

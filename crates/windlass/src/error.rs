@@ -190,6 +190,9 @@ pub enum MaintainError {
     /// That of streams.
     #[error("cannot sweep streams")]
     Streams(#[source] StreamError),
+    /// That of the cache.
+    #[error("cannot sweep the cache")]
+    Cache(#[source] CacheError),
     /// That of API keys.
     #[error("cannot sweep keys")]
     Access(#[source] AccessError),
@@ -206,6 +209,7 @@ impl Coded for MaintainError {
             Self::Checkpoints(source) => source.code(),
             Self::Queue(source) => source.code(),
             Self::Streams(source) => source.code(),
+            Self::Cache(source) => source.code(),
             Self::Access(source) => source.code(),
             Self::Audit(source) => source.code(),
         }
@@ -218,6 +222,7 @@ impl Coded for MaintainError {
             Self::Checkpoints(source) => source.kind(),
             Self::Queue(source) => source.kind(),
             Self::Streams(source) => source.kind(),
+            Self::Cache(source) => source.kind(),
             Self::Access(source) => source.kind(),
             Self::Audit(source) => source.kind(),
         }

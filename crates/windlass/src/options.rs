@@ -12,8 +12,8 @@ use windlass_stream::Settings;
 
 use crate::OpenError;
 use crate::audit::AuditOptions;
-use crate::maintenance::MaintenanceOptions;
 use crate::caching::CacheOptions;
+use crate::maintenance::MaintenanceOptions;
 use crate::opening::{Terms, Uses};
 
 /// Settings of [`Windlass`](crate::Windlass).

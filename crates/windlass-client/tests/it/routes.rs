@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 use windlass_client::access::{ApiKeysQuery, CreateKey, Rotate, SetQuota};
-use windlass_client::maintenance::RunTask;
 use windlass_client::cache::{FlushCache, InvalidateCache, ReclaimCache, SweepCache};
+use windlass_client::maintenance::RunTask;
 use windlass_client::page::PageQuery;
 use windlass_client::queue::{
     AcquireLease, ClaimWork, CommitTurn, Enqueue, EnqueueAll, HeldLease, NewWork, RenewClaim,

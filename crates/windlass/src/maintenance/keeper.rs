@@ -14,7 +14,7 @@ use super::pace::{Left, Pace};
 use super::record::{self, ClockRow, LeaseRow, ROUNDS_KEPT, RoundsRow, TaskRow, decode, encode};
 use super::report::{RoundReport, TaskReport};
 use super::run::{After, Run, millis, rest};
-use super::table::TASKS;
+use super::table::{TASKS, Task};
 use crate::Windlass;
 
 /// The longest that a failing task is left alone.
@@ -64,6 +64,9 @@ pub struct Keeper {
     watch: Watch,
     next_round: Duration,
     next_turn: Duration,
+    /// When what is this process's alone is looked after, while another has
+    /// the lease.
+    next_own: Duration,
     paces: [Pace; TASKS.len()],
     failing: [Failing; TASKS.len()],
 }
@@ -80,12 +83,14 @@ impl Keeper {
             watch: Watch::default(),
             next_round: now,
             next_turn: now,
+            next_own: now,
             paces: Default::default(),
             failing: Default::default(),
             windlass,
         };
         if !keeper.windlass.upkeep().options.on_start {
             keeper.next_round = now + keeper.wait()?;
+            keeper.next_own = keeper.next_round;
         }
         Ok(keeper)
     }
@@ -108,7 +113,10 @@ impl Keeper {
         let beat = self.windlass.upkeep().options.beat();
         self.next_turn = self.monotonic() + beat;
         let turned = match self.hold().await? {
-            false => Turned::Elsewhere,
+            false => {
+                self.look_after_own().await?;
+                Turned::Elsewhere
+            }
             true if self.monotonic() < self.next_round => Turned::Waits,
             true => Turned::Round(Box::new(self.round().await?)),
         };
@@ -266,6 +274,47 @@ impl Keeper {
         }
     }
 
+    /// Sweeps the cache of a process that has not the lease, for as long as a
+    /// turn may take.
+    async fn look_after_own(&mut self) -> Result<(), MaintenanceError> {
+        let (begun, options) = (self.monotonic(), self.windlass.upkeep().options.clone());
+        if self.windlass.caching().is_none() || begun < self.next_own {
+            return Ok(());
+        }
+        let windlass = self.windlass.clone();
+        let whole = Left {
+            entries: options.step_entries,
+            time: options.step(),
+        };
+        let has_turn = |place: &usize| TASKS[*place].own && self.failing[*place].until <= begun;
+        let places: Vec<usize> = (0..TASKS.len()).filter(has_turn).collect();
+        let mut cut = false;
+        for place in places {
+            let mut run = Run::new(&windlass, &TASKS[place], self.paces[place]);
+            loop {
+                let before = self.monotonic();
+                let after = run.step(whole).await;
+                self.note(place, &mut run, &after);
+                rest(&**windlass.env(), before).await;
+                if !matches!(after, Ok(After::More)) {
+                    break;
+                }
+                if self.monotonic().saturating_sub(begun) >= options.beat() {
+                    cut = true;
+                    break;
+                }
+            }
+            // It is told in this process's figures; the store has those of
+            // whoever has the lease.
+            let _ = self.end(place, run).await;
+        }
+        self.next_own = self.monotonic();
+        if !cut {
+            self.next_own += self.wait()?;
+        }
+        Ok(())
+    }
+
     /// Gives every task that has something to do its steps, in turns, until
     /// all are done or the time between two rounds has gone by.
     async fn round(&mut self) -> Result<RoundReport, MaintenanceError> {
@@ -273,7 +322,10 @@ impl Keeper {
         let (begun, at) = (self.monotonic(), self.now());
         let due = DueWork::count(&**windlass.store(), at).await?;
         let has_turn = |place: usize| {
-            let kinds = TASKS[place].kinds;
+            let Task { kinds, own, .. } = TASKS[place];
+            if own && windlass.caching().is_none() {
+                return false;
+            }
             self.failing[place].until <= begun && (kinds.is_empty() || due.may_hold(kinds))
         };
         let places = (0..TASKS.len()).filter(|place| has_turn(*place));

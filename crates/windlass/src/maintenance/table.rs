@@ -4,6 +4,7 @@
 //! Upkeep of something new is one more line of [`TASKS`], and a function that
 //! says what a call did.
 
+use windlass_cache::SweepLimit;
 use windlass_checkpoint::Sweep;
 use windlass_core::BoxFuture;
 
@@ -21,6 +22,9 @@ pub struct Task {
     /// The kinds of rows that it has in the index of due work; none if what it
     /// sees to is not found through that, and it is asked in every round.
     pub(super) kinds: &'static [&'static str],
+    /// Whether it is about what this process has for itself: it is done whoever
+    /// has the lease, and only where there is a cache.
+    pub(super) own: bool,
     /// Looks at no more than so many entries.
     pub(super) step: fn(&Windlass, usize) -> Stepped<'_>,
 }
@@ -32,60 +36,83 @@ impl std::fmt::Debug for Task {
 }
 
 /// Every task, in the order of their turns.
-pub(super) static TASKS: [Task; 9] = [
+pub(super) static TASKS: [Task; 11] = [
     Task {
         name: "sessions",
         about: "marks expired sessions, and removes those whose retention has ended",
         kinds: &["session"],
+        own: false,
         step: |windlass, limit| Box::pin(sessions(windlass, limit)),
     },
     Task {
         name: "stash",
         about: "takes back the space of expired stash entries",
         kinds: &["stash"],
+        own: false,
         step: |windlass, limit| Box::pin(stash(windlass, limit)),
     },
     Task {
         name: "queue",
         about: "forgets finished work, and leases that nobody has held for a day",
         kinds: &["queue", "lease"],
+        own: false,
         step: |windlass, limit| Box::pin(queue(windlass, limit)),
     },
     Task {
         name: "streams",
         about: "removes expired streams and cursors, and rows that were never appended",
         kinds: &["stream", "cursor", "scan", "stream-op", "upload"],
+        own: false,
         step: |windlass, limit| Box::pin(streams(windlass, limit)),
     },
     Task {
         name: "checkpoints",
         about: "packs commits, and drops those that are no longer kept",
         kinds: &["checkpoint"],
+        own: false,
         step: |windlass, limit| Box::pin(checkpoints(windlass, limit)),
     },
     Task {
         name: "attachments",
         about: "takes away attachments that no commit has taken",
         kinds: &["attachment"],
+        own: false,
         step: |windlass, limit| Box::pin(attachments(windlass, limit)),
     },
     Task {
         name: "blobs",
         about: "collects contents that no state needs any more",
         kinds: &["lineage"],
+        own: false,
         step: |windlass, limit| Box::pin(blobs(windlass, limit)),
     },
     Task {
         name: "keys",
         about: "drops API keys that ended long ago",
         kinds: &["access"],
+        own: false,
         step: |windlass, limit| Box::pin(keys(windlass, limit)),
     },
     Task {
         name: "audit",
         about: "forgets events of the audit that were kept long enough",
         kinds: &["audit"],
+        own: false,
         step: |windlass, limit| Box::pin(audit(windlass, limit)),
+    },
+    Task {
+        name: "cache",
+        about: "takes back cached entries whose time is over, and what flushes left",
+        kinds: &[],
+        own: true,
+        step: |windlass, limit| Box::pin(cache(windlass, limit)),
+    },
+    Task {
+        name: "cache_orphans",
+        about: "takes back cached blobs whose puts were never finished",
+        kinds: &[],
+        own: true,
+        step: |windlass, limit| Box::pin(cache_orphans(windlass, limit)),
     },
 ];
 
@@ -270,5 +297,38 @@ async fn audit(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError>
         bytes: None,
         truncated: done.truncated,
         unreadable: done.unreadable,
+    })
+}
+
+async fn cache(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError> {
+    let Some(caching) = windlass.caching() else {
+        return Ok(Done::default());
+    };
+    let done = caching.sweep(SweepLimit::Entries(count(limit))).await;
+    let done = done.map_err(MaintainError::Cache)?;
+    Ok(Done {
+        scanned: done.first.scanned + done.second.scanned,
+        counts: vec![
+            ("memory_evicted", done.first.evicted),
+            ("store_evicted", done.second.evicted),
+        ],
+        bytes: Some(done.first.bytes + done.second.bytes),
+        truncated: done.is_truncated(),
+        unreadable: Vec::new(),
+    })
+}
+
+async fn cache_orphans(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError> {
+    let Some(caching) = windlass.caching() else {
+        return Ok(Done::default());
+    };
+    let done = caching.reclaim(SweepLimit::Entries(count(limit))).await;
+    let done = done.map_err(MaintainError::Cache)?;
+    Ok(Done {
+        scanned: done.scanned,
+        counts: vec![("blobs", done.chains), ("pieces", done.pieces)],
+        bytes: None,
+        truncated: done.is_truncated(),
+        unreadable: Vec::new(),
     })
 }

@@ -1,6 +1,7 @@
 //! Upkeep in simulated time: who does it, how much at a time, and what it says.
 
 mod bounds;
+mod caches;
 mod clocks;
 mod failures;
 mod holders;
