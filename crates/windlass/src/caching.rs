@@ -17,6 +17,32 @@ use crate::{OpenError, StoreFailure, StoreLocation, Windlass};
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Where the cache keeps its second tier, and what its tiers hold.
+///
+/// ```
+/// use windlass::cache::Put;
+/// use windlass::{CacheOptions, Options, Windlass};
+///
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let at = |name: &str| windlass::StoreLocation::Sqlite(directory.path().join(name));
+/// # let (cache, agents) = (at("cache.db"), at("agents.db"));
+/// let options = Options {
+///     cache: Some(CacheOptions::at(cache)),
+///     ..Options::default()
+/// };
+/// let engine = Windlass::open(&agents, options).await?;
+/// let (pages, key) = ("pages".parse()?, "suppliers".parse()?);
+/// let cache = engine.cache().expect("it was asked for");
+/// cache.put(&pages, &key, Put::with_ttl_ms("three suppliers", 60_000)).await?;
+/// assert!(cache.get(&pages, &key).await?.is_some());
+/// engine.close().await?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheOptions {
     /// A store for the cache alone, which no other process has open, and not
