@@ -63,6 +63,13 @@ pub(crate) const LOOPS: &[Loop] = &[
         nightly: 500,
     },
     Loop {
+        variable: "WINDLASS_CACHE_KILL_CYCLES",
+        unit: "SIGKILL cycles of a process that puts into its cache",
+        quick: 10,
+        ci: 20,
+        nightly: 200,
+    },
+    Loop {
         variable: "WINDLASS_BACKUP_KILLS",
         unit: "SIGKILLs of a process that makes backups, and of one that restores",
         quick: 4,

@@ -6,9 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::audit::AuditCommand;
 use crate::backup::{BackupArgs, RestoreArgs};
-use crate::check::CheckArgs;
-use crate::checkpoint::CheckpointCommand;
 use crate::cache::CacheCommand;
+use crate::check::CheckArgs;
 use crate::checkpoint::CheckpointCommand;
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;

@@ -58,8 +58,8 @@
 pub mod audit;
 #[cfg(feature = "transfer")]
 pub mod backup;
-pub mod check;
 mod caching;
+pub mod check;
 mod engine;
 mod env;
 mod erasing;

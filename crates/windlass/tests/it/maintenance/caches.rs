@@ -39,7 +39,11 @@ async fn a_round_sweeps_the_cache_and_says_so() {
     assert_eq!(last.counts["memory_evicted"], 300);
     assert_eq!(last.counts["store_evicted"], 300);
     assert!(!last.truncated && last.bytes > Some(0), "{last:?}");
-    engine.task("cache_orphans").await.last.expect("it was done");
+    engine
+        .task("cache_orphans")
+        .await
+        .last
+        .expect("it was done");
 }
 
 #[tokio::test]

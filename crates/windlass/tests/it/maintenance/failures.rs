@@ -52,7 +52,10 @@ async fn a_task_that_fails_stops_no_other() {
     let counts = one.windlass.maintenance().counts();
     assert_eq!((counts.rounds, counts.rounds_failed), (0, 1));
     let failures = counts.tasks.iter().map(|task| task.failures);
-    assert_eq!(failures.collect::<Vec<_>>(), [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        failures.collect::<Vec<_>>(),
+        [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    );
 }
 
 #[tokio::test]

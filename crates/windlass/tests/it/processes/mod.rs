@@ -8,6 +8,7 @@
 mod auditing;
 #[cfg(feature = "transfer")]
 mod backing;
+mod caching;
 mod deaths;
 mod leaving;
 mod racing;
@@ -51,6 +52,8 @@ enum Role {
     Producer,
     /// Makes sessions, of which the audit is told.
     Audited,
+    /// Puts into its cache.
+    Cacher,
     /// Makes backups.
     #[cfg(feature = "transfer")]
     Copyist,
@@ -71,6 +74,7 @@ impl Role {
         Self::Last,
         Self::Producer,
         Self::Audited,
+        Self::Cacher,
         #[cfg(feature = "transfer")]
         Self::Copyist,
         #[cfg(feature = "transfer")]
@@ -96,6 +100,7 @@ impl Role {
             Self::Last => working::play_last(engine).await,
             Self::Producer => working::play_producer(engine).await,
             Self::Audited => auditing::play_audited(engine).await,
+            Self::Cacher => caching::play_cacher(engine).await,
             #[cfg(feature = "transfer")]
             Self::Copyist => backing::play_copyist(engine).await,
             #[cfg(feature = "transfer")]
