@@ -52,7 +52,10 @@ fn the_cache_of_a_store_is_shown_flushed_and_swept() {
 fn a_flush_is_confirmed_and_an_invalidation_names_what() {
     let bench = bench();
     let refused = run(&bench, "cache flush pages");
-    assert_eq!(refused.assert_code(2).error()["code"], "unconfirmed");
+    assert_eq!(
+        refused.assert_code(2).error()["code"],
+        "confirmation_required"
+    );
     run(&bench, "cache flush pages --dry-run").assert_code(0);
     run(&bench, "cache invalidate pages").assert_code(2);
     run(&bench, "cache invalidate pages --key a --prefix b").assert_code(2);
