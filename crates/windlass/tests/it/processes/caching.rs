@@ -2,6 +2,8 @@
 //! acknowledged last is there, what was flushed is not, and what a put left
 //! that was never finished is taken back, exactly.
 
+use std::time::Duration;
+
 use windlass::cache::{Key, Namespace, Put, SweepLimit, TieredCache};
 use windlass::{CacheOptions, Options, StoreLocation, Windlass};
 
@@ -11,6 +13,8 @@ const CYCLES: &str = "WINDLASS_CACHE_KILL_CYCLES";
 const CYCLES_DEFAULT: u64 = 10;
 /// Most acknowledgements that are waited for before a kill.
 const TOLD_MAX: u64 = 12;
+/// Cycles beyond those, until a kill leaves a blob without a record.
+const MORE_MAX: u64 = 100;
 /// Keys that are put over and over, of small blobs and of such as are written
 /// in pieces, in two commits and then the record.
 const KEYS: u64 = 3;
@@ -70,6 +74,9 @@ pub(super) async fn play_cacher(engine: Windlass) {
             0 => ("large", LARGE_BYTES),
             _ => ("small", 64),
         };
+        if length == LARGE_BYTES {
+            tell("begins");
+        }
         let put = Put::new(blob(number, length));
         cache
             .put(&space("kept"), &key(kind, number), put)
@@ -86,6 +93,14 @@ pub(super) async fn play_cacher(engine: Windlass) {
             tell(&format!("flush all {number}"));
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a kill falls at a moment that the killed process does not choose"
+)]
+fn pass(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// What was acknowledged last, by key; and the last flush.
@@ -142,13 +157,26 @@ impl Told {
 async fn the_last_acknowledged_put_survives_a_kill_and_unfinished_ones_are_taken_back() {
     let place = Place::new("sqlite");
     let (mut random, mut told, mut orphans) = (Random(29), Told::default(), 0);
-    for cycle in 0..setting(CYCLES, CYCLES_DEFAULT) {
+    let cycles = setting(CYCLES, CYCLES_DEFAULT);
+    for cycle in 0..cycles + MORE_MAX {
+        // Until one of them fell where it leaves something.
+        if cycle >= cycles && orphans > 0 {
+            break;
+        }
         let mut child = Player::start(Role::Cacher, &place);
         assert_eq!(child.hear().as_deref(), Some("ready"), "cycle {cycle}");
         // What was under way when the last child died may have had a number.
         child.say(&(told.last + 10).to_string());
         for _ in 0..=random.below(TOLD_MAX) {
             told.note(&child.hear().unwrap());
+        }
+        if cycle % 2 == 0 {
+            // Into the middle of a put, wherever that is.
+            while child.hear().is_some_and(|line| {
+                told.note(&line);
+                line != "begins"
+            }) {}
+            pass(Duration::from_micros(random.below(30_000)));
         }
         for line in child.kill() {
             told.note(&line);
