@@ -9,7 +9,8 @@ use crate::matrix::world::operator;
 use crate::support::{Request, Running, get, post};
 
 async fn put(cache: &TieredCache, key: &str, put: Put) {
-    let (space, key) = ("pages".parse().unwrap(), key.parse().unwrap());
+    let space = "pages".parse().expect("a name");
+    let key = key.parse().expect("a key");
     cache.put(&space, &key, put).await.expect("it can be put");
 }
 
@@ -65,8 +66,8 @@ async fn one_kind_of_invalidation_is_asked_for_at_a_time() {
     let (server, key) = server().await;
     let cache = server.engine.cache().expect("there is one");
     let of = |tag: &str, source: &str| Put {
-        tags: vec![tag.parse().unwrap()],
-        depends_on: vec![source.parse().unwrap()],
+        tags: vec![tag.parse().expect("a tag")],
+        depends_on: vec![source.parse().expect("a key")],
         ..Put::new("four")
     };
     for (name, what) in [
