@@ -91,6 +91,14 @@ impl Context {
         self.settings.options()
     }
 
+    /// The same, with the cache if that is wanted.
+    pub(crate) fn options_for(&self, cache: bool) -> Options {
+        match cache {
+            true => self.settings.options_with_cache(),
+            false => self.options(),
+        }
+    }
+
     /// Lets `work` use what the command works on: the server that was named,
     /// or else the store.
     ///

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use windlass_core::{Combiner, Env, Format};
-use windlass_store::{Batch, Commit, Expect, Store, StoreError, StoreErrorKind};
+use windlass_store::{Batch, Commit, Expect, Scan, Store, StoreError, StoreErrorKind};
 
 use super::action::Action;
 use super::cache::TieredCache;
@@ -19,7 +19,7 @@ use super::desk::{Desk, State, load_state};
 use super::keys;
 use super::learn::Build;
 use super::options::Options;
-use super::record::{EndedRow, Head, SpaceRow, encode};
+use super::record::{EndedRow, Head, SpaceRow, decode, encode};
 use super::shared::Shared;
 use crate::cache::MemoryCache;
 use crate::error::{CacheError, Problem};
@@ -94,6 +94,41 @@ impl TieredCache {
         self.shared.store.close().await?;
         self.shared.note_done();
         Ok(())
+    }
+}
+
+impl TieredCache {
+    /// The store below it, for copies. What is written there behind its back
+    /// breaks it.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Notes in a copy of a store, in which no cache is open, that what is
+    /// there is whole: a copy that was made at one moment is as good as a cache
+    /// that was closed then, in whatever start of the machine. Without it the
+    /// next start finds it empty. Does nothing to a store without a cache.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, and [`CacheError::Taken`] if somebody opened the
+    /// cache meanwhile.
+    pub async fn settle_copy(store: &dyn Store) -> Result<(), CacheError> {
+        let pages = store.read(&[Scan::point(keys::head())]).await?;
+        let row = pages
+            .into_iter()
+            .next()
+            .and_then(|mut page| page.entries.pop());
+        let Some(row) = row else { return Ok(()) };
+        let mut head: Head = decode("head", &row.value)?;
+        head.rev += 1;
+        head.closed = true;
+        let batch = Batch::new().check(keys::head(), Expect::Version(row.version));
+        match store.commit(batch.put(keys::head(), encode(&head))).await? {
+            Commit::Applied(_) => Ok(()),
+            Commit::Conflict { .. } => Err(CacheError::Taken),
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) struct MakeArgs {
     /// included, and remove older ones; the new one is verified before
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// The cache as well, which no server may have open
+    #[arg(long)]
+    cache: bool,
 }
 
 pub(super) async fn make(args: &MakeArgs, context: &Context) -> Result<(), Failure> {
@@ -34,11 +37,12 @@ pub(super) async fn make(args: &MakeArgs, context: &Context) -> Result<(), Failu
         keep: args
             .keep
             .map(|keep| usize::try_from(keep).unwrap_or(usize::MAX)),
+        cache: args.cache,
     };
     let bar = bar(context.output());
     let options = Options {
         export_time_max: Some(MOVE_TIME_MAX),
-        ..context.options()
+        ..context.options_for(args.cache)
     };
     let made = context
         .with_options(options, async |windlass| {

@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 use std::path::PathBuf;
 
 use clap::Args;
-use windlass::Windlass;
+use windlass::{StoreLocation, Windlass};
 
 use super::{bar, progress, show};
 use crate::context::Context;
@@ -20,17 +20,24 @@ use crate::failure::Failure;
 pub(crate) struct RestoreArgs {
     /// The backup: a directory with a manifest
     path: PathBuf,
+    /// Bring the copy of the cache into this new store, and nothing else
+    #[arg(long, value_name = "STORE")]
+    cache: Option<StoreLocation>,
 }
 
 /// Restores into the store.
 pub(crate) async fn restore(args: &RestoreArgs, context: &Context) -> Result<(), Failure> {
     context.needs_store("`restore`")?;
     let bar = bar(context.output());
-    let (location, path, shown) = (context.location().clone(), args.path.clone(), bar.clone());
+    let (path, shown) = (args.path.clone(), bar.clone());
+    let (location, cache) = (context.location().clone(), args.cache.clone());
     // Beside whoever listens for interrupts: a file can be read for long.
     let restoring = tokio::spawn(async move {
         let mut observe = |step| progress(&shown, step);
-        Windlass::restore_from(&location, &path, &mut observe).await
+        match &cache {
+            Some(cache) => Windlass::restore_cache_from(cache, &path, &mut observe).await,
+            None => Windlass::restore_from(&location, &path, &mut observe).await,
+        }
     });
     let restored = restoring.await;
     bar.finish_and_clear();

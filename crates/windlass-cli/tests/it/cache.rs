@@ -94,3 +94,25 @@ fn a_server_has_its_cache_to_itself_and_shows_it() {
     ask("cache flush pages --yes").assert_code(0);
     ask("cache invalidate pages --key a").assert_code(0);
 }
+
+#[test]
+fn the_cache_is_in_a_backup_on_request() {
+    let bench = bench();
+    let made = run(&bench, "backup kept --cache")
+        .assert_code(0)
+        .objects()
+        .remove(0);
+    let stores = made["manifest"]["stores"].as_array().unwrap();
+    assert_eq!(stores.len(), 2, "{made}");
+    let path = made["path"].as_str().unwrap();
+    run(&bench, &format!("restore {path} --cache sqlite:./again.db")).assert_code(0);
+    fs::write(
+        bench.path("windlass.toml"),
+        "[cache]\nstore = \"sqlite:./again.db\"\n",
+    )
+    .unwrap();
+    run(&bench, "cache stats").assert_code(0);
+    fs::remove_file(bench.path("windlass.toml")).unwrap();
+    let refused = run(&bench, "backup kept --cache");
+    assert_eq!(refused.assert_code(4).error()["code"], "no_cache");
+}

@@ -77,6 +77,8 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Sessions::cap",
             "Stashes::config",
             "TieredCache::options",
+            "TieredCache::store",
+            "TieredCache::settle_copy",
             "Stashes::cached_value_bytes",
         ],
     ),
@@ -175,6 +177,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
         &[
             "Windlass::back_up",
             "Windlass::restore_from",
+            "Windlass::restore_cache_from",
             "Windlass::check",
         ],
     ),

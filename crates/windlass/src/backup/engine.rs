@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use windlass_cache::TieredCache;
 use windlass_core::audit::Subject;
 use windlass_core::{Act, Coded, Sharing};
 
@@ -20,11 +21,12 @@ impl Windlass {
     ///
     /// # Errors
     ///
-    /// Those of [`create`]; and [`BackupError::Note`] if there is a backup that
-    /// the store could not be told of.
+    /// Those of [`create`]; [`BackupError::NoCache`]; and [`BackupError::Note`]
+    /// if there is a backup that the store could not be told of.
     pub async fn back_up(&self, asked: &Backup, observe: Observe<'_>) -> Result<Made, BackupError> {
         let store = self.store().as_ref();
-        let made = create(&self.backup_sources(), asked, self.env().as_ref(), observe).await;
+        let sources = self.backup_sources(asked)?;
+        let made = create(&sources, asked, self.env().as_ref(), observe).await;
         self.tell_of_backup(&made);
         match &made {
             Ok(made) => record::note_made(store, made).await?,
@@ -37,11 +39,18 @@ impl Windlass {
     }
 
     /// The stores of this engine that a backup has: the one place that says so.
-    fn backup_sources(&self) -> Vec<Source<'_>> {
-        vec![Source {
+    fn backup_sources(&self, asked: &Backup) -> Result<Vec<Source<'_>>, BackupError> {
+        let mut sources = vec![Source {
             slot: Slot::Main,
             store: self.store().as_ref(),
-        }]
+        }];
+        if asked.cache {
+            sources.push(Source {
+                slot: Slot::Cache,
+                store: self.cache().ok_or(BackupError::NoCache)?.store().as_ref(),
+            });
+        }
+        Ok(sources)
     }
 
     fn tell_of_backup(&self, made: &Result<Made, BackupError>) {
@@ -77,23 +86,54 @@ impl Windlass {
         path: &Path,
         observe: Observe<'_>,
     ) -> Result<Restored, BackupError> {
-        // No store is made for what is no whole backup.
-        let backup = super::restoring::Opened::verified(path, Slot::Main, observe)?;
-        let sharing = match location {
-            StoreLocation::Postgres(_) => Sharing::Shared,
-            _ => Sharing::Exclusive,
-        };
-        let terms = Terms {
-            sharing,
-            export_time_max: Some(MOVE_TIME_MAX),
-            uses: crate::opening::Uses::Everything,
-        };
-        let opened = open_store(location, terms).await;
-        let store = opened.map_err(TransferError::Open)?.store;
-        let restored = backup.bring_into(store.as_ref(), observe).await;
-        let closed = store.close().await;
-        let restored = restored?;
-        closed.map_err(TransferError::store("close"))?;
-        Ok(restored)
+        restore_into(location, path, Slot::Main, observe).await
     }
+
+    /// The same of the copy of a cache, into a new store for a cache. It has
+    /// what the cache had when the backup was made, so what was invalidated
+    /// since is there again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Windlass::restore_from`]; `NoSlot` if the backup has no copy
+    /// of a cache.
+    pub async fn restore_cache_from(
+        location: &StoreLocation,
+        path: &Path,
+        observe: Observe<'_>,
+    ) -> Result<Restored, BackupError> {
+        restore_into(location, path, Slot::Cache, observe).await
+    }
+}
+
+async fn restore_into(
+    location: &StoreLocation,
+    path: &Path,
+    slot: Slot,
+    observe: Observe<'_>,
+) -> Result<Restored, BackupError> {
+    // No store is made for what is no whole backup.
+    let backup = super::restoring::Opened::verified(path, slot, observe)?;
+    let sharing = match location {
+        StoreLocation::Postgres(_) => Sharing::Shared,
+        _ => Sharing::Exclusive,
+    };
+    let terms = Terms {
+        sharing,
+        export_time_max: Some(MOVE_TIME_MAX),
+        uses: crate::opening::Uses::Everything,
+    };
+    let opened = open_store(location, terms).await;
+    let store = opened.map_err(TransferError::Open)?.store;
+    let mut restored = backup.bring_into(store.as_ref(), observe).await;
+    if slot == Slot::Cache && restored.is_ok() {
+        let settled = TieredCache::settle_copy(store.as_ref()).await;
+        if let Err(error) = settled {
+            restored = Err(BackupError::Settle(error));
+        }
+    }
+    let closed = store.close().await;
+    let restored = restored?;
+    closed.map_err(TransferError::store("close"))?;
+    Ok(restored)
 }

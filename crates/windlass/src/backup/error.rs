@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use windlass_cache::CacheError;
 use windlass_core::{Coded, ErrorKind, RandomError};
 use windlass_store::StoreError;
 
@@ -68,6 +69,12 @@ pub enum BackupError {
         /// What was asked for.
         slot: &'static str,
     },
+    /// The cache was to be copied, and there is none.
+    #[error("the engine has no cache to copy")]
+    NoCache,
+    /// The copy of a cache cannot be marked as whole.
+    #[error("the copy of the cache was restored, but cannot be opened")]
+    Settle(#[source] CacheError),
     /// Somebody else makes a backup into the directory.
     #[error("another backup into `{}` is running", directory.display())]
     Running {
@@ -134,6 +141,8 @@ impl Coded for BackupError {
             Self::UnknownFormat { .. } => "unknown_format",
             Self::Damaged { .. } | Self::Content { .. } => "backup_damaged",
             Self::NoSlot { .. } => "not_in_backup",
+            Self::NoCache => "no_cache",
+            Self::Settle(source) => source.code(),
             Self::Running { .. } => "backup_running",
             Self::KeepsNone => "invalid_request",
             Self::Random(_) => "no_randomness",
@@ -150,7 +159,8 @@ impl Coded for BackupError {
                 ErrorKind::Invalid
             }
             Self::Damaged { .. } | Self::Content { .. } | Self::NoteDamaged => ErrorKind::Corrupt,
-            Self::NoSlot { .. } => ErrorKind::NotFound,
+            Self::NoSlot { .. } | Self::NoCache => ErrorKind::NotFound,
+            Self::Settle(source) => source.kind(),
             Self::Running { .. } => ErrorKind::Conflict,
             Self::Transfer(source) => source.kind(),
             Self::Note { source, .. } => kind_of(source.kind()),

@@ -62,6 +62,9 @@ pub struct Backup {
     /// included; all if `None`. The new one is verified before any goes, and
     /// it stays in any case.
     pub keep: Option<usize>,
+    /// Whether the store below the cache is copied as well, at a moment of its
+    /// own. What is invalidated later is in the copy.
+    pub cache: bool,
 }
 
 impl Backup {
@@ -72,6 +75,7 @@ impl Backup {
             directory: directory.into(),
             verify: true,
             keep: None,
+            cache: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Backups: whole or none, and what comes out is what went in.
 
+mod caches;
 mod damage;
 mod keeping;
 mod moving;
