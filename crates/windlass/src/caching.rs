@@ -108,16 +108,27 @@ impl Caching {
             source,
         };
         options.settings.check().map_err(refused)?;
-        let terms = Terms {
-            sharing: Sharing::Exclusive,
-            export_time_max: None,
-            uses: Uses::Cache,
-        };
-        let opened = open_store(&options.location, terms).await?;
         let boot = boot();
-        let settings = options.settings.clone();
-        let cache = TieredCache::open(opened.store, Arc::clone(env), settings, &boot).await;
-        Ok(Self::new(cache.map_err(refused)?))
+        let open = async |uses| {
+            let terms = Terms {
+                sharing: Sharing::Exclusive,
+                export_time_max: None,
+                uses,
+            };
+            let store = open_store(&options.location, terms).await?.store;
+            let settings = options.settings.clone();
+            let cache = TieredCache::open(store, Arc::clone(env), settings, &boot).await;
+            cache.map_err(refused)
+        };
+        if let StoreLocation::Sqlite(_) = options.location {
+            // That the cache is open must survive what its changes need not:
+            // a loss of power that took the mark would find a cache that was
+            // closed well, with all that was invalidated since.
+            let marked = open(Uses::Everything).await?;
+            let closed = marked.store().close().await;
+            closed.map_err(|error| refused(error.into()))?;
+        }
+        Ok(Self::new(open(Uses::Cache).await?))
     }
 
     pub(crate) const fn cache(&self) -> &TieredCache {

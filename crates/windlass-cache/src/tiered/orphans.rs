@@ -118,7 +118,7 @@ impl TieredCache {
             return false;
         }
         let grace = open.at.plus_ms(shared.options.grace_ms);
-        id.incarnation != shared.incarnation || grace.has_passed(shared.now())
+        id.incarnation < shared.incarnation || grace.has_passed(shared.now())
     }
 
     /// Deletes the pieces of a chain, then its row.

@@ -111,15 +111,23 @@ impl Partial {
         Ok((file.map_err(BackupError::write(&path))?, path))
     }
 
-    /// Writes the manifest, when all files are on the disk, and gives the
-    /// directory its name.
-    pub(super) fn finish(mut self, manifest: &Manifest) -> Result<PathBuf, BackupError> {
+    /// Where it is as long as it has no name.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the manifest, when all files are on the disk.
+    pub(super) fn seal(&self, manifest: &Manifest) -> Result<(), BackupError> {
         sync_directory(&self.path)?;
         let (mut file, path) = self.file(manifest::FILE)?;
         let written = file.write_all(manifest.encode().as_bytes());
         let synced = written.and_then(|()| file.sync_all());
         synced.map_err(BackupError::write(&path))?;
-        sync_directory(&self.path)?;
+        sync_directory(&self.path)
+    }
+
+    /// Gives the directory its name, by which it is a backup.
+    pub(super) fn give_name(mut self) -> Result<PathBuf, BackupError> {
         let target = self.directory.join(&self.name);
         fs::rename(&self.path, &target).map_err(BackupError::write(&target))?;
         self.named = true;

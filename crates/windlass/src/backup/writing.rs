@@ -51,11 +51,13 @@ pub async fn create(
         manifest.stores.push(figures);
     }
     manifest.finished_at = env.now();
-    let path = partial.finish(&manifest)?;
+    partial.seal(&manifest)?;
     let verified = asked.verify || asked.keep.is_some();
     if verified {
-        verify(&path, observe)?;
+        // One that is not what was written never gets a name.
+        verify(partial.path(), observe)?;
     }
+    let path = partial.give_name()?;
     let removed = match asked.keep {
         Some(keep) => thin_out(&asked.directory, &manifest, keep)?,
         None => Vec::new(),

@@ -22,6 +22,9 @@ pub(super) struct Looker<'a> {
     mode: Mode,
 }
 
+/// What auditors say of records that cannot be read.
+const UNREADABLE: [&str; 2] = ["corrupt_record", "unreadable_key"];
+
 /// What an auditor says of a few entries.
 #[derive(Default)]
 struct Heard<'a> {
@@ -45,7 +48,10 @@ impl Notes for Heard<'_> {
         self.refers |= to == self.row;
     }
 
-    fn wrong(&mut self, _: &Bytes, _: &'static str) {}
+    /// Of a record that cannot be read nobody knows what it calls for.
+    fn wrong(&mut self, _: &Bytes, code: &'static str) {
+        self.unsettled |= UNREADABLE.contains(&code);
+    }
 
     fn miscounted(&mut self, key: &Bytes, _: &'static str, _: Bytes, value: Bytes) {
         if key == self.row {

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use windlass::backup::{BackupError, Slot, restore, verify};
+use windlass::backup::{BackupError, Slot, Source, Stage, Step, create, restore, verify};
 use windlass::core::Coded;
 use windlass::store::KeyRange;
 
-use super::{asked, backed_up, env, files, memory, small};
+use super::{asked, backed_up, env, files, memory, put, small};
 
 fn refusal(path: &Path) -> BackupError {
     let verified = verify(path, &mut |_| ());
@@ -92,4 +92,51 @@ async fn the_file_of_another_backup_is_refused() {
     let file = |path: &Path| path.join("main.export");
     fs::copy(file(&one.path), file(&two.path)).unwrap();
     assert_refused(&two.path, "main.export", "with the file of another").await;
+}
+
+#[tokio::test]
+async fn what_was_damaged_before_it_was_read_back_never_gets_a_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = memory();
+    let mut state = 1_u64;
+    for number in 0..8 {
+        // What does not compress, so that much is written before the end.
+        let words = std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            format!("{:016x}", state ^ (state >> 29))
+        });
+        let value: String = words.take(32 * 1_024).collect();
+        put(&*store, &format!("acme/session/s{number}/head"), &value).await;
+    }
+    let asked = asked(&directory);
+    let source = [Source {
+        slot: Slot::Main,
+        store: &*store,
+    }];
+    let mut flipped = false;
+    let kept = asked.directory.clone();
+    let mut damage = |step: Step| {
+        let parts = fs::read_dir(&kept)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let file = parts
+            .map(|path| path.join("main.export"))
+            .find(|path| path.exists());
+        let Some(file) = file.filter(|_| step.stage == Stage::Copying && !flipped) else {
+            return;
+        };
+        let mut bytes = fs::read(&file).unwrap();
+        if let Some(byte) = bytes.get_mut(1_000) {
+            *byte ^= 1;
+            let mut open = fs::OpenOptions::new().write(true).open(&file).unwrap();
+            std::io::Write::write_all(&mut open, &bytes[..1_001]).unwrap();
+            flipped = true;
+        }
+    };
+    let made = create(&source, &asked, &env(), &mut damage).await;
+    assert_eq!(made.unwrap_err().code(), "backup_damaged");
+    assert!(flipped, "nothing was written before the end");
+    assert_eq!(windlass::backup::list(&asked.directory).unwrap().len(), 0);
 }

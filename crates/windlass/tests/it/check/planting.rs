@@ -243,6 +243,37 @@ async fn a_row_that_nothing_can_bring_back_is_found_named_and_left() {
 }
 
 #[tokio::test]
+async fn what_a_record_calls_for_stays_while_nobody_can_read_the_record() {
+    for record in [
+        "acme/session/s1/head",
+        "acme/stash/s1/head",
+        "acme/queue/s1/head",
+        "acme/checkpoint/s1/head",
+    ] {
+        let world = World::filled().await;
+        let [entry] = &world.entries(&[record]).await[..] else {
+            panic!("there is no one row with {record}");
+        };
+        let mut before = Vec::new();
+        for texts in DERIVED {
+            before.extend(world.entries(texts).await);
+        }
+        world.put(entry.key.clone(), "{\"v\":1,").await;
+        let repaired = world.check(Mode::Repair).await;
+        let told = found(&repaired);
+        let is_it = |(code, key, repair): &(&str, String, Repair)| {
+            *code == "corrupt_record" && key == record && *repair == Repair::None
+        };
+        assert!(told.iter().any(is_it), "{record}: {told:?}");
+        let mut after = Vec::new();
+        for texts in DERIVED {
+            after.extend(world.entries(texts).await);
+        }
+        assert_eq!(before, after, "{record}: {told:?}");
+    }
+}
+
+#[tokio::test]
 async fn contents_that_are_not_what_their_digest_says_are_found() {
     let table: [(&[&str], &str); 3] = [
         (&["acme/stream/", "/chunk/"], "digest_differs"),
