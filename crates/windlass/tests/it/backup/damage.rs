@@ -87,7 +87,7 @@ async fn the_file_of_another_backup_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (env, store) = (env(), small().await);
     let one = backed_up(&*store, &asked(&directory), &env).await;
-    super::put(&*store, "acme/session/s1/head", "other").await;
+    put(&*store, "acme/session/s1/head", "other").await;
     let two = backed_up(&*store, &asked(&directory), &env).await;
     let file = |path: &Path| path.join("main.export");
     fs::copy(file(&one.path), file(&two.path)).unwrap();
