@@ -40,7 +40,7 @@ struct Inner {
     cells: Cache<StateKeys, Arc<Combiner<Cell>>>,
     /// Under whose name commits are written that others join.
     joined: Writer,
-    unfinished: Mutex<Unfinished>,
+    unfinished: Mutex<Option<Unfinished>>,
 }
 
 /// A commit that is decided and not made: what has to hold and what is
@@ -95,7 +95,7 @@ impl Checkpoints {
     }
 
     /// The collection that the last round could not end.
-    pub(crate) fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+    pub(crate) fn unfinished(&self) -> MutexGuard<'_, Option<Unfinished>> {
         let unfinished = self.inner.unfinished.lock();
         unfinished.unwrap_or_else(PoisonError::into_inner)
     }

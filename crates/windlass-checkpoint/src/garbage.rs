@@ -113,13 +113,19 @@ impl Checkpoints {
                         report.collected.stop_at_limit();
                         return Ok(report);
                     }
-                    let mut collection = self.begun(&lineage, options);
+                    let (mut collection, told) = self.begun(&lineage, options);
                     let done = collection.step(left).await?;
                     report.lineages += 1;
                     let whole = !done.truncated;
-                    report.collected.add(done);
+                    report.collected.add(done.since(&told));
                     if !collection.is_done() {
-                        self.unfinished().replace((lineage, options, collection));
+                        let unfinished = Unfinished {
+                            lineage,
+                            options,
+                            collection,
+                            told: done,
+                        };
+                        self.unfinished().replace(unfinished);
                         return Ok(report);
                     }
                     if !whole {
@@ -140,18 +146,29 @@ impl Checkpoints {
 }
 
 impl Checkpoints {
-    /// The collection that an earlier round began, or a new one.
-    fn begun(&self, lineage: &(TenantId, String), options: Collect) -> Collection {
-        let unfinished = self.unfinished().take();
-        match unfinished {
-            Some((of, with, collection)) if of == *lineage && with == options => collection,
-            _ => self.collection(&lineage.0, &lineage.1, options),
+    /// The collection that an earlier round began, and what was told of it; or
+    /// a new one. That of another lineage stays.
+    fn begun(&self, lineage: &(TenantId, String), options: Collect) -> (Collection, CollectReport) {
+        let same = |it: &mut Unfinished| it.lineage == *lineage && it.options == options;
+        match self.unfinished().take_if(same) {
+            Some(begun) => (begun.collection, begun.told),
+            None => {
+                let new = self.collection(&lineage.0, &lineage.1, options);
+                (new, CollectReport::default())
+            }
         }
     }
 }
 
 /// A collection that was not done in one round.
-pub(crate) type Unfinished = Option<((TenantId, String), Collect, Collection)>;
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    lineage: (TenantId, String),
+    options: Collect,
+    collection: Collection,
+    /// Its report as of the last step.
+    told: CollectReport,
+}
 
 impl Engine {
     async fn drop_garbage_row(&self, row: &windlass_store::Entry) -> Result<(), CheckpointError> {
@@ -165,6 +182,20 @@ impl Engine {
 }
 
 impl CollectReport {
+    /// What was done since an earlier report of the same collection.
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            roots: self.roots.saturating_sub(before.roots),
+            scanned: self.scanned.saturating_sub(before.scanned),
+            kept: self.kept.saturating_sub(before.kept),
+            deleted: self.deleted.saturating_sub(before.deleted),
+            bytes: self.bytes.saturating_sub(before.bytes),
+            elapsed_ms: self.elapsed_ms.saturating_sub(before.elapsed_ms),
+            truncated: self.truncated,
+            reasons: self.reasons.clone(),
+        }
+    }
+
     /// Notes that there may be more to do than the limit allowed.
     fn stop_at_limit(&mut self) {
         let reason = Reason::Limit;

@@ -61,6 +61,27 @@ async fn a_round_is_bounded_over_all_lineages_and_the_next_goes_on() {
 }
 
 #[tokio::test]
+async fn a_lineage_that_takes_several_rounds_is_told_of_once() {
+    let sum = async |world: &World, limit| {
+        let mut sum = (0, 0, 0);
+        for _ in 0..200 {
+            let done = round(world, limit).await.collected;
+            sum.0 += done.scanned;
+            sum.1 += done.deleted;
+            sum.2 += done.bytes;
+            if !done.truncated {
+                break;
+            }
+        }
+        sum
+    };
+    let whole = sum(&removed().await, u64::MAX).await;
+    assert!(whole.1 > 0, "{whole:?}");
+    let in_parts = sum(&removed().await, rows_of_one().await / 3).await;
+    assert_eq!(whole, in_parts);
+}
+
+#[tokio::test]
 async fn a_lineage_that_is_too_large_for_one_round_is_gone_on_with() {
     let world = removed().await;
     let limit = rows_of_one().await / 2;

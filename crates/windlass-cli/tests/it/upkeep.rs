@@ -60,6 +60,8 @@ fn a_task_is_run_within_bounds_and_its_report_is_shown_by_the_next_command() {
         "blobs",
         "keys",
         "audit",
+        "cache",
+        "cache_orphans",
     ];
     assert_eq!(names, expected);
     assert_eq!(all[0]["counts"]["removed"], 1);
