@@ -44,11 +44,12 @@ pub(super) enum Action {
         era: Arc<Era>,
         key: Key,
     },
-    /// Takes a few entries with stamps up to `last`.
+    /// Takes a few entries with stamps up to `last`; up to the newest there
+    /// is when this comes to its turn, if that is left open.
     Take {
         era: Arc<Era>,
         what: What,
-        last: u64,
+        last: Option<u64>,
     },
     /// Drops an entry that is not what was put: of this stamp, or one that
     /// cannot be read.
@@ -92,6 +93,8 @@ pub(super) struct Taken {
     pub(super) bytes: u64,
     /// Where the next step begins, if there is one.
     pub(super) next: Option<Bytes>,
+    /// The stamp up to which entries were taken.
+    pub(super) last: u64,
 }
 
 /// What one step of a sweep did.

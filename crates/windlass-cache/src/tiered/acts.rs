@@ -25,7 +25,12 @@ impl Run {
         match action {
             Action::Put(putting) => self.put(*putting).await,
             Action::Touch { era, key } => self.touch(&era, &key).await,
-            Action::Take { era, what, last } => self.take_some(&era, what, last).await,
+            Action::Take { era, what, last } => {
+                let last = last.unwrap_or(self.draft.head.stamp);
+                let mut taken = self.take_some(&era, what, last).await?;
+                taken.last = last;
+                Ok(Answer::Taken(taken))
+            }
             Action::Mend { era, key, stamp } => self.mend(&era, &key, stamp).await,
             Action::Expire { most } => self.expire(most).await.map(Answer::Bite),
             Action::Learn => self.learn().await.map(Answer::More),
@@ -229,13 +234,18 @@ impl Run {
         self.known.insert(name, Known::Kept(Arc::new(kept)));
     }
 
-    async fn take_some(&mut self, era: &Arc<Era>, what: What, last: u64) -> Reply {
+    async fn take_some(
+        &mut self,
+        era: &Arc<Era>,
+        what: What,
+        last: u64,
+    ) -> Result<Taken, CacheError> {
         let mut taken = Taken::default();
         let rows = match &what {
             What::Key(key) => {
                 let old = self.look_up(era, key).await?;
                 self.take_one(era, key, old, &mut taken);
-                return Ok(Answer::Taken(taken));
+                return Ok(taken);
             }
             What::Prefix(prefix, from) => return self.take_prefix(era, prefix, from, last).await,
             What::Tag(tag) => keys::tagged(era.generation, tag, last),
@@ -255,7 +265,7 @@ impl Run {
             if self.draft.is_full() {
                 debug_assert!(count > 0, "a draft is empty before a scan");
                 taken.next = Some(start);
-                return Ok(Answer::Taken(taken));
+                return Ok(taken);
             }
             let old = self.look_up(era, key).await?;
             let stamp = keys::stamp_of(row);
@@ -268,7 +278,7 @@ impl Run {
             }
         }
         taken.next = page.more.then_some(start);
-        Ok(Answer::Taken(taken))
+        Ok(taken)
     }
 
     async fn take_prefix(
@@ -277,7 +287,7 @@ impl Run {
         prefix: &str,
         from: &bytes::Bytes,
         last: u64,
-    ) -> Reply {
+    ) -> Result<Taken, CacheError> {
         let mut taken = Taken::default();
         let mut rows = windlass_store::KeyRange::prefix(keys::entry(era.generation, prefix));
         if from > &rows.start {
@@ -288,7 +298,7 @@ impl Run {
         for entry in &page.entries {
             if self.draft.is_full() {
                 taken.next = Some(entry.key.clone());
-                return Ok(Answer::Taken(taken));
+                return Ok(taken);
             }
             let Some(key) = keys::entry_of(era.generation, &entry.key) else {
                 continue;
@@ -302,7 +312,7 @@ impl Run {
         }
         let end = page.entries.last().filter(|_| page.more);
         taken.next = end.map(|entry| [&entry.key[..], &[0]].concat().into());
-        Ok(Answer::Taken(taken))
+        Ok(taken)
     }
 
     fn take_one(&mut self, era: &Arc<Era>, key: &Key, old: Known, taken: &mut Taken) {

@@ -167,7 +167,10 @@ impl Run {
         let wanted = wanted.map(|(era, key)| (Arc::clone(era), key.clone()));
         let wanted: Vec<_> = wanted.collect();
         self.load(wanted).await?;
-        self.make_room_ahead(requests).await
+        // Whoever needs the room is told if there is none; the others of the
+        // run do not need it.
+        let _ = self.make_room_ahead(requests).await;
+        self.ensure_state().await
     }
 
     async fn take(&mut self, action: Action, slot: Slot) {
@@ -215,7 +218,6 @@ impl Run {
         }
         shared.counters.entries.set(state.head.entries);
         shared.counters.bytes.set(state.head.bytes);
-        shared.note_stamp(state.head.stamp);
         self.state = Some(state);
         self.carry();
         Ok(())
@@ -242,13 +244,14 @@ impl Run {
         }
     }
 
-    /// Commits the draft, and does in memory what it says.
-    pub(super) async fn commit(&mut self) {
+    /// Commits the draft, and does in memory what it says; false if it was
+    /// not applied, or nobody knows.
+    pub(super) async fn commit(&mut self) -> bool {
         let answers = std::mem::take(&mut self.answers);
         let Some(state) = self.state.as_ref().filter(|_| !self.draft.is_empty()) else {
             let done = answers.into_iter().map(|(slot, answer)| (slot, Ok(answer)));
             self.replies.extend(done);
-            return;
+            return true;
         };
         self.attempt += 1;
         let head = &mut self.draft.head;
@@ -262,16 +265,33 @@ impl Run {
             Sent::Refused(error) => {
                 self.filter_names(false);
                 self.start_over();
-                return self.refuse(answers, &error);
+                self.refuse(answers, &error);
+                return false;
             }
             Sent::Unknown(error) => {
                 self.let_go();
+                self.suppose();
                 self.state = None;
-                return self.refuse(answers, &error);
+                self.refuse(answers, &error);
+                return false;
             }
         }
         let done = answers.into_iter().map(|(slot, answer)| (slot, Ok(answer)));
         self.replies.extend(done);
+        true
+    }
+
+    /// Counts what a commit of unknown outcome may have put, until it is read
+    /// what it did: a flush must not take its namespace for an empty one.
+    fn suppose(&mut self) {
+        for (namespace, row) in self.draft.take_spaces() {
+            let Some(row) = row else { continue };
+            if let Some(era) = self.shared.era(&namespace, row.generation)
+                && era.below.entries() < row.entries
+            {
+                era.below.set(row.entries, row.dependents);
+            }
+        }
     }
 
     fn refuse(&mut self, answers: Vec<(Slot, Answer)>, error: &CacheError) {
@@ -356,7 +376,6 @@ impl Run {
         counters.entries.set(state.head.entries);
         counters.bytes.set(state.head.bytes);
         counters.commits.add(1);
-        self.shared.note_stamp(state.head.stamp);
         for effect in draft.effects {
             self.take_effect(effect);
         }

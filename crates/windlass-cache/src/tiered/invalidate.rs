@@ -108,7 +108,7 @@ impl TieredCache {
         let mut round = Round {
             cache: self,
             era,
-            last: self.shared.stamp(),
+            last: None,
             seen: HashSet::new(),
             left: what,
             taken: Invalidated::default(),
@@ -124,8 +124,9 @@ impl TieredCache {
 struct Round<'a> {
     cache: &'a TieredCache,
     era: Arc<Era>,
-    /// The stamp of the last put that is its concern.
-    last: u64,
+    /// The stamp of the last put that is its concern, once the first step had
+    /// its turn behind all that was asked before, whoever still listens.
+    last: Option<u64>,
     /// Keys whose dependents were looked for, or will be.
     seen: HashSet<Key>,
     left: Vec<What>,
@@ -134,10 +135,8 @@ struct Round<'a> {
 
 impl Round<'_> {
     async fn take(&mut self, what: What) -> Result<(), CacheError> {
-        match &what {
-            What::Key(key) => self.follow(key),
-            What::Of(key) => drop(self.seen.insert(key.clone())),
-            What::Prefix(..) | What::Tag(_) => {}
+        if let What::Of(key) = &what {
+            self.seen.insert(key.clone());
         }
         let (era, last) = (Arc::clone(&self.era), self.last);
         let asked = what.clone();
@@ -145,6 +144,11 @@ impl Round<'_> {
         let Answer::Taken(taken) = self.cache.ask(take).await? else {
             return Ok(());
         };
+        self.last = Some(taken.last);
+        // Only now is it known whether anything depends on it.
+        if let What::Key(key) = &asked {
+            self.follow(key);
+        }
         self.note(taken, asked);
         Ok(())
     }

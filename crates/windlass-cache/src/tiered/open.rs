@@ -67,7 +67,6 @@ impl TieredCache {
         let shared = Shared::new(store, first, options, state.head.incarnation);
         shared.counters.entries.set(state.head.entries);
         shared.counters.bytes.set(state.head.bytes);
-        shared.note_stamp(state.head.stamp);
         let shared = Arc::new(shared);
         let desk = Desk::new(Arc::clone(&shared), state, builds);
         let desk = Arc::new(Combiner::new(Arc::new(desk)));

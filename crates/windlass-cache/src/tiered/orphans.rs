@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use windlass_store::{Batch, Scan};
+use windlass_store::{Batch, Commit, Expect, Scan, Version};
 
 use super::cache::TieredCache;
 use super::keys::{self, ChainId};
@@ -93,8 +93,12 @@ impl TieredCache {
                 budget.entries -= 1;
                 report.scanned += 1;
                 let open: OpenRow = decode("open blob", &row.value)?;
-                if let Some(id) = id.filter(|id| self.is_orphan(*id, &open)) {
-                    let pieces = self.take_chain(id, &open).await?;
+                let orphan = id.filter(|id| self.is_orphan(*id, &open));
+                let taken = match orphan {
+                    Some(id) => self.take_chain(id, &open, row.version).await?,
+                    None => None,
+                };
+                if let Some(pieces) = taken {
                     let of = report.namespaces.entry(open.namespace).or_default();
                     of.chains += 1;
                     of.pieces += pieces;
@@ -121,14 +125,20 @@ impl TieredCache {
         id.incarnation < shared.incarnation || grace.has_passed(shared.now())
     }
 
-    /// Deletes the pieces of a chain, then its row.
-    async fn take_chain(&self, id: ChainId, open: &OpenRow) -> Result<u64, CacheError> {
+    /// Deletes the pieces of a chain, then its row; `None` if it got a record
+    /// meanwhile, or somebody else took it.
+    async fn take_chain(
+        &self,
+        id: ChainId,
+        open: &OpenRow,
+        version: Version,
+    ) -> Result<Option<u64>, CacheError> {
         let mut taken = 0;
         let rows = keys::chain(open.generation, &open.key, id);
         let scan = Scan::new(rows).limit(ORPHAN_PIECES_MAX).keys();
         loop {
             let [page] = self.shared.read([scan.clone()]).await?;
-            let mut batch = Batch::new();
+            let mut batch = Batch::new().check(keys::open(id), Expect::Version(version));
             for piece in &page.entries {
                 batch = batch.delete(piece.key.clone());
             }
@@ -136,10 +146,11 @@ impl TieredCache {
             if !page.more {
                 batch = batch.delete(keys::open(id));
             }
-            // Without checks it applies whatever there is.
-            let _ = self.shared.store.commit(batch).await?;
+            if let Commit::Conflict { .. } = self.shared.store.commit(batch).await? {
+                return Ok(None);
+            }
             if !page.more {
-                return Ok(taken);
+                return Ok(Some(taken));
             }
         }
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use windlass_core::Millis;
-use windlass_store::Scan;
+use windlass_store::{Scan, StoreError, StoreErrorKind};
 
 use super::action::{Action, Bite};
 use super::acts::index_of;
@@ -73,15 +73,22 @@ impl Run {
         entry: &Entry,
         old: &Known,
     ) -> Result<(), CacheError> {
-        let needed = entry.charge.saturating_sub(charge_of(old));
+        let mut needed = entry.charge.saturating_sub(charge_of(old));
         for _ in 0..ROOM_STEPS_MAX {
             if self.lacks(needed) == 0 {
                 return Ok(());
             }
             // What is looked at next must be in the store.
-            self.commit().await;
+            if !self.commit().await {
+                // What was decided stood on what has not happened.
+                return Err(unavailable("the commit before failed"));
+            }
             self.ensure_state_again()?;
-            if !self.step(needed, entry.policy.priority).await? {
+            let more = self.step(needed, entry.policy.priority).await?;
+            // It may have taken what is to be replaced.
+            let old = self.look_up(&entry.era, &entry.place.key).await?;
+            needed = entry.charge.saturating_sub(charge_of(&old));
+            if !more {
                 break;
             }
         }
@@ -98,9 +105,7 @@ impl Run {
         if self.state.is_some() {
             return Ok(());
         }
-        let lost = "a commit of unknown outcome came before";
-        let kind = windlass_store::StoreErrorKind::Unavailable;
-        Err(windlass_store::StoreError::new(kind, "commit", lost).into())
+        Err(unavailable("a commit of unknown outcome came before"))
     }
 
     /// Takes a few entries; false if there were none that may go.
@@ -326,4 +331,9 @@ fn charge_of(known: &Known) -> u64 {
         Known::Kept(kept) => kept.record.charge,
         Known::Absent | Known::Damaged => 0,
     }
+}
+
+/// Why a put was refused although nothing is wrong with it.
+fn unavailable(why: &str) -> CacheError {
+    StoreError::new(StoreErrorKind::Unavailable, "commit", why).into()
 }

@@ -36,8 +36,6 @@ pub(super) struct Shared {
     /// Chains of pieces that are being written.
     writing: Mutex<HashSet<u64>>,
     chains: AtomicU64,
-    /// The last stamp of an acknowledged put.
-    stamp: AtomicU64,
     closed: AtomicBool,
     done: AtomicBool,
 }
@@ -75,7 +73,6 @@ impl Shared {
             promotions: Mutex::default(),
             writing: Mutex::default(),
             chains: AtomicU64::new(0),
-            stamp: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             done: AtomicBool::new(false),
         }
@@ -197,16 +194,6 @@ impl Shared {
         self.promotions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The last stamp of an acknowledged put.
-    pub(super) fn stamp(&self) -> u64 {
-        self.stamp.load(Ordering::SeqCst)
-    }
-
-    /// Notes that puts up to this stamp are about to be acknowledged.
-    pub(super) fn note_stamp(&self, stamp: u64) {
-        self.stamp.fetch_max(stamp, Ordering::SeqCst);
     }
 
     /// A chain of pieces to be written now.

@@ -235,6 +235,35 @@ async fn a_namespace_keeps_its_slot_while_its_first_put_is_committed() {
     assert_eq!(pair.cache.namespaces().len(), 256);
 }
 
+#[tokio::test]
+async fn an_invalidation_takes_what_was_put_before_it_whoever_still_listens() {
+    for what in ["tag", "prefix", "dependents", "source"] {
+        let (pausing, pair) = held().await;
+        let pause = pausing.pause(Verb::Commit, Moment::Before);
+        let (cache, space) = (pair.cache.clone(), pair.space.clone());
+        let put = Put {
+            tags: vec![tag("mine")],
+            depends_on: vec![key("source")],
+            ..Put::new("new")
+        };
+        let writer = tokio::spawn(async move { cache.put(&space, &key("k"), put).await });
+        let held = pause.reached().await;
+        // Its caller loses patience while it is on its way.
+        writer.abort();
+        assert!(writer.await.is_err_and(|error| error.is_cancelled()));
+        held.release();
+        let (cache, space) = (&pair.cache, &pair.space);
+        let taken = match what {
+            "tag" => cache.invalidate_tags(space, &[tag("mine")]).await,
+            "prefix" => cache.invalidate_prefix(space, "k").await,
+            "dependents" => cache.invalidate_dependents(space, &[key("source")]).await,
+            _ => cache.invalidate(space, &key("source")).await,
+        };
+        assert_eq!(taken.expect("it answers").entries, 1, "{what}");
+        assert!(pair.get("k").await.is_none(), "{what}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn readers_never_see_an_older_value_than_was_acknowledged() {
     let pair = Pair::new().await;

@@ -120,3 +120,21 @@ async fn one_key_that_is_replaced_leaves_room_for_others() {
     let report = pair.cache.sweep_expired(SweepLimit::Entries(9), None).await;
     assert_eq!(report.expect("it answers").second.scanned, 0);
 }
+
+#[tokio::test]
+async fn what_grows_in_a_full_tier_never_takes_more_than_there_is() {
+    let pair = Pair::with(tight(), memory()).await;
+    // The oldest, which is the first to go for what is to take its place.
+    pair.put("grows", Put::new(vec![1; 10_000])).await;
+    for number in 0..18 {
+        let name = number.to_string();
+        pair.put(&name, put(Priority::Normal, None)).await;
+    }
+    let before = pair.cache.stats().second;
+    assert_eq!((before.entries, before.evictions), (19, 0));
+    pair.put("grows", Put::new(vec![2; 14_000])).await;
+    let after = pair.cache.stats().second;
+    assert!(after.bytes <= 90 << 10, "{after:?}");
+    let found = pair.get("grows").await.expect("it was put");
+    assert_eq!(found.value().len(), 14_000);
+}
