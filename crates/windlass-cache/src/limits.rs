@@ -63,6 +63,9 @@ pub(crate) const COMMIT_WRITES: usize = 500;
 pub(crate) const COMMIT_BYTES: usize = 8 << 20;
 /// Rows of an index that are followed in one step.
 pub(crate) const STEP_ROWS: usize = 64;
+/// Bytes of values after which a step reads no further where something is
+/// damaged.
+pub(crate) const PAST_BYTES: usize = 8 << 20;
 /// Names that are read in one step when a filter is made.
 pub(crate) const STEP_NAMES: usize = 1_000;
 /// Steps in which room is made for one put before it is refused.

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use windlass_core::Format;
 use windlass_store::Scan;
 
 use super::action::{Action, Answer, Putting, Reply, Taken, What};
 use super::desk::Run;
 use super::draft::{Cause, Effect, Known};
 use super::keys;
-use super::record::{IndexRow, Kept, Record, SpaceRow, decode};
+use super::record::{Kept, Record, SpaceRow, corrupt};
 use super::shared::hash;
 use super::uses::Use;
 use crate::cache::decide_version;
@@ -47,6 +46,8 @@ impl Run {
 
     async fn put(&mut self, putting: Putting) -> Reply {
         let mut visit = putting.visit;
+        // What is being written stays so until it is known what became of it.
+        self.draft.chains.extend(putting.chain.clone());
         if !visit.era().is_live() {
             if putting.chain.is_some() {
                 // It was put before the flush, then.
@@ -81,7 +82,7 @@ impl Run {
         let blob = putting.put.value.clone();
         let entry = Arc::new(Entry::new(putting.put, birth));
         self.ensure_room(&entry, &old).await?;
-        // Making room may have taken it.
+        // Making room may have taken it, if its time was over.
         let old = self.look_up(&era, &key).await?;
         if !self.adopt(&era) {
             let held = false;
@@ -253,11 +254,13 @@ impl Run {
         };
         let start = rows.start.clone();
         let scan = Scan::new(rows).limit(STEP_ROWS);
-        let [page] = self.shared.read([scan]).await?;
+        let page = self.shared.read_past(scan).await?;
         let mut found = Vec::new();
-        for entry in &page.entries {
-            let index: IndexRow = decode("index", &entry.value)?;
-            found.push((entry.key.clone(), index.key));
+        for row in &page.rows {
+            let lead = self.lead(row).await?;
+            let lead = lead.filter(|lead| lead.generation == era.generation);
+            let lead = lead.ok_or_else(|| corrupt("index", "it leads to nothing that is known"))?;
+            found.push((row.key.clone(), lead.key));
         }
         let wanted = found.iter().map(|(_, key)| (Arc::clone(era), key.clone()));
         self.load(wanted.collect()).await?;
@@ -294,24 +297,24 @@ impl Run {
             rows.start = from.clone();
         }
         let scan = Scan::new(rows).limit(STEP_ROWS);
-        let [page] = self.shared.read([scan]).await?;
-        for entry in &page.entries {
+        let page = self.shared.read_past(scan).await?;
+        for row in &page.rows {
             if self.draft.is_full() {
-                taken.next = Some(entry.key.clone());
+                taken.next = Some(row.key.clone());
                 return Ok(taken);
             }
-            let Some(key) = keys::entry_of(era.generation, &entry.key) else {
+            let Some(key) = keys::entry_of(era.generation, &row.key) else {
                 continue;
             };
-            let read = Kept::read(era.generation, &key, &entry.value);
+            let read = row.kept(era.generation, &key);
             let old = read.map_or(Known::Damaged, |kept| Known::Kept(Arc::new(kept)));
             let later = matches!(&old, Known::Kept(kept) if kept.record.stamp > last);
             if !later {
                 self.take_one(era, &key, old, &mut taken);
             }
         }
-        let end = page.entries.last().filter(|_| page.more);
-        taken.next = end.map(|entry| [&entry.key[..], &[0]].concat().into());
+        let end = page.rows.last().filter(|_| page.more);
+        taken.next = end.map(|row| [&row.key[..], &[0]].concat().into());
         Ok(taken)
     }
 
@@ -377,11 +380,4 @@ impl Run {
         self.known.insert(name, known.clone());
         Ok(known)
     }
-}
-
-/// The row of an index that leads nowhere, by what it says.
-pub(super) fn index_of(row: &[u8]) -> Result<IndexRow, CacheError> {
-    let index: IndexRow = decode("index", row)?;
-    let Format = index.v;
-    Ok(index)
 }

@@ -12,7 +12,6 @@ use super::desk::Desk;
 use super::fetch::Fetched;
 use super::keys;
 use super::options::Options;
-use super::record::Kept;
 use super::shared::{Shared, hash};
 use crate::cache::Expect;
 use crate::error::CacheError;
@@ -185,11 +184,13 @@ impl TieredCache {
             return Ok(None);
         };
         let row = keys::entry(era.generation, key.as_str());
-        let [page] = self.shared.read([Scan::point(row)]).await?;
-        let Some(row) = page.entries.first() else {
+        let page = self.shared.read_past(Scan::point(row)).await?;
+        let row = page.rows.first();
+        // A damaged one is dropped by whoever asks for it.
+        let Some(kept) = row.and_then(|row| row.kept(era.generation, key)) else {
             return Ok(None);
         };
-        let record = Kept::read(era.generation, key, &row.value)?.record;
+        let record = kept.record;
         let visible = era.is_live() && self.shared.is_visible(&era, &record);
         Ok(visible.then(|| Remaining::until(record.expires, self.shared.now())))
     }
@@ -374,13 +375,13 @@ impl TieredCache {
             scan = scan.after(&keys::entry(era.generation, after.as_str()));
         }
         loop {
-            let [rows] = self.shared.read([scan.clone()]).await?;
-            for row in &rows.entries {
+            let rows = self.shared.read_past(scan.clone()).await?;
+            for row in &rows.rows {
                 let Some(key) = keys::entry_of(era.generation, &row.key) else {
                     continue;
                 };
                 // A damaged one is dropped by whoever asks for it.
-                let Ok(kept) = Kept::read(era.generation, &key, &row.value) else {
+                let Some(kept) = row.kept(era.generation, &key) else {
                     continue;
                 };
                 if !era.is_live() || !self.shared.is_visible(&era, &kept.record) {
@@ -392,7 +393,7 @@ impl TieredCache {
                 }
                 page.keys.push(key);
             }
-            match rows.entries.last().filter(|_| rows.more) {
+            match rows.rows.last().filter(|_| rows.more) {
                 Some(last) => scan = scan.after(&last.key),
                 None => return Ok(page),
             }

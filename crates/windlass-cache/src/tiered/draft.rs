@@ -8,6 +8,7 @@ use bytes::Bytes;
 use windlass_core::{Format, Millis};
 use windlass_store::{Batch, Expect, Version, Write};
 
+use super::ahead::Written;
 use super::keys;
 use super::record::{EndedRow, Head, IndexRow, Kept, OpenRow, Record, SpaceRow, encode};
 use crate::entry::Entry;
@@ -69,6 +70,8 @@ pub(super) struct Draft {
     pub(super) effects: Vec<Effect>,
     /// Namespaces that keep their slots until it is known what became of it.
     pub(super) visits: Vec<Visit>,
+    /// Blobs that were written ahead for it: being written until then.
+    pub(super) chains: Vec<Written>,
 }
 
 impl Draft {
@@ -80,6 +83,7 @@ impl Draft {
             bytes: 0,
             effects: Vec::new(),
             visits: Vec::new(),
+            chains: Vec::new(),
         }
     }
 

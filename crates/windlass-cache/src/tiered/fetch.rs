@@ -16,7 +16,7 @@ use super::record::{Chain, Kept, corrupt};
 use crate::entry::{Entry, Life};
 use crate::error::CacheError;
 use crate::found::{Found, Freshness};
-use crate::limits::ROUNDS_MAX;
+use crate::limits::{PIECE_BYTES, ROUNDS_MAX};
 use crate::names::{Key, Wanted};
 use crate::policy::Admission;
 use crate::spaces::Era;
@@ -145,7 +145,9 @@ impl TieredCache {
         let blob = match (kept.blob, kept.record.chain) {
             (Some(blob), _) => blob,
             (None, Some(chain)) => {
+                let most = usize::try_from(chain.pieces).unwrap_or(usize::MAX);
                 let length = usize::try_from(kept.record.length).unwrap_or(usize::MAX);
+                let length = length.min(most.saturating_mul(PIECE_BYTES));
                 self.blob(era, key, (stamp, chain, length), pieces).await?
             }
             (None, None) => return Err(Miss::Damaged(Some(stamp))),

@@ -16,7 +16,7 @@
 //! | `desk`, `draft`, `acts`, `load`, `room` | changes, and the commits they share |
 //! | `filter`, `below`, `learn` | which names there are |
 //! | `above`, `uses` | what is done to the first tier, and asked of it |
-//! | `keys`, `record` | the rows |
+//! | `keys`, `record`, `past` | the rows, and reading on past damaged ones |
 
 mod above;
 mod action;
@@ -36,6 +36,7 @@ mod load;
 mod open;
 mod options;
 mod orphans;
+mod past;
 mod record;
 mod room;
 mod shared;

@@ -14,7 +14,7 @@ use windlass_store::{Batch, Commit, Expect, Scan, Version};
 
 use super::cache::TieredCache;
 use super::keys::{self, ChainId};
-use super::record::{OpenRow, decode};
+use super::record::OpenRow;
 use crate::error::CacheError;
 use crate::limits::{ORPHAN_PIECES_MAX, STEP_ROWS};
 use crate::names::Namespace;
@@ -83,8 +83,8 @@ impl TieredCache {
             scan.range.start = keys::open(id);
         }
         'pages: loop {
-            let [page] = self.shared.read([scan.clone()]).await?;
-            for row in &page.entries {
+            let page = self.shared.read_past(scan.clone()).await?;
+            for row in &page.rows {
                 let id = keys::open_of(&row.key);
                 if budget.bite(env) == 0 {
                     report.next = id.map(OrphanPosition);
@@ -92,7 +92,10 @@ impl TieredCache {
                 }
                 budget.entries -= 1;
                 report.scanned += 1;
-                let open: OpenRow = decode("open blob", &row.value)?;
+                let Some(open) = row.open() else {
+                    // Without it the pieces are not found.
+                    continue;
+                };
                 let orphan = id.filter(|id| self.is_orphan(*id, &open));
                 let taken = match orphan {
                     Some(id) => self.take_chain(id, &open, row.version).await?,
@@ -107,7 +110,7 @@ impl TieredCache {
                     self.shared.counters.orphans.add(1);
                 }
             }
-            match page.entries.last().filter(|_| page.more) {
+            match page.rows.last().filter(|_| page.more) {
                 Some(last) => scan = scan.after(&last.key),
                 None => break,
             }

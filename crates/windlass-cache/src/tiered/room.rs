@@ -2,21 +2,22 @@
 //! whose time is over, what flushed namespaces left, and where that is not
 //! enough, the oldest ones of the lowest priority.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use windlass_core::Millis;
 use windlass_store::{Scan, StoreError, StoreErrorKind};
 
 use super::action::{Action, Bite};
-use super::acts::index_of;
 use super::desk::Run;
 use super::draft::{Cause, Known};
 use super::keys;
-use super::record::{EndedRow, Kept, decode};
+use super::past::Row;
+use super::record::Kept;
 use crate::entry::Entry;
 use crate::error::CacheError;
 use crate::limits::{BITE_ENTRIES_MAX, ROOM_STEPS_MAX, STEP_ROWS};
-use crate::names::{Key, Namespace};
+use crate::names::Key;
 use crate::policy::Priority;
 
 /// From the one that goes first to the one that goes last.
@@ -37,14 +38,14 @@ impl Run {
         requests: &[Vec<Action>],
     ) -> Result<(), CacheError> {
         let (mut needed, mut lowest) = (0_u64, Priority::High);
+        let mut spared = HashSet::new();
         for action in requests.iter().flatten() {
             let Action::Put(putting) = action else {
                 continue;
             };
-            let old = self
-                .known
-                .get(&(putting.visit.era().generation, putting.place.key.clone()));
-            let freed = old.map_or(0, charge_of);
+            let name = (putting.visit.era().generation, putting.place.key.clone());
+            let freed = self.known.get(&name).map_or(0, charge_of);
+            spared.insert(name);
             let charge = crate::entry::charge(&putting.put, &putting.place);
             needed += charge.saturating_sub(freed);
             if rank(putting.put.policy.priority) < rank(lowest) {
@@ -54,7 +55,7 @@ impl Run {
         if self.lacks(needed) == 0 {
             return Ok(());
         }
-        self.step(needed, lowest).await.map(drop)
+        self.step(needed, lowest, &spared).await.map(drop)
     }
 
     /// By how much the tier is too full for so many bytes more.
@@ -74,6 +75,7 @@ impl Run {
         old: &Known,
     ) -> Result<(), CacheError> {
         let mut needed = entry.charge.saturating_sub(charge_of(old));
+        let spared = HashSet::from([(entry.era.generation, entry.place.key.clone())]);
         for _ in 0..ROOM_STEPS_MAX {
             if self.lacks(needed) == 0 {
                 return Ok(());
@@ -84,8 +86,8 @@ impl Run {
                 return Err(unavailable("the commit before failed"));
             }
             self.ensure_state_again()?;
-            let more = self.step(needed, entry.policy.priority).await?;
-            // It may have taken what is to be replaced.
+            let more = self.step(needed, entry.policy.priority, &spared).await?;
+            // The time of what is to be replaced may have been over.
             let old = self.look_up(&entry.era, &entry.place.key).await?;
             needed = entry.charge.saturating_sub(charge_of(&old));
             if !more {
@@ -108,14 +110,20 @@ impl Run {
         Err(unavailable("a commit of unknown outcome came before"))
     }
 
-    /// Takes a few entries; false if there were none that may go.
-    async fn step(&mut self, needed: u64, priority: Priority) -> Result<bool, CacheError> {
+    /// Takes a few entries, but none of those `spared` that are to be
+    /// replaced; false if there were none that may go.
+    async fn step(
+        &mut self,
+        needed: u64,
+        priority: Priority,
+        spared: &HashSet<(u64, Key)>,
+    ) -> Result<bool, CacheError> {
         let bite = self.expire(BITE_ENTRIES_MAX).await?;
         if bite.scanned > 0 {
             return Ok(true);
         }
         for next in PRIORITIES {
-            if rank(next) <= rank(priority) && self.evict(next, needed).await? {
+            if rank(next) <= rank(priority) && self.evict(next, needed, spared).await? {
                 return Ok(true);
             }
         }
@@ -123,28 +131,53 @@ impl Run {
     }
 
     /// Takes the oldest entries of a priority while room is needed.
-    async fn evict(&mut self, priority: Priority, needed: u64) -> Result<bool, CacheError> {
-        let scan = Scan::new(keys::ranks(priority)).limit(STEP_ROWS);
-        let [page] = self.shared.read([scan]).await?;
-        let mut took = false;
-        for entry in &page.entries {
-            if self.lacks(needed) == 0 || self.draft.is_full() {
-                break;
+    async fn evict(
+        &mut self,
+        priority: Priority,
+        needed: u64,
+        spared: &HashSet<(u64, Key)>,
+    ) -> Result<bool, CacheError> {
+        let mut scan = Scan::new(keys::ranks(priority)).limit(STEP_ROWS);
+        loop {
+            let page = self.shared.read_past(scan.clone()).await?;
+            let mut took = false;
+            for row in &page.rows {
+                if self.lacks(needed) == 0 || self.draft.is_full() {
+                    break;
+                }
+                took |= self.evict_one(row, spared).await?;
             }
-            took = true;
-            let index = index_of(&entry.value)?;
-            let stamp = keys::stamp_of(&entry.key);
-            match self.find(index.generation, &index.key).await? {
-                Known::Kept(kept) if Some(kept.record.stamp) == stamp => {
-                    self.remove_any(kept, Cause::Evicted);
-                }
-                known => {
-                    let name = (index.generation, &index.key);
-                    self.drop_leftover(name, stamp, &known).await?;
-                }
+            match page.rows.last().filter(|_| page.more && !took) {
+                // There are no more of these than there are spared.
+                Some(last) => scan = scan.after(&last.key),
+                None => return Ok(took),
             }
         }
-        Ok(took)
+    }
+
+    /// Takes what a row leads to, unless it is spared; whether it did.
+    async fn evict_one(
+        &mut self,
+        row: &Row,
+        spared: &HashSet<(u64, Key)>,
+    ) -> Result<bool, CacheError> {
+        let Some(index) = row.index() else {
+            // Its entry goes when its time is over, or is flushed.
+            self.draft.delete(row.key.clone());
+            return Ok(true);
+        };
+        let name = (index.generation, index.key);
+        if spared.contains(&name) {
+            return Ok(false);
+        }
+        let stamp = keys::stamp_of(&row.key);
+        match self.find(name.0, &name.1).await? {
+            Known::Kept(kept) if Some(kept.record.stamp) == stamp => {
+                self.remove_any(kept, Cause::Evicted);
+            }
+            known => self.drop_leftover((name.0, &name.1), stamp, &known).await?,
+        }
+        Ok(true)
     }
 
     /// Takes what a damaged entry left: its record, if that is there, and the
@@ -156,17 +189,15 @@ impl Run {
         known: &Known,
     ) -> Result<(), CacheError> {
         let Some(stamp) = stamp else { return Ok(()) };
-        let rows = PRIORITIES.map(|priority| keys::rank(priority, stamp));
-        let scans = rows.clone().map(Scan::point);
-        let pages = self.shared.read(scans).await?;
-        for (row, page) in rows.into_iter().zip(pages) {
-            let Some(entry) = page.entries.first() else {
+        for row in PRIORITIES.map(|priority| keys::rank(priority, stamp)) {
+            let found = self.shared.read_past(Scan::point(row.clone())).await?;
+            let Some(found) = found.rows.first() else {
                 continue;
             };
             if !self.draft.deletes(&row) {
-                let charge = index_of(&entry.value)?.charge.unwrap_or(0);
+                let charge = found.index().and_then(|index| index.charge);
                 let head = &mut self.draft.head;
-                head.bytes = head.bytes.saturating_sub(charge);
+                head.bytes = head.bytes.saturating_sub(charge.unwrap_or(0));
                 self.draft.delete(row);
             }
         }
@@ -218,21 +249,27 @@ impl Run {
         let now = self.shared.now();
         let limit = usize::try_from(most).unwrap_or(STEP_ROWS).max(1);
         let scan = Scan::new(keys::due_until(now)).limit(limit);
-        let [page] = self.shared.read([scan]).await?;
+        let page = self.shared.read_past(scan).await?;
         let mut rows = Vec::new();
-        for entry in &page.entries {
-            let index = index_of(&entry.value)?;
-            rows.push((entry.key.clone(), (index.generation, index.key)));
+        for row in &page.rows {
+            let lead = self.lead(row).await?;
+            let name = lead.map(|lead| (lead.generation, lead.key));
+            rows.push((row.key.clone(), name));
         }
-        let names = rows.iter().map(|(_, name)| name.clone());
+        let names = rows.iter().filter_map(|(_, name)| name.clone());
         let names = names.filter(|name| !self.known.contains_key(name));
         let names = names.collect();
         self.load_rows(names).await?;
-        for (row, (generation, key)) in rows {
+        for (row, name) in rows {
             if bite.scanned == most || self.draft.is_full() {
                 return Ok(());
             }
             bite.scanned += 1;
+            let Some((generation, key)) = name else {
+                // Nobody sees its entry any more; it goes when room is needed.
+                self.draft.delete(row);
+                continue;
+            };
             let due = keys::due_of(&row);
             match self.find(generation, &key).await? {
                 Known::Kept(kept) if due == Some((kept.record.due.get(), kept.record.stamp)) => {
@@ -268,12 +305,11 @@ impl Run {
     /// Takes a few entries of a generation that ended.
     async fn drop_ended(&mut self, most: u64, bite: &mut Bite) -> Result<(), CacheError> {
         let scan = Scan::new(keys::ends()).limit(1);
-        let [page] = self.shared.read([scan]).await?;
-        let Some(row) = page.entries.first() else {
+        let page = self.shared.read_past(scan).await?;
+        let Some(row) = page.rows.first() else {
             bite.finished = true;
             return Ok(());
         };
-        let ended: EndedRow = decode("ended generation", &row.value)?;
         let Some(generation) = keys::ended_of(&row.key) else {
             self.draft.delete(row.key.clone());
             return Ok(());
@@ -284,13 +320,13 @@ impl Run {
         }
         let limit = usize::try_from(left).unwrap_or(STEP_ROWS);
         let scan = Scan::new(keys::entries(generation)).limit(limit);
-        let [entries] = self.shared.read([scan]).await?;
-        for entry in &entries.entries {
+        let entries = self.shared.read_past(scan).await?;
+        for entry in &entries.rows {
             if self.draft.is_full() {
                 return Ok(());
             }
             bite.scanned += 1;
-            self.drop_one(&ended.namespace, generation, entry, bite);
+            self.drop_one(generation, entry, bite);
         }
         if !entries.more {
             self.draft.delete(row.key.clone());
@@ -299,13 +335,7 @@ impl Run {
         Ok(())
     }
 
-    fn drop_one(
-        &mut self,
-        namespace: &Namespace,
-        generation: u64,
-        entry: &windlass_store::Entry,
-        bite: &mut Bite,
-    ) {
+    fn drop_one(&mut self, generation: u64, entry: &Row, bite: &mut Bite) {
         let key = keys::entry_of(generation, &entry.key);
         let name = key.clone().map(|key| (generation, key));
         let known = name.and_then(|name| self.known.get(&name));
@@ -313,16 +343,16 @@ impl Run {
             // Its time was over as well: it went with this draft.
             return;
         }
-        let read = key.map(|key| Kept::read(generation, &key, &entry.value));
-        if let Some(Ok(kept)) = read {
-            bite.taken.push((namespace.clone(), kept.record.charge));
+        if let Some(kept) = key.and_then(|key| entry.kept(generation, &key)) {
+            let record = &kept.record;
+            bite.taken.push((record.namespace.clone(), record.charge));
             self.remove_any(Arc::new(kept), Cause::Replaced);
             return;
         }
+        // What it was charged with goes with the row of its rank.
         self.draft.delete(entry.key.clone());
-        let Self { draft, state, .. } = self;
-        let stored = &state.as_ref().expect("it was made sure of").spaces;
-        draft.uncount(stored, (namespace, generation));
+        let head = &mut self.draft.head;
+        head.entries = head.entries.saturating_sub(1);
     }
 }
 

@@ -7,4 +7,5 @@ mod model;
 mod orphans;
 mod racing;
 mod room;
+mod rotten;
 mod support;

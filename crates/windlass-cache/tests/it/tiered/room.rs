@@ -138,3 +138,27 @@ async fn what_grows_in_a_full_tier_never_takes_more_than_there_is() {
     let found = pair.get("grows").await.expect("it was put");
     assert_eq!(found.value().len(), 14_000);
 }
+
+#[tokio::test]
+async fn what_is_refused_for_want_of_room_leaves_what_was_to_be_replaced() {
+    let pair = Pair::with(tight(), memory()).await;
+    pair.put("mine", put(Priority::Low, None)).await;
+    for number in 0..20 {
+        pair.put(&number.to_string(), put(Priority::High, None))
+            .await;
+    }
+    let mut larger = put(Priority::Low, None);
+    larger.value = vec![2; 20_000].into();
+    let refused = pair
+        .cache
+        .put(&pair.space, &key("mine"), larger.clone())
+        .await;
+    assert_eq!(code(refused), "l2_full");
+    let found = pair.get("mine").await.expect("it was not replaced");
+    assert_eq!(found.value().len(), 4_000);
+    // Where the others may go, all of them that are older stay behind it.
+    larger.policy.priority = Priority::High;
+    pair.put("mine", larger).await;
+    let stats = pair.cache.stats().second;
+    assert!(stats.bytes <= 90 << 10, "{stats:?}");
+}

@@ -161,6 +161,12 @@ impl Pair {
         self.reopen_over(over, boot).await;
     }
 
+    /// The same store opened with other options.
+    pub(crate) async fn reopen_with(&mut self, options: Options) {
+        self.options = options;
+        self.reopen("boot-1").await;
+    }
+
     pub(crate) async fn reopen_over(&mut self, store: Arc<dyn Store>, boot: &str) {
         let options = self.options.clone();
         let cache = TieredCache::open(store, self.env.clone(), options, boot).await;
