@@ -36,6 +36,7 @@ mod call;
 mod codes;
 mod config;
 mod connection;
+mod console;
 mod cors;
 mod dispatch;
 mod events;

@@ -133,7 +133,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     let in_path = route.parameters().map(|name| {
         let schema = match (name, route.tag) {
             ("call" | "token", _) => json!({ "type": "integer", "format": "int64", "minimum": 1 }),
-            ("path", _) => json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
+            ("path" | "file", _) => json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
             ("number", _) => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
             ("read", _) => json!({ "type": "string", "pattern": "^[0-9a-f]{48}$" }),
             ("blob" | "manifest", _) => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),

@@ -4,6 +4,7 @@
 mod agents;
 mod audit;
 mod cache;
+mod console;
 mod create;
 mod durable;
 mod keys;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> Vec<Route> {
         cache::routes(),
         store::routes(),
         maintenance::routes(),
+        console::routes(),
         open::routes(),
     ];
     parts.into_iter().flatten().collect()

@@ -1,6 +1,7 @@
 //! The server as its clients see it.
 
 mod cache;
+mod console;
 mod coverage;
 mod document;
 mod draining;

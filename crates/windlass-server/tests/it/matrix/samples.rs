@@ -191,6 +191,9 @@ const BODIES: &[(&str, Option<&str>)] = &[
         Some(r#"{"namespace":"pages","key":"suppliers"}"#),
     ),
     ("whoami", None),
+    ("console", None),
+    ("console_folder", None),
+    ("console_file", None),
     ("livez", None),
     ("readyz", None),
     ("metrics", None),
@@ -282,6 +285,8 @@ pub(crate) fn path(world: &World, operation: &str, path: &str, names: Names) -> 
         "{path}" if operation == "put_durable_stream" => of("d-new", "d-none"),
         "{path}" => of("d-acme", "d-none"),
         "{read}" => of(world.read_of(operation), NO_READ),
+        // It is of no tenant.
+        "{file}" => "index.html".to_owned(),
         "{input}" => of(&world.input, NO_INPUT),
         "{attachment}" => of(&world.attachment, "none"),
         "{blob}" => of(&world.blob, NO_BLOB),

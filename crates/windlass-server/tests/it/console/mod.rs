@@ -1,0 +1,3 @@
+//! The console, as far as the server is concerned.
+
+mod files;
