@@ -16,6 +16,7 @@ mod bench;
 mod ci;
 mod commands;
 mod conformance;
+mod console;
 mod drill;
 mod durable;
 mod error;
@@ -77,7 +78,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         flags: Vec<String>,
     },
-    /// Runs a suite that others wrote, which is fetched first
+    /// Runs a suite that needs programs of others, which are fetched first
     Suite {
         /// Which suite
         suite: outside::Suite,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use crate::commands::{self, cargo};
+use crate::console;
 use crate::durable::{self, Ground};
 use crate::error::TaskError;
 use crate::steps::{self, Outcome, Step};
@@ -25,6 +26,9 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 
 /// Seconds of a whole run.
 pub(crate) const OPENAPI_SECONDS: u64 = 120;
+
+/// Seconds of each load of the console.
+const LOAD_SECONDS: u64 = 300;
 
 /// Routes that have to have answered well at least once: otherwise the run
 /// has seen refusals only, and proves little.
@@ -71,10 +75,12 @@ pub(crate) enum Suite {
     Openapi,
     /// What a server of the Durable Streams protocol has to do
     DurableStreams,
+    /// The console in a browser
+    Console,
 }
 
 /// How a suite is run.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Choice {
     /// For how long, in seconds: of `openapi`
     #[arg(long, default_value_t = OPENAPI_SECONDS)]
@@ -82,6 +88,15 @@ pub(crate) struct Choice {
     /// Over this store alone: of `durable-streams`
     #[arg(long)]
     store: Option<Ground>,
+    /// How long each of the two loads lasts, in seconds: of `console`
+    #[arg(long, default_value_t = LOAD_SECONDS)]
+    load_seconds: u64,
+    /// Makes the pictures of the documents anew: of `console`
+    #[arg(long)]
+    pictures: bool,
+    /// This part alone, such as `pages`; can be repeated: of `console`
+    #[arg(long)]
+    part: Vec<String>,
 }
 
 /// Runs a suite.
@@ -89,6 +104,11 @@ pub(crate) fn run(suite: Suite, choice: Choice) -> ExitCode {
     steps::run(match suite {
         Suite::Openapi => vec![openapi_step(choice.seconds)],
         Suite::DurableStreams => durable::steps(choice.store),
+        Suite::Console => vec![console::step(console::Wanted {
+            load_seconds: choice.load_seconds,
+            pictures: choice.pictures,
+            parts: choice.part,
+        })],
     })
 }
 

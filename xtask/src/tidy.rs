@@ -5,6 +5,7 @@
 //! at fails, so that a moved directory is not mistaken for a clean one. These
 //! are ratchets: they are set where the code already is.
 
+mod browser;
 mod links;
 mod manifests;
 mod mask;
@@ -132,6 +133,26 @@ const CHECKS: &[Check] = &[
         name: "what is published says what it is",
         looks_at: File::is_member_manifest,
         faults: manifests::publishable,
+    },
+    Check {
+        name: "each source of the console says at its top what it is for",
+        looks_at: File::is_browser_source,
+        faults: browser::header,
+    },
+    Check {
+        name: "sources of the console stay within 600 lines",
+        looks_at: File::is_browser_source,
+        faults: browser::length,
+    },
+    Check {
+        name: "text stays text in the console",
+        looks_at: File::is_of_console,
+        faults: browser::markup,
+    },
+    Check {
+        name: "the console loads nothing from elsewhere",
+        looks_at: File::is_of_console,
+        faults: browser::elsewhere,
     },
     Check {
         name: "links in the documents lead somewhere",

@@ -14,6 +14,9 @@ const SKIPPED: [&str; 3] = ["target", ".git", "node_modules"];
 /// there, so that links to them resolve.
 const TEXTS: [&str; 8] = ["rs", "toml", "md", "sh", "patch", "yml", "yaml", "run"];
 
+/// Endings of the files that a browser gets.
+const OF_BROWSERS: [&str; 4] = ["html", "js", "mjs", "css"];
+
 /// Every file of the workspace by its path from the root.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
@@ -60,7 +63,7 @@ impl Tree {
     }
 
     fn add_file(&mut self, place: &Path, path: String) -> Result<(), TaskError> {
-        let text = if is_text(&path) {
+        let text = if is_text(&path) || is_of_browser(&path) {
             fs::read_to_string(place).map_err(|source| TaskError::Read {
                 path: place.to_path_buf(),
                 source,
@@ -123,8 +126,15 @@ impl Tree {
 }
 
 fn is_text(path: &str) -> bool {
-    let ending = path.rsplit(['.', '/']).next();
-    ending.is_some_and(|ending| TEXTS.contains(&ending))
+    TEXTS.contains(&ending(path))
+}
+
+fn is_of_browser(path: &str) -> bool {
+    OF_BROWSERS.contains(&ending(path))
+}
+
+fn ending(path: &str) -> &str {
+    path.rsplit(['.', '/']).next().unwrap_or_default()
 }
 
 impl File {
@@ -155,6 +165,17 @@ impl File {
     /// A text that travels with the project and is read by people.
     pub(super) fn is_read_by_people(&self) -> bool {
         is_text(&self.path)
+    }
+
+    /// A file of the console.
+    pub(super) fn is_of_console(&self) -> bool {
+        self.path.starts_with("crates/windlass-server/console/") && is_of_browser(&self.path)
+    }
+
+    /// A script or a style sheet of the console, or of its suite.
+    pub(super) fn is_browser_source(&self) -> bool {
+        let ours = self.is_of_console() || self.path.starts_with("xtask/console/");
+        ours && is_of_browser(&self.path) && !self.path.ends_with(".html")
     }
 
     /// A document.

@@ -1,0 +1,62 @@
+// The work that waits for a session, is being done, or has died.
+
+import { at as path, get, getIfThere } from "../../api.js";
+import { h, render } from "../../dom.js";
+import { on } from "../../feed.js";
+import { count, when } from "../../format.js";
+import { Paged } from "../../parts/paged.js";
+import { empty, section, stat, stats } from "../../parts/pieces.js";
+import { workTable } from "../../parts/work.js";
+import { adjust } from "../../router.js";
+import { quoted } from "../../text.js";
+
+export default async function begin(region, { session, place, signal }) {
+  let state = place.query.state ?? "";
+  const figures = h("div");
+  const choice = h("div", { class: "filters" });
+  const list = new Paged({ signal, read, show });
+  region.append(figures, section("Work", choice, list.element));
+  form();
+
+  async function read(cursor, s) {
+    const base = path`/v1/sessions/${session.id}`;
+    const [page, counts, held] = await Promise.all([
+      get(`${base}/work`, { limit: 50, cursor, state, payloads: true }, s),
+      cursor ? null : get(`${base}/work/counts`, null, s),
+      cursor ? null : getIfThere(`${base}/lease`, null, s),
+    ]);
+    if (counts) render(figures, summary(counts, held?.lease));
+    return { rows: page.work, next: page.next_cursor };
+  }
+
+  function show(rows) {
+    if (rows.length) return workTable(session.id, rows, { caption: "Work", done: list.poke });
+    if (state) return empty(`No work is ${state}`);
+    const command = `curl -s ${location.origin}/v1/sessions/${session.id}/work -H 'Content-Type: application/json' -d '{"work":[{"payloads":[{"kind":"message","json":"hello"}]}]}'`;
+    return empty("Nothing waits", "Work that is enqueued for this session stands here until it is done.", command);
+  }
+
+  function form() {
+    const options = [["", "any"], ["pending", "pending"], ["claimed", "claimed"], ["dead", "dead"]];
+    render(choice, h("label", null, "State", h("select", { value: state, on: { change: (e) => adjust({ state: e.target.value }) } },
+      options.map(([value, word]) => h("option", { value }, word)))));
+  }
+
+  on("overview", list.poke, signal);
+  return (changed) => {
+    state = changed.query.state ?? "";
+    form();
+    list.pages = 1;
+    list.poke();
+  };
+}
+
+function summary(counts, lease) {
+  return stats(
+    stat("Pending", count(counts.pending)),
+    stat("Claimed", count(counts.claimed)),
+    stat("Dead", count(counts.dead), { tone: counts.dead ? "bad" : null }),
+    stat("Oldest", counts.oldest == null ? "\u2013" : when(counts.oldest)),
+    stat("Lease", lease ? quoted(lease.owner, 30) : "free", { note: lease && ["until ", when(lease.until)] }),
+  );
+}
