@@ -68,6 +68,7 @@ mod rules;
 mod sessions;
 mod stored;
 mod sweep;
+mod tally;
 mod tree;
 mod turn;
 mod view;
@@ -86,6 +87,7 @@ pub use model::{
 pub use names::{Allow, Name, Pattern};
 pub use sessions::Sessions;
 pub use sweep::SweepReport;
+pub use tally::Tally;
 pub use tree::{TreeCursor, TreeNode, TreePage, TreeQuery};
 pub use turn::{Planned, Step, StepAnswer};
 pub use view::{Event, Left, Reading, Readings, Receipt, Session, Status, What};

@@ -28,5 +28,6 @@ mod revisions;
 mod sharing;
 mod stored;
 mod support;
+mod tally;
 mod trees;
 mod turns;
