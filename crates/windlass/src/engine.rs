@@ -11,6 +11,7 @@ use windlass_stash::durable::{self, Stashes};
 use windlass_store::{Export, KeyRange, Store};
 use windlass_stream::Streams;
 
+use crate::activity::{Activity, Ears};
 use crate::audit::{AuditLog, AuditOptions};
 use crate::caching::Caching;
 use crate::health::{Health, Probe};
@@ -41,6 +42,7 @@ pub struct Windlass {
     quotas: Arc<Quotas>,
     audit: AuditLog,
     ear: Ear,
+    activity: Activity,
     upkeep: Arc<Upkeep>,
     caching: Option<Caching>,
 }
@@ -120,7 +122,11 @@ impl Windlass {
         let store = sessions.store();
         let audit = AuditLog::new(Arc::clone(&store), &env, settings.audit.as_ref());
         let audit = audit.map_err(OpenError::Audit)?;
-        let ear = audit.ear().map_or_else(Ear::default, Ear::new);
+        let activity = Activity::new(Arc::clone(&env));
+        let ear = Ear::new(Arc::new(Ears {
+            audit: audit.ear(),
+            activity: activity.clone(),
+        }));
         let sessions = sessions.heard_by(ear.clone());
         let below = (Arc::clone(&store), Arc::clone(&env));
         let also = settings.stash_audit.as_ref().map(StashAudit::listener);
@@ -153,6 +159,7 @@ impl Windlass {
         Ok(Self {
             keys: Keys::new(Arc::clone(&store), Arc::clone(&env)).heard_by(ear.clone()),
             ear,
+            activity,
             upkeep: settings.upkeep,
             audit,
             tenants,
@@ -219,6 +226,12 @@ impl Windlass {
     #[must_use]
     pub const fn audit(&self) -> &AuditLog {
         &self.audit
+    }
+
+    /// What is going on in this process, once account of it is kept.
+    #[must_use]
+    pub const fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     pub(crate) const fn caching(&self) -> Option<&Caching> {

@@ -42,6 +42,9 @@ impl Windlass {
         let head = self.audit().head(&chain).await.ok();
         let erased = self.erase_untold(tenant, observe).await;
         self.tell_of_erasure(tenant, head, &erased);
+        if erased.is_ok() {
+            self.activity().forget(tenant);
+        }
         erased
     }
 

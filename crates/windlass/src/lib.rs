@@ -55,6 +55,7 @@
 //! `windlass-access`, `windlass-cache`, `windlass-checkpoint`, `windlass-core`, `windlass-queue`, `windlass-session`, `windlass-stash`, `windlass-store` and `windlass-stream`;
 //! nobody who uses the engine needs to name those.
 
+pub mod activity;
 pub mod audit;
 #[cfg(feature = "transfer")]
 pub mod backup;

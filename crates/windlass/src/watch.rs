@@ -1,4 +1,4 @@
-//! Hints that a session changed, for whoever follows one.
+//! Hints that something changed, for whoever follows it.
 
 use windlass_core::{SessionId, TenantId};
 use windlass_store::Changes;
@@ -14,5 +14,12 @@ impl Windlass {
     pub fn session_changes(&self, tenant: &TenantId, session: &SessionId) -> Changes {
         let key = Key::new(tenant.as_str()).text("session");
         self.store().subscribe(&key.text(session.as_str()).below())
+    }
+
+    /// Hints that anything of a tenant may have changed, as those of
+    /// [`Windlass::session_changes`].
+    #[must_use]
+    pub fn tenant_changes(&self, tenant: &TenantId) -> Changes {
+        self.store().subscribe(&Key::new(tenant.as_str()).below())
     }
 }
