@@ -37,6 +37,7 @@ pub mod audit;
 pub mod cache;
 #[cfg(feature = "client")]
 mod client;
+pub mod console;
 pub mod durable;
 pub mod maintenance;
 pub mod page;

@@ -10,6 +10,7 @@ use windlass::core::Env;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::connection::{Places, Stage};
+use crate::console::Console;
 use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::room::Room;
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) auth: Auth,
     pub(crate) seal: Seal,
     pub(crate) hooks: Hooks,
+    pub(crate) console: Console,
     pub(crate) ids: RequestIds,
     pub(crate) metrics: Metrics,
     pub(crate) places: Places,

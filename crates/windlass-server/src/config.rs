@@ -97,6 +97,11 @@ pub struct Config {
     pub credential_ms: u64,
     /// Whether `/metrics` answers without a credential.
     pub metrics_public: bool,
+    /// How often figures are kept for `/v1/metrics/history`; 10 s.
+    pub history_interval_ms: u64,
+    /// For how long each of them is kept; 24 h. No more than
+    /// 100,000 of them; 0 keeps none.
+    pub history_ms: u64,
     /// Who else may issue tokens; nobody if `None`.
     pub jwt: Option<JwtConfig>,
 }
@@ -121,6 +126,8 @@ impl Default for Config {
             maintain: true,
             credential_ms: 1_000,
             metrics_public: false,
+            history_interval_ms: 10_000,
+            history_ms: DAY_MS,
             jwt: None,
         }
     }
@@ -140,9 +147,17 @@ pub struct ConfigError {
     pub max: u64,
 }
 
+/// Samples of the history, of 200 bytes each.
+const HISTORY_SAMPLES_MAX: u64 = 100_000;
+
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
 impl Config {
+    /// For how long figures can be kept at this interval.
+    const fn history_ms_max(&self) -> u64 {
+        self.history_interval_ms.saturating_mul(HISTORY_SAMPLES_MAX)
+    }
+
     /// Checks every setting by itself.
     ///
     /// # Errors
@@ -165,6 +180,13 @@ impl Config {
             ("poll_ms", self.poll_ms, 10, DAY_MS),
             ("long_poll_ms", self.long_poll_ms, 0, DAY_MS),
             ("drain_ms", self.drain_ms, 0, DAY_MS),
+            (
+                "history_interval_ms",
+                self.history_interval_ms,
+                1_000,
+                3_600_000,
+            ),
+            ("history_ms", self.history_ms, 0, self.history_ms_max()),
             // An erasure waits for so long for what others still believe.
             ("credential_ms", self.credential_ms, 0, 1_000),
         ];

@@ -40,6 +40,9 @@ pub(crate) async fn answer(
     let took = app.env.monotonic().saturating_sub(began);
     let status = response.status().as_u16();
     app.metrics.answered(Some(route.name), status, took);
+    if !route.endless {
+        app.metrics.times().note(took);
+    }
     span.in_scope(|| {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(status, took_us, "answered");
@@ -188,6 +191,9 @@ fn tell(app: &App, route: &Route, identity: &Identity, id: &RequestId, problem: 
         .about("route", &route.name)
         .refused(code);
     let who = identity.who(id);
+    if let Some(tenant) = identity.tenant() {
+        app.engine.activity().refused(tenant, route.name, code);
+    }
     event.principal = who.principal.map(|principal| principal.as_str().to_owned());
     (event.key, event.request) = (who.key, who.request);
     app.engine.audit().tell(event);

@@ -26,13 +26,13 @@ use crate::connection::Stage;
 use crate::problem::{Problem, Refused};
 use crate::room::Taken;
 
-const MEDIA: &str = "text/event-stream";
+pub(crate) const MEDIA: &str = "text/event-stream";
 
 /// Events read at a time.
 const PAGE: usize = 100;
 
 /// When a client should come again whose stream ended early.
-const RETRY_MS: u64 = 1_000;
+pub(crate) const RETRY_MS: u64 = 1_000;
 
 /// Looks between two at what no event tells: that one above the session was
 /// closed.
@@ -50,6 +50,19 @@ pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
     })
 }
 
+/// The place of one more stream.
+pub(crate) fn slot(app: &App) -> Result<Taken, Refused> {
+    app.streams.take(1).ok_or_else(|| {
+        let detail = "as many streams are open as may be; try again later";
+        let problem = Problem::new(429, "too_many_streams", detail);
+        Box::new(
+            problem
+                .with("max", app.config.streams_max)
+                .retry_after_ms(RETRY_MS),
+        )
+    })
+}
+
 /// Opens a stream of the events after the last one the asker has.
 pub(crate) async fn follow(
     call: Call,
@@ -64,15 +77,7 @@ pub(crate) async fn follow(
     let last = last.and_then(|text| text.parse().ok());
     let found = call.app.engine.sessions().get(&caller, &id).await?;
     let session = found.ok_or_else(|| Box::new(Problem::not_found()))?;
-    let slot = call.app.streams.take(1).ok_or_else(|| {
-        let detail = "as many streams are open as may be; try again later";
-        let problem = Problem::new(429, "too_many_streams", detail);
-        Box::new(
-            problem
-                .with("max", call.app.config.streams_max)
-                .retry_after_ms(RETRY_MS),
-        )
-    })?;
+    let slot = slot(&call.app)?;
     let changes = call.app.engine.session_changes(&caller.tenant, &id);
     let follower = Follower {
         stage: call.app.stage.clone(),

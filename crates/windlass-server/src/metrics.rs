@@ -3,10 +3,12 @@
 //! Labels are route names and classes of status: as many as there are routes,
 //! whatever is asked. No identifier ever becomes a label.
 
+mod times;
 mod upkeep;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
@@ -14,6 +16,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use windlass::maintenance::MaintenanceCounts;
 
 use self::upkeep::Upkeep;
+
+pub(crate) use self::times::{TimeCounts, Times};
 
 /// Upper bounds of the time a request takes, in seconds.
 const BUCKETS_S: [f64; 11] = [
@@ -44,6 +48,9 @@ pub(crate) struct Metrics {
     webhooks: Counter,
     webhooks_failed: Counter,
     hints_dropped: Counter,
+    requests: AtomicU64,
+    times: Times,
+    rows: AtomicU64,
 }
 
 impl fmt::Debug for Metrics {
@@ -75,6 +82,9 @@ impl Metrics {
             webhooks: counter("windlass_webhook_deliveries_total"),
             webhooks_failed: counter("windlass_webhook_failures_total"),
             hints_dropped: counter("windlass_subscription_hints_dropped_total"),
+            requests: AtomicU64::new(0),
+            times: Times::default(),
+            rows: AtomicU64::new(0),
         }
     }
 
@@ -87,6 +97,27 @@ impl Metrics {
             counter.increment(1);
         }
         of.seconds.record(took.as_secs_f64());
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that were answered.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// How long requests took that may not take as long as they like.
+    pub(crate) const fn times(&self) -> &Times {
+        &self.times
+    }
+
+    /// Counts rows that were appended to streams.
+    pub(crate) fn appended(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Rows that were appended to streams.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
     }
 
     /// Folds what was recorded, so that it does not pile up unread.

@@ -27,6 +27,7 @@ use crate::app::App;
 use crate::auth::{Auth, JwtError};
 use crate::config::{Config, ConfigError};
 use crate::connection::{Flight, Handle, HeadLimits, Lasting, Places, Stage, accept};
+use crate::console::{self, Console};
 use crate::cors;
 use crate::dispatch::{answer, no_route};
 use crate::held::Held;
@@ -146,6 +147,7 @@ impl Server {
         let (stage, watched) = watch::channel(Stage::Serving);
         let routes: Vec<Arc<Route>> = routes::all().into_iter().map(Arc::new).collect();
         let streams = u64::try_from(config.streams_max).unwrap_or(u64::MAX);
+        engine.activity().keep();
         let hooks = hooks(&sealing, &config, address, &env)?;
         let app = App {
             metrics: Metrics::new(routes.iter().map(|route| route.name)),
@@ -154,6 +156,7 @@ impl Server {
             streams: Room::new(streams),
             ids: RequestIds::draw(env.as_ref()),
             stage: watched,
+            console: Console::new(&config, env.now()),
             document: OnceLock::new(),
             engine,
             env,
@@ -294,6 +297,7 @@ fn upkeep(app: &Arc<App>) -> Vec<JoinHandle<()>> {
     vec![
         tokio::spawn(watch_keys(Arc::clone(app))),
         tokio::spawn(fold(Arc::clone(app))),
+        tokio::spawn(console::sample(Arc::clone(app))),
     ]
 }
 

@@ -175,6 +175,8 @@ const TABLE: &[Entry] = &[
             false => "operator".to_owned(),
         },
     },
+    number!("server.history_interval_ms", config.history_interval_ms),
+    number!("server.history_ms", config.history_ms),
     text!("server.jwt_issuer", issuer),
     text!("server.jwt_audience", audience),
     text!("server.jwt_jwks_file", jwks_file),

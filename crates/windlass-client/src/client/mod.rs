@@ -6,6 +6,7 @@ mod attachment;
 mod audit;
 mod cache;
 mod call;
+mod console;
 mod error;
 mod events;
 mod export;

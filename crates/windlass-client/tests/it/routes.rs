@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 use windlass_client::access::{ApiKeysQuery, CreateKey, Rotate, SetQuota};
 use windlass_client::cache::{FlushCache, InvalidateCache, ReclaimCache, SweepCache};
+use windlass_client::console::HistoryQuery;
 use windlass_client::maintenance::RunTask;
 use windlass_client::page::PageQuery;
 use windlass_client::queue::{
@@ -207,6 +208,13 @@ async fn ask_as_an_operator(client: &Client) {
     };
     told(client.flush_cache(&flush).await);
     told(client.invalidate_cache(&InvalidateCache::default()).await);
+    told(client.overview().await);
+    told(client.service().await);
+    let history = HistoryQuery {
+        since: Some(7),
+        series: Some("uses,requests".to_owned()),
+    };
+    told(client.metrics_history(&history).await);
 }
 
 #[tokio::test]

@@ -95,14 +95,7 @@ fn steps(asked: Option<u64>) -> Result<usize, Refused> {
 async fn health(call: Call) -> Result<Reply, Refused> {
     let health = call.app.engine.health();
     let health = health.ok_or_else(|| Box::new(Problem::not_found()))?;
-    let oldest = health.oldest_reader.map(|age| age.as_millis());
-    Ok(Reply::json(&wire::Health {
-        database: health.database,
-        survives_power_loss: health.survives_power_loss,
-        settled: health.settled,
-        wal_bytes: health.wal_bytes,
-        oldest_reader_ms: oldest.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
-    }))
+    Ok(Reply::json(&crate::console::health(health)))
 }
 
 async fn due(call: Call) -> Result<Reply, Refused> {

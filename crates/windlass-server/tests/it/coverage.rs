@@ -68,6 +68,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "Streams::subscriptions",
             "Windlass::keys",
             "Windlass::tenants",
+            "Windlass::activity",
             "Windlass::audit",
             "Windlass::maintenance",
             "Windlass::store",

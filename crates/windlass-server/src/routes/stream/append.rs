@@ -138,6 +138,7 @@ async fn append_live(call: &Call, stream: &StreamId, body: Incoming) -> Result<R
     let mut placed = writer.last();
     let done = write(call, &mut writer, &mut rows, &mut placed).await;
     let written = writer.flushed().rows;
+    call.app.metrics.appended(written);
     done.map_err(|problem| so_far(*problem, placed.tail, written))?;
     Ok(answered(written, placed, false))
 }
@@ -211,6 +212,9 @@ async fn append_whole(call: &Call, stream: StreamId, body: Incoming) -> Result<R
     let of = caller(call)?;
     let applied = streams(call).apply(&of, &step, call.operation.as_ref());
     let applied = applied.await?;
+    if !applied.repeated {
+        call.app.metrics.appended(count);
+    }
     Ok(answered(count, applied.placed, applied.repeated))
 }
 

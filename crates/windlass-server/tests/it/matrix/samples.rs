@@ -191,6 +191,9 @@ const BODIES: &[(&str, Option<&str>)] = &[
         Some(r#"{"namespace":"pages","key":"suppliers"}"#),
     ),
     ("whoami", None),
+    ("get_overview", None),
+    ("get_service", None),
+    ("get_metrics_history", None),
     ("console", None),
     ("console_folder", None),
     ("console_file", None),
@@ -231,6 +234,7 @@ pub(crate) const REACHING: &[&str] = &[
     "get_audit_head",
     "verify_audit",
     "export_audit",
+    "get_overview",
 ];
 
 /// The body an operation is asked with, with what is only known of this world
