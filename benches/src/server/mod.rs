@@ -6,9 +6,11 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`mod@line`] | one connection that asks the same thing again and again |
+//! | [`consoles`] | those who look on meanwhile |
 //! | [`sides`] | the servers that are compared |
 //! | [`redis`] | Redis, where it is installed |
 
+pub mod consoles;
 pub mod line;
 pub mod redis;
 pub mod sides;
@@ -27,7 +29,7 @@ use crate::sessions::{Bench, dropped_note, machine_note, throughput_figures};
 use sides::{Lines, Served};
 
 /// The parts of the table.
-pub const PARTS: [&str; 2] = ["use", "get"];
+pub const PARTS: [&str; 3] = ["use", "get", "console"];
 
 /// Connections, each with a session.
 pub const CONNECTIONS: usize = 64;
@@ -54,6 +56,7 @@ pub fn run(bench: &Bench<'_>, only: Option<&str>) -> Result<Report, BenchError> 
         bench.say.say(part);
         match part {
             "use" => uses(bench, &mut report)?,
+            "console" => consoles(bench, &mut report)?,
             _ => gets(bench, &mut report)?,
         }
     }
@@ -140,6 +143,37 @@ fn gets(bench: &Bench<'_>, report: &mut Report) -> Result<(), BenchError> {
     let shared = shown(&rounds, 2, Durability::Reads);
     let beside = format!("the same over a store that other processes may open: {shared}");
     report.notes.push(beside);
+    Ok(())
+}
+
+/// Consoles that are open.
+const CONSOLES: usize = 10;
+
+fn consoles(bench: &Bench<'_>, report: &mut Report) -> Result<(), BenchError> {
+    let first = fixture(bench, "looked-at.db")?;
+    let second = first.copy_to(bench.directory.join("left-alone.db"))?;
+    let looked_at = Served::start(&first.path, Sharing::Exclusive)?;
+    let left_alone = Served::start(&second.path, Sharing::Exclusive)?;
+    let open = looked_at.consoles(bench.runtime, CONSOLES)?;
+    let mut sides: Sides<'_> = vec![
+        Box::new(Lines::uses(bench.runtime, "ten consoles", &looked_at)?),
+        Box::new(Lines::uses(bench.runtime, "no console", &left_alone)?),
+    ];
+    let rounds = contest(&mut sides, bench.effort, bench.directory)?;
+    drop(sides);
+    let seen = open.events();
+    if seen == 0 {
+        let why = "the consoles were shown nothing while it was measured";
+        return Err(BenchError::Unfair(why.to_owned()));
+    }
+    let what = format!("use over HTTP, {CONNECTIONS} connections, {CONSOLES} consoles open");
+    let row = row(&rounds, what, "none open", 0.95, Durability::PowerLoss);
+    report.rows.push(row);
+    report
+        .notes
+        .extend(dropped_note("console", &rounds.dropped));
+    let note = format!("overviews that the {CONSOLES} consoles were shown: {seen}");
+    report.notes.push(note);
     Ok(())
 }
 

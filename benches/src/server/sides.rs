@@ -20,6 +20,7 @@ use crate::harness::throughput::{Throughput, drive};
 use crate::sessions::fixture::{CHARGE, PRINCIPAL, TENANT, TOOL, agent_id, session_id};
 
 use super::CONNECTIONS;
+use super::consoles::Consoles;
 use super::line::{Line, Protocol};
 
 /// Threads of a server.
@@ -37,12 +38,30 @@ fn unfair(cause: impl std::fmt::Display) -> BenchError {
     BenchError::Unfair(cause.to_string())
 }
 
-/// Windlass, serving a store, with a key.
+/// The secret of a new key of the tenant's.
+async fn key(engine: &Windlass, reach: Reach, verbs: &[&str]) -> Result<String, BenchError> {
+    let grant = Grant {
+        scope: Scope::Tenant {
+            tenant: TENANT.parse().map_err(unfair)?,
+            principal: PRINCIPAL.parse().map_err(unfair)?,
+        },
+        reach,
+        groups: Groups::None,
+        verbs: Verbs::of(verbs.iter().copied()).map_err(unfair)?,
+    };
+    let request = NewKey::new("the bench's", grant);
+    let made = engine.keys().create(request).await.map_err(unfair)?;
+    Ok(made.1.reveal().to_owned())
+}
+
+/// Windlass, serving a store, with keys.
 #[derive(Debug)]
 pub struct Served {
     runtime: Runtime,
     address: SocketAddr,
     token: String,
+    /// Of one who may look at all there is of the tenant.
+    looker: String,
 }
 
 impl Served {
@@ -53,39 +72,38 @@ impl Served {
     /// The store's failures.
     pub fn start(path: &Path, sharing: Sharing) -> Result<Self, BenchError> {
         let runtime = runtime()?;
-        let (address, token) = runtime.block_on(async {
+        let (address, token, looker) = runtime.block_on(async {
             let options = Options {
                 sharing,
                 ..Options::default()
             };
             let location = StoreLocation::Sqlite(path.to_owned());
             let engine = Windlass::open(&location, options).await.map_err(unfair)?;
-            let grant = Grant {
-                scope: Scope::Tenant {
-                    tenant: TENANT.parse().map_err(unfair)?,
-                    principal: PRINCIPAL.parse().map_err(unfair)?,
-                },
-                reach: Reach::Own,
-                groups: Groups::None,
-                verbs: Verbs::of(["session.*"]).map_err(unfair)?,
-            };
-            let made = engine
-                .keys()
-                .create(NewKey::new("the bench's", grant))
-                .await;
-            let (_, secret) = made.map_err(unfair)?;
+            let token = key(&engine, Reach::Own, &["session.*"]).await?;
+            let looks = ["session.read", "queue.read", "stream.read"];
+            let looker = key(&engine, Reach::Tenant, &looks).await?;
             let mut config = Config::default();
             config.listen = "127.0.0.1:0".parse().map_err(unfair)?;
             let server = Server::bind(engine, config).await.map_err(unfair)?;
             let address = server.address();
             tokio::spawn(server.run(std::future::pending(), std::future::pending()));
-            Ok::<_, BenchError>((address, secret.reveal().to_owned()))
+            Ok::<_, BenchError>((address, token, looker))
         })?;
         Ok(Self {
             runtime,
             address,
             token,
+            looker,
         })
+    }
+
+    /// Opens so many consoles.
+    ///
+    /// # Errors
+    ///
+    /// The connections'.
+    pub fn consoles(&self, runtime: &Runtime, count: usize) -> Result<Consoles, BenchError> {
+        Consoles::open(runtime, self.address, &self.looker, count)
     }
 
     fn request(&self, line: &str, body: &str) -> Vec<u8> {
