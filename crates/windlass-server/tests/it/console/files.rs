@@ -2,7 +2,7 @@
 //! else is ever served.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::support::{Answer, Request, Running, get};
 
@@ -22,19 +22,31 @@ const POLICY: [&str; 10] = [
 
 const GZIP: &[(&str, &str)] = &[("Accept-Encoding", "br, gzip")];
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("console")
+}
+
 /// The names of the files, as they are in the sources.
 fn names() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
-    let entries = fs::read_dir(&folder).expect("a folder");
-    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let (root, mut folders) = (folder(), vec![folder()]);
+    let mut names = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&root).expect("it is below");
+            names.push(name.to_str().expect("text").to_owned());
+        }
+    }
+    assert!(names.len() > 1, "{names:?}");
     names
-        .map(|name| name.into_string().expect("text"))
-        .collect()
 }
 
 fn source(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
-    fs::read(folder.join(name)).expect("a file")
+    fs::read(folder().join(name)).expect("a file")
 }
 
 fn check_headers(answer: &Answer) {
