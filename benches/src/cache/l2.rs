@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::runtime::Runtime;
 use windlass::SystemEnv;
 use windlass_cache::{
-    Admission, Config, Key, Namespace, Options, Policy, Presence, Put, TieredCache,
+    Admission, Config, Key, Namespace, Options, Policy, Presence, Put, SweepLimit, TieredCache,
 };
 use windlass_store::Store;
 use windlass_store_sled::SledStore;
@@ -42,7 +42,10 @@ const PUT_KEYS: usize = 64;
 /// Entries that are flushed: few, many, and as many as show that it runs.
 const FLUSHED: [usize; 3] = [100, 1_000_000, 10_000];
 /// How often each is flushed.
-const FLUSHES: usize = 5;
+const FLUSHES: usize = 7;
+/// How long what was put has to settle before it is flushed: logs are copied
+/// and files of the disk written behind the last acknowledged put.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Hits, puts and flushes of the second tier.
 ///
@@ -76,6 +79,9 @@ async fn sqlite(path: &Path, survives: Survives) -> Result<Arc<dyn Store>, Bench
     let options = windlass_store_sqlite::Options {
         sharing: windlass_store_sqlite::Sharing::Exclusive,
         durability: survives,
+        reads: windlass_store_sqlite::Reads::OnCaller {
+            page_cache_kib: 32 << 10,
+        },
         ..Default::default()
     };
     Ok(Arc::new(SqliteStore::open(path, options).await?))
@@ -420,6 +426,7 @@ async fn flush(cache: &TieredCache, entries: usize) -> Result<Flushed, BenchErro
     while !ready.load(Ordering::Acquire) {
         thread::yield_now();
     }
+    clock::sleep(SETTLE);
     let start = clock::now();
     cache.flush_namespace(&space).await?;
     let durable = start.elapsed();
@@ -442,7 +449,15 @@ fn flushes(bench: &Bench<'_>, measured: &mut Measured) -> Result<(), BenchError>
     for _ in 0..FLUSHES {
         let round = bench.runtime.block_on(async {
             let many = flush(&cache, many).await?;
-            Ok::<_, BenchError>(vec![many, flush(&cache, few).await?])
+            // What was flushed is no longer there when the next is.
+            cache
+                .sweep_expired(SweepLimit::Entries(u64::MAX), None)
+                .await?;
+            let few = flush(&cache, few).await?;
+            cache
+                .sweep_expired(SweepLimit::Entries(u64::MAX), None)
+                .await?;
+            Ok::<_, BenchError>(vec![many, few])
         })?;
         samples.push(round);
     }

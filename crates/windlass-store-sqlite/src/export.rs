@@ -177,7 +177,7 @@ impl Exporter<'_> {
 
     fn stream(&self, ready: &mut Option<Ready>) -> Result<(), ReadError> {
         let connection = reader::open(self.shared).map_err(ReadError::Sqlite)?;
-        let mut scanner = self.begin(&connection)?;
+        let scanner = self.begin(&connection)?;
         let scan = Scan::new(self.range.clone());
         let mut statement = connection.prepare_cached(range_sql(&scan))?;
         let mut rows = query(&mut statement, &self.range)?;
@@ -205,7 +205,7 @@ impl Exporter<'_> {
         if !self.shared.settled.load(Ordering::Acquire) {
             return Err(ReadError::Sqlite(reader::unsettled()));
         }
-        let mut scanner = Scanner::prepare(connection, self.shared.incarnation)?;
+        let scanner = Scanner::new(connection, self.shared.incarnation);
         scanner.begin()?;
         Ok(scanner)
     }

@@ -52,6 +52,16 @@ impl Gate {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        self.admit(state, stay)
+    }
+
+    /// Lets one transaction in, unless the gate is held.
+    pub(crate) fn try_enter(&self, stay: Stay) -> Option<Visit<'_>> {
+        let state = self.lock();
+        (!state.held).then(|| self.admit(state, stay))
+    }
+
+    fn admit(&self, mut state: MutexGuard<'_, State>, stay: Stay) -> Visit<'_> {
         let number = state.next;
         state.next += 1;
         state.inside.insert(number, (stay, clock::now()));
@@ -116,7 +126,10 @@ mod tests {
         assert!(gate.hold(PATIENCE).is_none(), "held over a visitor");
         assert!(gate.oldest().is_some(), "a visitor has an age");
         drop(visit);
-        assert!(gate.hold(PATIENCE).is_some(), "nobody is inside");
+        drop(gate.try_enter(Stay::Short).expect("nobody holds it"));
+        let held = gate.hold(PATIENCE).expect("nobody is inside");
+        assert!(gate.try_enter(Stay::Short).is_none(), "passed a held gate");
+        drop(held);
         assert_eq!(gate.oldest(), None);
     }
 

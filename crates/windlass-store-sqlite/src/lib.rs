@@ -45,6 +45,7 @@ mod files;
 mod gate;
 mod group;
 mod health;
+mod here;
 mod holes;
 mod limits;
 mod options;
@@ -59,7 +60,7 @@ mod turns;
 mod writer;
 
 pub use health::Health;
-pub use options::{Durability, Options, Sharing};
+pub use options::{Durability, Options, Reads, Sharing};
 pub use store::SqliteStore;
 
 /// Compiles and runs the example that README.md shows.

@@ -42,6 +42,26 @@ impl Durability {
     }
 }
 
+/// Where reads are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// On threads of the store: whoever asks is never kept from other work,
+    /// and pays for the way there and back.
+    #[default]
+    OnThreads,
+    /// On the thread that asks, where a connection is free and nothing is in
+    /// the way; otherwise on those of the store. A small read that the
+    /// operating system has in memory takes a fraction of the time; one that
+    /// has to wait for the disk keeps a runtime from other work meanwhile.
+    /// For what is mostly in memory, such as a cache.
+    OnCaller {
+        /// Memory that each connection of callers may use for pages, in KiB.
+        /// A large value that has its pages there is read in a quarter of the
+        /// time.
+        page_cache_kib: u32,
+    },
+}
+
 /// How a [`crate::SqliteStore`] is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -51,6 +71,10 @@ pub struct Options {
     /// there from the beginning; a further one starts when a read finds all of
     /// them at work.
     pub reader_threads: usize,
+    /// Where reads are done. With [`Reads::OnCaller`] there are as many
+    /// connections more as `reader_threads`, each from the first read that
+    /// needs it.
+    pub reads: Reads,
     /// Bytes of write-ahead log after which what is in it is copied into the
     /// database between two groups of commits, by the process that filled it
     /// or, at twice as many, by any. A page that changed often is copied once,
@@ -91,6 +115,7 @@ impl Default for Options {
         Self {
             sharing: Sharing::Shared,
             reader_threads: 2,
+            reads: Reads::OnThreads,
             wal_copy_bytes: 24 * 1_024 * 1_024,
             wal_empty_bytes: 64 * 1_024 * 1_024,
             free_bytes_kept: FREE_BYTES_KEPT,

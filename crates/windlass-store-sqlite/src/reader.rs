@@ -3,7 +3,9 @@
 //! was acknowledged before it was asked for.
 //!
 //! The first is the thread that opened the store, with the connection it has.
-//! A further one is started when a read finds all of them at work.
+//! A further one is started when a read finds all of them at work. Where
+//! callers read by themselves ([`crate::here`]) the threads answer those who
+//! find no connection.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -152,17 +154,14 @@ impl<'a> Reader<'a> {
 
     /// Reads through one connection until it fails or the store is closed.
     fn serve(&mut self, connection: &Connection) {
-        let mut scanner = match Scanner::prepare(connection, self.shared.incarnation) {
-            Ok(scanner) => scanner,
-            Err(cause) => return self.refuse(&cause.into()),
-        };
+        let scanner = Scanner::new(connection, self.shared.incarnation);
         while self.take() {
             if !self.shared.settled.load(Ordering::Acquire) {
                 self.refuse(&unsettled());
                 continue;
             }
             let _visit = self.shared.gate.enter(Stay::Short);
-            if self.answer(&mut scanner).is_err() {
+            if self.answer(&scanner).is_err() {
                 return;
             }
         }
@@ -218,7 +217,7 @@ impl<'a> Reader<'a> {
     /// Answers the group, or as much of it as one transaction should. An error
     /// means that the connection must not be used any further; whoever it hit
     /// has been told, and the rest of the group is left for another.
-    fn answer(&mut self, scanner: &mut Scanner<'_>) -> Result<(), ()> {
+    fn answer(&mut self, scanner: &Scanner<'_>) -> Result<(), ()> {
         // One statement is a transaction by itself.
         let several =
             self.group.len() > 1 || self.group.iter().any(|request| request.scans.len() > 1);

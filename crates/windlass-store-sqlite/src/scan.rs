@@ -4,7 +4,7 @@
 //! read, the checksum of key and version where it is not.
 
 use bytes::Bytes;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Rows, Statement};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Rows};
 use windlass_store::{
     Entry, Incarnation, KeyRange, Order, Page, ReadBudget, Scan, Take, Version, seal,
 };
@@ -17,10 +17,10 @@ use crate::schema::key_crc;
 pub(crate) struct Scanner<'c> {
     connection: &'c Connection,
     incarnation: Incarnation,
-    begin: Statement<'c>,
-    end: Statement<'c>,
-    point: Statement<'c>,
 }
+
+/// The query for one key.
+const POINT: &str = "SELECT key, version, key_crc, value FROM entry WHERE key = ?1";
 
 /// Why a read failed.
 #[derive(Debug)]
@@ -46,32 +46,30 @@ impl ReadError {
 }
 
 impl<'c> Scanner<'c> {
-    pub(crate) fn prepare(
-        connection: &'c Connection,
-        incarnation: Incarnation,
-    ) -> rusqlite::Result<Self> {
-        Ok(Self {
+    /// The statements stay prepared with the connection.
+    pub(crate) const fn new(connection: &'c Connection, incarnation: Incarnation) -> Self {
+        Self {
             connection,
             incarnation,
-            begin: connection.prepare("BEGIN")?,
-            end: connection.prepare("COMMIT")?,
-            point: connection
-                .prepare("SELECT key, version, key_crc, value FROM entry WHERE key = ?1")?,
-        })
+        }
     }
 
     /// Begins a transaction; the first read in it fixes its point in time.
-    pub(crate) fn begin(&mut self) -> rusqlite::Result<()> {
-        self.begin.execute([]).map(drop)
+    pub(crate) fn begin(&self) -> rusqlite::Result<()> {
+        self.execute("BEGIN")
     }
 
     /// Ends the transaction.
-    pub(crate) fn end(&mut self) -> rusqlite::Result<()> {
-        self.end.execute([]).map(drop)
+    pub(crate) fn end(&self) -> rusqlite::Result<()> {
+        self.execute("COMMIT")
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
     /// All pages of one read.
-    pub(crate) fn read(&mut self, scans: &[Scan]) -> Result<Vec<Page>, ReadError> {
+    pub(crate) fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, ReadError> {
         let mut budget = ReadBudget::new();
         scans
             .iter()
@@ -79,7 +77,7 @@ impl<'c> Scanner<'c> {
             .collect()
     }
 
-    fn page(&mut self, scan: &Scan, budget: &mut ReadBudget) -> Result<Page, ReadError> {
+    fn page(&self, scan: &Scan, budget: &mut ReadBudget) -> Result<Page, ReadError> {
         if scan.range.is_empty() {
             return Ok(Page::default());
         }
@@ -89,15 +87,11 @@ impl<'c> Scanner<'c> {
         }
     }
 
-    fn point(
-        &mut self,
-        key: &Bytes,
-        take: Take,
-        budget: &mut ReadBudget,
-    ) -> Result<Page, ReadError> {
+    fn point(&self, key: &Bytes, take: Take, budget: &mut ReadBudget) -> Result<Page, ReadError> {
         let incarnation = self.incarnation;
         let found = self
-            .point
+            .connection
+            .prepare_cached(POINT)?
             .query_row([key.as_ref()], |row| Ok(entry(row, take, incarnation)))
             .optional()?;
         let Some(found) = found else {

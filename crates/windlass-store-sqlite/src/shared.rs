@@ -13,6 +13,7 @@ use crate::export::Exports;
 use crate::files::{Files, Identity};
 use crate::gate::Gate;
 use crate::group;
+use crate::here::Here;
 use crate::limits::{WAITING_READS_MAX, WAITING_WRITES_KIB_MAX};
 use crate::options::Options;
 use crate::queue::Queue;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) reads: Queue<reader::Request>,
     pub(crate) read_places: Semaphore,
     pub(crate) readers: Readers,
+    pub(crate) here: Here,
     pub(crate) post: Post,
     pub(crate) gate: Gate,
     pub(crate) hub: ChangeHub,
@@ -82,6 +84,7 @@ impl Shared {
             reads: Queue::new(),
             read_places: Semaphore::new(WAITING_READS_MAX),
             readers: Readers::new(options.reader_threads),
+            here: Here::new(&options),
             post: Post::new(turns),
             gate: Gate::default(),
             hub: ChangeHub::new(),
@@ -131,6 +134,7 @@ impl Shared {
         self.reads.close();
         self.exports.stop_all();
         self.hub.close();
+        self.here.empty();
     }
 
     /// Refuses everything from now on, waiting or new: a thread has panicked,

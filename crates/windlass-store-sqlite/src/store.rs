@@ -20,7 +20,7 @@ use crate::health::Health;
 use crate::options::{Options, Sharing};
 use crate::shared::{Keep, Presence, Shared};
 use crate::turns::{self, Turns};
-use crate::{birth, checkpoint, connection, export, files::Files, reader, writer};
+use crate::{birth, checkpoint, connection, export, files::Files, here, reader, writer};
 
 /// A durable store in one SQLite file.
 ///
@@ -135,6 +135,9 @@ fn start(path: &Path, options: Options) -> Result<Opened, Failure> {
 impl Store for SqliteStore {
     async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
         Scan::validate(scans)?;
+        if let Some(answer) = here::read(&self.shared, scans) {
+            return answer;
+        }
         let refusal = || self.shared.refusal("read");
         self.shared
             .read_places
@@ -327,6 +330,45 @@ mod tests {
             asked.await;
         }
         store.close().await.expect("the store closes");
+    }
+
+    /// A read that can be answered where it is asked for ends with its first
+    /// poll, and shows what was acknowledged; one that cannot goes to the
+    /// threads.
+    #[tokio::test]
+    async fn callers_read_by_themselves_unless_something_is_in_the_way() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = directory.path().join("store.db");
+        let options = Options {
+            reads: crate::Reads::OnCaller {
+                page_cache_kib: 1_024,
+            },
+            reader_threads: 1,
+            ..Options::default()
+        };
+        let store = SqliteStore::open(&path, options).await.expect("it opens");
+        let _first = store
+            .commit(Batch::new().put("acme/a", "1"))
+            .await
+            .expect("it commits");
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..3 {
+            let mut asked = Box::pin(read(&store));
+            assert!(asked.as_mut().poll(&mut context).is_ready());
+        }
+        let held = store.shared.gate.hold(std::time::Duration::MAX);
+        let mut asked = Box::pin(read(&store));
+        assert!(asked.as_mut().poll(&mut context).is_pending(), "it passed");
+        drop(held);
+        asked.await;
+        let place = store.shared.here.free();
+        assert!(place.is_some(), "nobody reads");
+        assert!(store.shared.here.free().is_none(), "there is one place");
+        drop(place);
+        store.close().await.expect("it closes");
+        let late = store.get("acme/a".into()).await.expect_err("it is closed");
+        assert_eq!(late.kind(), StoreErrorKind::Closed);
+        assert!(!path.with_extension("db-wal").exists(), "a log is left");
     }
 
     /// A commit that was accepted by a writer that then panics may have been

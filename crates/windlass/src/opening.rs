@@ -22,7 +22,12 @@ pub(crate) struct Opened {
 #[cfg(feature = "sqlite")]
 const CACHE_WAL_BYTES: u64 = 2 << 20;
 
-/// Threads that read a cache.
+/// Memory that each connection through which a cache is read by its callers
+/// may use for pages.
+#[cfg(feature = "sqlite")]
+const CACHE_PAGES_KIB: u32 = 32 << 10;
+
+/// Threads that read a cache, and callers that do so at a time.
 #[cfg(feature = "sqlite")]
 const CACHE_READERS: usize = 4;
 
@@ -123,6 +128,9 @@ async fn sqlite(location: &StoreLocation, path: &Path, terms: Terms) -> Result<O
     }
     if terms.uses == Uses::Cache {
         options.durability = driver::Durability::Process;
+        options.reads = driver::Reads::OnCaller {
+            page_cache_kib: CACHE_PAGES_KIB,
+        };
         options.reader_threads = CACHE_READERS;
         options.wal_copy_bytes = CACHE_WAL_BYTES;
         options.wal_empty_bytes = 2 * CACHE_WAL_BYTES;

@@ -15,13 +15,20 @@ use windlass_store_testing::{Fixture, FixtureError, Tamper};
 pub(crate) struct Files {
     directory: TempDir,
     made: usize,
+    options: Options,
 }
 
 impl Files {
     pub(crate) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// Stores that are opened with these options.
+    pub(crate) fn with(options: Options) -> Self {
         Self {
             directory: TempDir::new().expect("a temporary directory can be made"),
             made: 0,
+            options,
         }
     }
 
@@ -32,7 +39,7 @@ impl Files {
     }
 
     async fn open(&self) -> Result<Arc<dyn Store>, FixtureError> {
-        let store = SqliteStore::open(self.current(), Options::default()).await?;
+        let store = SqliteStore::open(self.current(), self.options.clone()).await?;
         Ok(Arc::new(store))
     }
 }
