@@ -12,13 +12,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_core::{Coded, Env, ErrorKind, back_off};
-use windlass_store::{Batch, Commit, Entry, Expect, Scan, Store, StoreErrorKind};
+use windlass_store::{Batch, Bookmark, Commit, Entry, Expect, Scan, Store, StoreErrorKind};
 
 use crate::error::AccessError;
 use crate::layout::Owner;
 use crate::limits::ROUNDS_MAX;
 use crate::record::{Head, decode};
-use crate::sweep::Bookmark;
 
 /// The surroundings of every driver.
 #[derive(Debug)]

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use subtle::Choice;
 use windlass_core::{Ear, Env, Format, Millis};
 use windlass_store::limits::READ_SCANS_MAX;
-use windlass_store::{Batch, Changes, Entry, Expect, KeyRange, Scan, Store, StoreExt, Version};
+use windlass_store::{
+    Batch, Bookmark, Changes, Entry, Expect, KeyRange, Scan, Store, StoreExt, Version,
+};
 
 use crate::engine::{Attempt, Engine, Rounds, head_of};
 use crate::error::{AccessError, Problem, check_range};
@@ -17,7 +19,7 @@ use crate::limits::{
     VERBS_MAX,
 };
 use crate::record::{Former, Hash, KeyRecord, OperationRecord, decode, encode};
-use crate::sweep::{Bookmark, SweepReport};
+use crate::sweep::SweepReport;
 use crate::token::{self, Secret, SecretHash};
 use crate::{Grant, Groups};
 

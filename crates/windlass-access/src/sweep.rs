@@ -3,12 +3,9 @@
 //! What is due is found through an index by time, so it costs what has become
 //! due, not what exists.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{Coded, ErrorKind, Millis};
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan};
+use windlass_store::{Batch, Commit, Entry, Expect};
 
 use crate::engine::{Engine, head_of};
 use crate::error::AccessError;
@@ -31,52 +28,25 @@ pub struct SweepReport {
     pub unreadable: Vec<UnreadableKey>,
 }
 
-/// Where a round ended among rows of other parts, so that the next one does
-/// not pass over the same rows again and get no further.
-#[derive(Debug, Default)]
-pub(crate) struct Bookmark(Mutex<Option<Bytes>>);
-
-impl Bookmark {
-    fn put(&self, row: &Bytes) {
-        *self.lock() = Some(row.clone());
-    }
-
-    /// The rest of `range`, all of it if there is no bookmark; the next round
-    /// begins at the beginning again.
-    fn take(&self, range: KeyRange) -> KeyRange {
-        let ends = |start: &Bytes| range.end.as_ref().is_some_and(|end| start >= end);
-        match self.lock().take() {
-            Some(start) if !ends(&start) => KeyRange { start, ..range },
-            Some(_) | None => range,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Engine {
     pub(crate) async fn sweep(&self, limit: usize) -> Result<SweepReport, AccessError> {
         let mut report = SweepReport::default();
         let mut passed = 0;
         let due = layout::due_until(self.env.now());
-        let mut scan = Scan::new(self.bookmark.take(due)).keys();
-        loop {
-            let pages = self.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            for row in &page.entries {
+        let mut walk = self.bookmark.walk(due);
+        while let Some(rows) = walk.next(&*self.store).await? {
+            for row in &rows {
                 // Rows of other parts are theirs to see to.
                 let Some((time, id)) = layout::parse_due(&row.key) else {
                     if passed >= PASSED_ROWS_MAX.max(limit) {
-                        self.bookmark.put(&row.key);
-                        report.truncated = true;
+                        report.truncated |= walk.stop_among_others(&row.key);
                         return Ok(report);
                     }
                     passed += 1;
                     continue;
                 };
                 if report.scanned >= limit {
+                    walk.stop_at(&row.key);
                     report.truncated = true;
                     return Ok(report);
                 }
@@ -84,11 +54,8 @@ impl Engine {
                 let done = self.visit(row, time, &id).await;
                 note(done, id, &mut report)?;
             }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => return Ok(report),
-            }
         }
+        Ok(report)
     }
 
     /// Sees to the key of one row; whether it was dropped.

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_core::{Ear, Env, TenantId};
-use windlass_store::{Batch, Changes, KeyRange, Scan, Store};
+use windlass_store::{Batch, Bookmark, Changes, KeyRange, Scan, Store};
 
 use crate::engine::{Attempt, Engine, Rounds, head_of};
 use crate::error::AccessError;
 use crate::keys::check_limit;
 use crate::layout::{self, Owner};
 use crate::record::{Head, decode, encode};
-use crate::sweep::Bookmark;
 use crate::tenant::{
     Certificate, Progress, Quota, Status, Tenant, TenantPage, TenantQuery, UnreadableTenant,
     Verification,

@@ -19,7 +19,7 @@ use crate::heard::Deed;
 use crate::keys::StateKeys;
 use crate::model::{Caller, Changes, Committed, Expected, TagName};
 use crate::turn::{Beside, Told, Turn};
-use crate::upkeep::Bookmark;
+use crate::upkeep::Bookmarks;
 
 /// The states of agent sessions on a store.
 ///
@@ -78,7 +78,7 @@ impl Checkpoints {
             store,
             env,
             config,
-            bookmark: Bookmark::default(),
+            bookmarks: Bookmarks::default(),
         });
         let inner = Arc::new(Inner {
             engine,

@@ -16,7 +16,7 @@ use crate::manifest::Manifest;
 use crate::ranges::Ranges;
 use crate::record::{self, Head};
 use crate::row::Effort;
-use crate::upkeep::Bookmark;
+use crate::upkeep::Bookmarks;
 
 /// The surroundings of every driver.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) config: Config,
-    pub(crate) bookmark: Bookmark,
+    pub(crate) bookmarks: Bookmarks,
 }
 
 /// A session's state as it was at one point in time.

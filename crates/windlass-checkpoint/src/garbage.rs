@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{Millis, TenantId};
 use windlass_store::key::{Key, number, segments};
-use windlass_store::{Batch, Commit, Expect, Scan};
+use windlass_store::{Batch, Commit, Entry, Expect};
 
 use crate::blob::LineageKeys;
 use crate::checkpoints::Checkpoints;
@@ -25,6 +25,8 @@ use crate::upkeep::Sweep;
 const PART: &str = "lineage";
 /// Times of index rows are rounded up to this, so that a busy lineage has few.
 const STEP_MS: u64 = 10 * 60 * 1_000;
+/// After this a lineage is tried again that could not be collected.
+const RETRY_MS: u64 = 60 * 60 * 1_000;
 
 /// What a round of collections did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -71,7 +73,9 @@ impl Checkpoints {
     /// nothing. With [`Sweep::All`], also those whose time has not come.
     ///
     /// The next round goes on from there, with a lineage that is too large for
-    /// one in the middle of it.
+    /// one in the middle of it. A lineage that cannot be collected, because
+    /// something of it cannot be read or another run is at it, is tried again
+    /// after an hour.
     ///
     /// # Errors
     ///
@@ -94,15 +98,14 @@ impl Checkpoints {
         };
         let mut passed = 0;
         let mut seen = HashSet::new();
-        let mut scan = Scan::new(range).keys();
-        loop {
-            let pages = engine.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            for row in &page.entries {
+        let mut walk = engine.bookmarks.garbage.walk(range);
+        while let Some(rows) = walk.next(&*engine.store).await? {
+            for row in &rows {
                 let Some(lineage) = parse(&row.key) else {
                     passed += 1;
                     if sweep == Sweep::Due && passed > PASSED_ROWS_MAX {
-                        report.collected.truncated = true;
+                        let left = walk.stop_among_others(&row.key);
+                        report.collected.truncated |= left;
                         return Ok(report);
                     }
                     continue;
@@ -110,15 +113,17 @@ impl Checkpoints {
                 if !seen.contains(&lineage) {
                     let left = limit.saturating_sub(report.collected.scanned);
                     if left == 0 {
+                        walk.stop_at(&row.key);
                         report.collected.stop_at_limit();
                         return Ok(report);
                     }
                     let (mut collection, told) = self.begun(&lineage, options);
                     let done = collection.step(left).await?;
                     report.lineages += 1;
-                    let whole = !done.truncated;
+                    let (whole, failed) = (!done.truncated, done.has_failed());
                     report.collected.add(done.since(&told));
                     if !collection.is_done() {
+                        walk.stop_at(&row.key);
                         let unfinished = Unfinished {
                             lineage,
                             options,
@@ -127,6 +132,9 @@ impl Checkpoints {
                         };
                         self.unfinished().replace(unfinished);
                         return Ok(report);
+                    }
+                    if failed && !options.dry_run {
+                        engine.retry_later(row, &lineage).await?;
                     }
                     if !whole {
                         continue;
@@ -137,11 +145,8 @@ impl Checkpoints {
                     engine.drop_garbage_row(row).await?;
                 }
             }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => return Ok(report),
-            }
         }
+        Ok(report)
     }
 }
 
@@ -171,10 +176,30 @@ pub(crate) struct Unfinished {
 }
 
 impl Engine {
-    async fn drop_garbage_row(&self, row: &windlass_store::Entry) -> Result<(), CheckpointError> {
+    async fn drop_garbage_row(&self, row: &Entry) -> Result<(), CheckpointError> {
         let batch = Batch::new()
             .check(row.key.clone(), Expect::Version(row.version))
             .delete(row.key.clone());
+        // A conflict means that there is new garbage: the row stays for it.
+        let _: Commit = self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Moves a row that is due behind those of other lineages.
+    async fn retry_later(
+        &self,
+        row: &Entry,
+        (tenant, lineage): &(TenantId, String),
+    ) -> Result<(), CheckpointError> {
+        let now = self.env.now();
+        if !due_until(now).contains(&row.key) {
+            return Ok(());
+        }
+        let later = due_row(now.plus_ms(RETRY_MS), tenant, lineage);
+        let batch = Batch::new()
+            .check(row.key.clone(), Expect::Version(row.version))
+            .delete(row.key.clone())
+            .put(later, Bytes::new());
         // A conflict means that there is new garbage: the row stays for it.
         let _: Commit = self.store.commit(batch).await?;
         Ok(())
@@ -194,6 +219,13 @@ impl CollectReport {
             truncated: self.truncated,
             reasons: self.reasons.clone(),
         }
+    }
+
+    /// Whether it gave up on what another try would not change soon.
+    fn has_failed(&self) -> bool {
+        let gave_up =
+            |reason: &Reason| matches!(reason, Reason::Unreadable { .. } | Reason::AnotherRun);
+        self.reasons.iter().any(gave_up)
     }
 
     /// Notes that there may be more to do than the limit allowed.

@@ -6,12 +6,11 @@
 //! from which the next sweep goes on.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{Coded, ErrorKind, Millis, SessionId, TenantId, WriterId};
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan};
+use windlass_store::{Batch, Bookmark, Commit, Entry, Expect, Scan};
 
 use crate::checkpoints::Checkpoints;
 use crate::engine::{Engine, Loaded, lineage_keys};
@@ -60,26 +59,12 @@ pub enum Sweep {
     All,
 }
 
-/// Where a sweep ended among rows of other parts, so that the next one does
-/// not pass over the same rows again and get no further.
+/// Where each kind of upkeep ended, of those that share the index.
 #[derive(Debug, Default)]
-pub(crate) struct Bookmark(Mutex<Option<Bytes>>);
-
-impl Bookmark {
-    fn put(&self, row: &Bytes) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(row.clone());
-    }
-
-    /// The rest of `range`, all of it if there is no bookmark; the next sweep
-    /// begins at the beginning again.
-    fn take(&self, range: KeyRange) -> KeyRange {
-        let ends = |start: &Bytes| range.end.as_ref().is_some_and(|end| start >= end);
-        let start = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match start {
-            Some(start) if !ends(&start) => KeyRange { start, ..range },
-            Some(_) | None => range,
-        }
-    }
+pub(crate) struct Bookmarks {
+    pub(crate) states: Bookmark,
+    pub(crate) attachments: Bookmark,
+    pub(crate) garbage: Bookmark,
 }
 
 impl Checkpoints {
@@ -125,36 +110,31 @@ impl Engine {
         let mut report = SweepReport::default();
         let now = self.env.now();
         let range = match sweep {
-            Sweep::Due => self.bookmark.take(due_until(now)),
+            Sweep::Due => due_until(now),
             Sweep::All => all_due(),
         };
         let mut passed = 0;
-        let mut scan = Scan::new(range).keys();
-        loop {
-            let pages = self.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            for row in &page.entries {
+        let mut walk = self.bookmarks.states.walk(range);
+        while let Some(rows) = walk.next(&*self.store).await? {
+            for row in &rows {
                 // Rows of other parts are theirs to see to.
                 let Some((time, keys)) = parse_due(&row.key) else {
                     if sweep == Sweep::Due && passed >= PASSED_ROWS_MAX.max(limit) {
-                        self.bookmark.put(&row.key);
-                        report.truncated = true;
+                        report.truncated |= walk.stop_among_others(&row.key);
                         return Ok(report);
                     }
                     passed += 1;
                     continue;
                 };
                 if step_over(&mut report, limit) {
+                    walk.stop_at(&row.key);
                     return Ok(report);
                 }
                 self.visit(row, time, &keys, now, limit, &mut report)
                     .await?;
             }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => return Ok(report),
-            }
         }
+        Ok(report)
     }
 
     /// Sees to the state of one row.

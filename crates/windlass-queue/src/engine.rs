@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use windlass_core::{Env, Millis, Sharing, back_off};
-use windlass_store::{Entry, Page, Scan, Store, StoreExt, Version};
+use windlass_store::{Bookmark, Entry, Page, Scan, Store, StoreExt, Version};
 
 use crate::config::Config;
 use crate::draft::{Draft, Loaded, Stop};
@@ -19,7 +19,6 @@ use crate::model::Claim;
 use crate::operation::Operation;
 use crate::record::{Answer, Head, Item, ItemRow, Items, RANKS, Taken, decode};
 use crate::rows::{Rows, Short};
-use crate::sweep::Bookmark;
 
 /// The surroundings of every driver.
 #[derive(Debug)]

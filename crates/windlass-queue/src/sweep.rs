@@ -5,12 +5,10 @@
 //! from which the next sweep goes on. Nothing waits for upkeep: a claim that
 //! ran out can be taken without it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{Coded, ErrorKind, Millis, SessionId, WriterId};
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, StoreExt, Version};
+use windlass_store::{Batch, Commit, Entry, Expect, StoreExt, Version};
 
 use crate::engine::Engine;
 use crate::error::QueueError;
@@ -40,31 +38,6 @@ pub struct SweepReport {
     pub unreadable: Vec<(SessionId, String)>,
 }
 
-/// Where a sweep ended among rows of other parts, so that the next one does
-/// not pass over the same rows again and get no further.
-#[derive(Debug, Default)]
-pub(crate) struct Bookmark(Mutex<Option<Bytes>>);
-
-impl Bookmark {
-    fn put(&self, row: &Bytes) {
-        *self.lock() = Some(row.clone());
-    }
-
-    /// The rest of `range`, all of it if there is no bookmark; the next sweep
-    /// begins at the beginning again.
-    fn take(&self, range: KeyRange) -> KeyRange {
-        let ends = |start: &Bytes| range.end.as_ref().is_some_and(|end| start >= end);
-        match self.lock().take() {
-            Some(start) if !ends(&start) => KeyRange { start, ..range },
-            Some(_) | None => range,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A due queue with its head.
 struct Subject {
     keys: QueueKeys,
@@ -90,22 +63,20 @@ impl Queue {
         let mut report = SweepReport::default();
         let now = engine.env.now();
         let mut passed = 0;
-        let mut scan = Scan::new(engine.bookmark.take(due_until(now))).keys();
-        loop {
-            let pages = engine.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            for row in &page.entries {
+        let mut walk = engine.bookmark.walk(due_until(now));
+        while let Some(rows) = walk.next(&*engine.store).await? {
+            for row in &rows {
                 // Rows of other parts are theirs to see to.
                 let Some((time, part, keys)) = parse_due(&row.key) else {
                     if passed >= PASSED_ROWS_MAX.max(limit) {
-                        engine.bookmark.put(&row.key);
-                        report.truncated = true;
+                        report.truncated |= walk.stop_among_others(&row.key);
                         return Ok(report);
                     }
                     passed += 1;
                     continue;
                 };
                 if step_over(&mut report, limit) {
+                    walk.stop_at(&row.key);
                     return Ok(report);
                 }
                 engine
@@ -113,11 +84,8 @@ impl Queue {
                     .await?;
                 self.forget_keys(&keys);
             }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => return Ok(report),
-            }
         }
+        Ok(report)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use windlass_core::{AgentId, Env, Millis, PrincipalId, SessionId, back_off};
-use windlass_store::{Entry, Scan, Store, StoreExt, Version};
+use windlass_store::{Bookmark, Entry, Scan, Store, StoreExt, Version};
 
 use crate::above::Alive;
 use crate::config::Config;
@@ -14,7 +14,6 @@ use crate::limits::ROUNDS_MAX;
 use crate::memory::Memory;
 use crate::record::{AgentHead, Ended, Figures, Head, Spec, decode, decode_pair};
 use crate::rules::Terms;
-use crate::sweep::Bookmark;
 use crate::view::{Session, Status};
 
 /// The surroundings of every driver.

@@ -6,7 +6,7 @@ use quick_cache::sync::Cache;
 use windlass_core::{
     AgentId, BoxFuture, Combiner, Ear, Env, OperationId, RandomError, SessionId, Sharing, TenantId,
 };
-use windlass_store::Store;
+use windlass_store::{Bookmark, Store};
 
 use crate::birth::{Birth, Nursery};
 use crate::caller::Caller;
@@ -24,7 +24,7 @@ use crate::operation::{Fingerprint, Operation};
 use crate::plan::Request;
 use crate::record::Answer;
 use crate::rules::Change;
-use crate::sweep::{Bookmark, SweepReport};
+use crate::sweep::SweepReport;
 use crate::tree::{TreePage, TreeQuery};
 use crate::view::{Left, Receipt, Session};
 

@@ -5,12 +5,12 @@
 //! become due, not what exists. Every commit is bounded and leaves a state
 //! from which the next sweep goes on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{BoxFuture, Coded, ErrorKind, Millis};
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, Version};
+use windlass_store::{Batch, Commit, Entry, Expect, Scan, Version};
 
 use crate::close::Forget;
 use crate::engine::{Engine, agent_keys, too_few};
@@ -68,31 +68,6 @@ enum Task {
     Remove,
 }
 
-/// Where a sweep ended among rows of other parts, so that the next one does
-/// not pass over the same rows again and get no further.
-#[derive(Debug, Default)]
-pub(crate) struct Bookmark(Mutex<Option<Bytes>>);
-
-impl Bookmark {
-    fn put(&self, row: &Bytes) {
-        *self.lock() = Some(row.clone());
-    }
-
-    /// The rest of `range`, all of it if there is no bookmark; the next sweep
-    /// begins at the beginning again.
-    fn take(&self, range: KeyRange) -> KeyRange {
-        let ends = |start: &Bytes| range.end.as_ref().is_some_and(|end| start >= end);
-        match self.lock().take() {
-            Some(start) if !ends(&start) => KeyRange { start, ..range },
-            Some(_) | None => range,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Sessions to be marked ended go through their cells, like every change of
 /// an active session.
 pub(crate) type End<'a> =
@@ -113,22 +88,20 @@ impl Engine {
         let mut report = SweepReport::default();
         let now = self.env.now();
         let mut passed = 0;
-        let mut scan = Scan::new(self.bookmark.take(due_until(now))).keys();
-        loop {
-            let pages = self.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            for row in &page.entries {
+        let mut walk = self.bookmark.walk(due_until(now));
+        while let Some(rows) = walk.next(&*self.store).await? {
+            for row in &rows {
                 // Rows of other parts are theirs to see to.
                 let Some((time, keys)) = parse_due(&row.key) else {
                     if passed >= PASSED_ROWS_MAX.max(limit) {
-                        self.bookmark.put(&row.key);
-                        report.truncated = true;
+                        report.truncated |= walk.stop_among_others(&row.key);
                         return Ok(report);
                     }
                     passed += 1;
                     continue;
                 };
                 if step_over(&mut report, limit) {
+                    walk.stop_at(&row.key);
                     return Ok(report);
                 }
                 let due = Due { row, time, keys };
@@ -136,11 +109,8 @@ impl Engine {
                     .await?;
                 forget(&due.keys);
             }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => return Ok(report),
-            }
         }
+        Ok(report)
     }
 
     /// Sees to the session of one row.

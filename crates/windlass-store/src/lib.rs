@@ -24,6 +24,7 @@
 //! ```
 
 pub mod batch;
+pub mod bookmark;
 pub mod changes;
 pub mod check;
 pub mod error;
@@ -40,6 +41,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub use batch::{Batch, Check, Commit, Expect, Write};
+pub use bookmark::{Bookmark, Walk};
 pub use changes::{ChangeHub, Changes};
 pub use error::{StoreError, StoreErrorKind};
 pub use export::{Export, ExportSource};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use windlass_core::{Env, back_off};
-use windlass_store::{Scan, Store, Version};
+use windlass_store::{Bookmark, Scan, Store, Version};
 
 use crate::audit::Ear;
 use crate::caller::Caller;
@@ -15,7 +15,6 @@ use crate::record::{Floor, Head, decode};
 use crate::rooms::Rooms;
 use crate::running::Running;
 use crate::settings::Settings;
-use crate::sweep::Bookmark;
 use crate::unknown::no_stream;
 
 /// The surroundings of every driver.

@@ -5,12 +5,10 @@
 //! which the next sweep goes on. Nothing waits for upkeep: what has expired is
 //! answered so without it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{Millis, TenantId};
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, StoreExt};
+use windlass_store::{Batch, Commit, Entry, Expect, StoreExt};
 
 use crate::engine::Engine;
 use crate::error::StreamError;
@@ -39,30 +37,6 @@ pub struct SweepReport {
     pub unreadable: Vec<(String, String)>,
 }
 
-/// Where a sweep ended among rows of other parts, so that the next one does
-/// not pass over the same rows again and get no further.
-#[derive(Debug, Default)]
-pub(crate) struct Bookmark(Mutex<Option<Bytes>>);
-
-impl Bookmark {
-    fn put(&self, row: &Bytes) {
-        *self.lock() = Some(row.clone());
-    }
-
-    /// The rest of `range`, all of it if there is no bookmark; the next sweep
-    /// begins at the beginning again.
-    fn take(&self, range: KeyRange) -> KeyRange {
-        match self.lock().take() {
-            Some(start) if range.contains(&start) => KeyRange { start, ..range },
-            Some(_) | None => range,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Streams {
     /// Does what upkeep is due, in all tenants, looking at no more than `limit`
     /// rows of the index: forgets cursors ten minutes after they ended and
@@ -79,32 +53,27 @@ impl Streams {
         let mut report = SweepReport::default();
         let mut passed = 0;
         let due = due_until(engine.env.now());
-        let mut scan = Scan::new(engine.bookmark.take(due)).keys();
-        loop {
-            let pages = engine.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            for row in &page.entries {
+        let mut walk = engine.bookmark.walk(due);
+        while let Some(rows) = walk.next(&*engine.store).await? {
+            for row in &rows {
                 let Some(subject) = DueRow::parse(&row.key) else {
                     passed += 1;
                     if passed > PASSED_ROWS_MAX.max(limit) {
-                        engine.bookmark.put(&row.key);
-                        report.truncated = true;
+                        report.truncated |= walk.stop_among_others(&row.key);
                         return Ok(report);
                     }
                     continue;
                 };
                 if report.scanned >= limit {
+                    walk.stop_at(&row.key);
                     report.truncated = true;
                     return Ok(report);
                 }
                 report.scanned += 1;
                 engine.visit(row, subject, &mut report).await?;
             }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => return Ok(report),
-            }
         }
+        Ok(report)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use windlass_core::{Millis, SessionId};
+use windlass_core::{Coded, ErrorKind, Millis, SessionId};
 use windlass_store::{Batch, Commit, Entry, Expect, Scan};
 
 use super::Found;
@@ -19,7 +19,7 @@ use crate::model::Caller;
 use crate::upkeep::Sweep;
 
 /// What became of attachments that no commit has taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AttachmentReport {
     /// Attachments looked at.
     pub scanned: usize,
@@ -29,6 +29,9 @@ pub struct AttachmentReport {
     pub bytes: u64,
     /// Whether work that is due is left, or may be.
     pub truncated: bool,
+    /// Attachments that cannot be read, as the keys of the index that led to
+    /// them, and why; they are left alone.
+    pub unreadable: Vec<(String, String)>,
 }
 
 impl Checkpoints {
@@ -38,7 +41,8 @@ impl Checkpoints {
     ///
     /// # Errors
     ///
-    /// The store's failures, and `Corrupt` for a row that cannot be read.
+    /// The store's failures. What cannot be read is reported and hinders no
+    /// other.
     pub async fn sweep_attachments(
         &self,
         sweep: Sweep,
@@ -86,27 +90,29 @@ impl Engine {
             Sweep::All => all_due(),
         };
         let mut passed = 0;
-        let mut scan = Scan::new(range).keys();
-        loop {
-            let pages = self.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            for row in &page.entries {
-                let Some(keys) = AttachmentKeys::parse_due(&row.key) else {
-                    passed += 1;
+        let mut walk = self.bookmarks.attachments.walk(range);
+        while let Some(rows) = walk.next(&*self.store).await? {
+            for row in &rows {
+                let keys = AttachmentKeys::parse_due(&row.key);
+                passed += usize::from(keys.is_none());
+                let Some(keys) = keys else {
+                    if sweep == Sweep::Due && passed > PASSED_ROWS_MAX.max(limit) {
+                        report.truncated |= walk.stop_among_others(&row.key);
+                        return Ok(report);
+                    }
                     continue;
                 };
-                if report.scanned >= limit || passed > PASSED_ROWS_MAX.max(limit) {
+                if report.scanned >= limit {
+                    walk.stop_at(&row.key);
                     report.truncated = true;
                     return Ok(report);
                 }
                 report.scanned += 1;
-                self.visit_attachment(row, &keys, now, &mut report).await?;
-            }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => return Ok(report),
+                let done = self.visit_attachment(row, &keys, now, &mut report).await;
+                report_damage(done, row, &mut report)?;
             }
         }
+        Ok(report)
     }
 
     /// Sees to the attachment of one index row.
@@ -195,5 +201,22 @@ impl Engine {
             .delete(keys.due(found.row.touched));
         let _: Commit = self.store.commit(batch).await?;
         Ok(())
+    }
+}
+
+/// What cannot be read is reported and left alone; one damaged attachment
+/// stops no other's upkeep.
+fn report_damage(
+    done: Result<(), CheckpointError>,
+    due: &Entry,
+    report: &mut AttachmentReport,
+) -> Result<(), CheckpointError> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            let key = String::from_utf8_lossy(&due.key).into_owned();
+            report.unreadable.push((key, error.to_string()));
+            Ok(())
+        }
+        other => other,
     }
 }

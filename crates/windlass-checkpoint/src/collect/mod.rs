@@ -39,7 +39,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use windlass_core::{Millis, TenantId};
-use windlass_store::{KeyRange, Scan, StoreExt, Version};
+use windlass_store::{KeyRange, Scan, StoreErrorKind, StoreExt, Version};
 
 use crate::blob::{Kind, LineageKeys, Name};
 use crate::checkpoints::Checkpoints;
@@ -216,8 +216,12 @@ impl Collection {
             // What was being marked is not marked: there is no going on.
             self.phase = Phase::Done;
             self.report.truncated = true;
-            let CheckpointError::Corrupt { what, why } = error else {
-                return Err(error);
+            let (what, why) = match error {
+                CheckpointError::Corrupt { what, why } => (what, why),
+                CheckpointError::Store(error) if error.kind() == StoreErrorKind::Corrupt => {
+                    ("row".to_owned(), error.to_string())
+                }
+                other => return Err(other),
             };
             let reason = self.reason_for(what, why).await?;
             self.give_up(reason);

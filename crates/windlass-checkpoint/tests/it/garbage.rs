@@ -1,6 +1,7 @@
 //! Collections that are due: bounded in all, and gone on with.
 
-use windlass_checkpoint::{Collect, GarbageReport, Sweep};
+use windlass_checkpoint::{Collect, GarbageReport, Reason, Sweep};
+use windlass_store::{Batch, Commit, KeyRange, Store, StoreExt};
 
 use crate::support::{HOUR, World, caller, id};
 
@@ -89,4 +90,35 @@ async fn a_lineage_that_is_too_large_for_one_round_is_gone_on_with() {
     assert_eq!((first.lineages, first.collected.truncated), (1, true));
     let rounds = rounds(&world, limit).await;
     assert!(rounds > SESSIONS, "{rounds} rounds");
+}
+
+#[tokio::test]
+async fn a_lineage_that_cannot_be_read_is_tried_again_later_and_holds_up_no_other() {
+    let world = removed().await;
+    let due = rows_due(&world).await;
+    let lineages = world.states.lineages(&caller().tenant, None, 10).await;
+    let damaged = lineages.expect("a read").swap_remove(0);
+    let gc = format!("acme/lineage/{damaged}/gc").into_bytes();
+    let batch = Batch::new().put(gc, &b"no record"[..]);
+    let written = world.ground.commit(batch).await.expect("a write");
+    assert!(matches!(written, Commit::Applied(_)), "{written:?}");
+    let done = round(&world, u64::MAX).await.collected;
+    let unreadable = |reason: &Reason| matches!(reason, Reason::Unreadable { .. });
+    assert!(done.reasons.iter().any(unreadable), "{done:?}");
+    assert!(done.deleted > 0, "{done:?}");
+    let left = rows_due(&world).await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(!due.contains(&left[0]), "it is where it was: {left:?}");
+    assert_eq!(round(&world, u64::MAX).await, GarbageReport::default());
+    world.env.advance_ms(HOUR);
+    let again = round(&world, u64::MAX).await;
+    assert_eq!(again.lineages, 1, "{again:?}");
+}
+
+/// The rows of lineages in the index of due work.
+async fn rows_due(world: &World) -> Vec<String> {
+    let rows = world.ground.scan_all(KeyRange::prefix(&b"due/"[..])).await;
+    let rows = rows.expect("a read").into_iter();
+    let keys = rows.map(|row| String::from_utf8_lossy(&row.key).into_owned());
+    keys.filter(|key| key.contains("/lineage/")).collect()
 }

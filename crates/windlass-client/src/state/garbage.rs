@@ -102,7 +102,7 @@ pub struct PackReport {
 }
 
 /// What became of attachments that no commit has taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AttachmentReport {
     /// Attachments looked at.
@@ -113,6 +113,10 @@ pub struct AttachmentReport {
     pub bytes: u64,
     /// Whether work that is due is left, or may be.
     pub truncated: bool,
+    /// Attachments that cannot be read, by the keys that led to them, and why;
+    /// they are left alone.
+    #[serde(default)]
+    pub unreadable: Vec<(String, String)>,
 }
 
 /// A state that cannot be read.

@@ -71,7 +71,7 @@ fn answers_are_written_as_the_engine_writes_them() {
         r#""unreadable":[{"tenant":"t","session":"s","why":"torn"}]},"#,
         r#""checkpoints":{"scanned":1,"packed":2,"dropped":3,"turns_removed":4,"truncated":true,"#,
         r#""unreadable":[{"session":"s","why":"torn"}]},"#,
-        r#""attachments":{"scanned":1,"removed":2,"bytes":3,"truncated":false},"#,
+        r#""attachments":{"scanned":1,"removed":2,"bytes":3,"truncated":false,"unreadable":[["due/1","torn"]]},"#,
         r#""garbage":{"lineages":1,"collected":{"roots":1,"scanned":2,"kept":3,"deleted":4,"bytes":5,"elapsed_ms":6,"#,
         r#""truncated":true,"reasons":[{"reason":"unreadable","what":"blob","why":"torn"},{"reason":"another_run"},"#,
         r#"{"reason":"too_much"},{"reason":"limit"}]}},"queue":{"scanned":1,"operations_removed":2,"sources_removed":3,"#,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use windlass_core::{Combiner, Env, GroupId, RandomError, SessionId, TenantId};
-use windlass_store::{Store, StoreExt};
+use windlass_store::{Bookmark, Store, StoreExt};
 
 use super::cell::Cell;
 use super::engine::Engine;
@@ -15,7 +15,7 @@ use super::limits::BITE_ENTRIES;
 use super::once::{Deed, Once, Remembered};
 use super::options::Options;
 use super::plan::{Ask, Request, Told};
-use super::upkeep::{Bookmark, ReapReport};
+use super::upkeep::ReapReport;
 use crate::audit::{Asked, Audit, Ear, Outcome, Told as Heard, Verb, outcome};
 use crate::config::Config;
 use crate::error::{StashError, StepError};

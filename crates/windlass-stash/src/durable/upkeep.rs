@@ -1,12 +1,9 @@
 //! Upkeep over all stashes: what is due is found through an index by time, so
 //! it costs what has become due, not what exists.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use bytes::Bytes;
 use serde::Serialize;
 use windlass_core::{Coded, ErrorKind, SessionId, TenantId};
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, StoreExt};
+use windlass_store::{Batch, Commit, Entry, Expect, StoreExt};
 
 use super::keys::{DueRow, due_until};
 use super::limits::{BITE_ENTRIES, PASSED_ROWS_MAX};
@@ -49,62 +46,32 @@ pub struct Unreadable {
     pub why: String,
 }
 
-/// Where a round ended among rows of other parts, so that the next one does
-/// not pass over the same rows again and get no further.
-#[derive(Debug, Default)]
-pub(super) struct Bookmark(Mutex<Option<Bytes>>);
-
-impl Bookmark {
-    fn put(&self, row: &Bytes) {
-        *self.lock() = Some(row.clone());
-    }
-
-    /// The rest of `range`, all of it if there is no bookmark; the next round
-    /// begins at the beginning again.
-    fn take(&self, range: KeyRange) -> KeyRange {
-        let ends = |start: &Bytes| range.end.as_ref().is_some_and(|end| start >= end);
-        match self.lock().take() {
-            Some(start) if !ends(&start) => KeyRange { start, ..range },
-            Some(_) | None => range,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Inner {
     pub(super) async fn reap_due(&self, limit: usize) -> Result<ReapReport, StashError> {
         let mut report = ReapReport::default();
         let mut passed = 0;
         let due = due_until(self.engine.env.now());
-        let mut scan = Scan::new(self.bookmark.take(due)).keys();
-        loop {
-            let pages = self.engine.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            for row in &page.entries {
+        let mut walk = self.bookmark.walk(due);
+        while let Some(rows) = walk.next(&*self.engine.store).await? {
+            for row in &rows {
                 // Rows of other parts are theirs to see to.
                 let Some(due) = DueRow::parse(&row.key) else {
                     if passed >= PASSED_ROWS_MAX.max(limit) {
-                        self.bookmark.put(&row.key);
-                        report.truncated = true;
+                        report.truncated |= walk.stop_among_others(&row.key);
                         return Ok(report);
                     }
                     passed += 1;
                     continue;
                 };
                 if step_over(&mut report, limit) {
+                    walk.stop_at(&row.key);
                     return Ok(report);
                 }
                 let done = self.visit(row, &due, limit, &mut report).await;
                 report_damage(done, &due, &mut report)?;
             }
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => return Ok(report),
-            }
         }
+        Ok(report)
     }
 
     async fn visit(

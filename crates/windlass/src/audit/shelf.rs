@@ -5,12 +5,12 @@
 //! and rewrites the head, so of two processes that append at a time one decides
 //! again, and its events come after the other's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_access::{Status, Tenants};
 use windlass_core::{BoxFuture, Coded, Env, ErrorKind, Millis, Writer, Written, back_off};
-use windlass_store::{Batch, Commit, Entry, Expect, Scan, Store, StoreErrorKind};
+use windlass_store::{Batch, Bookmark, Commit, Entry, Expect, Scan, Store, StoreErrorKind};
 
 use super::chain::{Chain, ChainHash, line};
 use super::error::AuditError;
@@ -47,7 +47,7 @@ pub(super) struct Shelf {
     pub(super) keep: AuditKeep,
     tenants: Tenants,
     writer: Writer,
-    pub(super) bookmark: Mutex<Option<Bytes>>,
+    pub(super) bookmark: Bookmark,
 }
 
 /// How an attempt to change a chain ended.
@@ -71,7 +71,7 @@ impl Shelf {
             keep,
             tenants,
             writer,
-            bookmark: Mutex::default(),
+            bookmark: Bookmark::default(),
         })
     }
 
@@ -198,16 +198,6 @@ impl Shelf {
             }
         }
         Err(error.into())
-    }
-
-    pub(super) fn bookmark(&self) -> Option<Bytes> {
-        let bookmark = self.bookmark.lock();
-        bookmark.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn set_bookmark(&self, to: Option<Bytes>) {
-        let mut bookmark = self.bookmark.lock().unwrap_or_else(PoisonError::into_inner);
-        *bookmark = to;
     }
 }
 

@@ -6,7 +6,6 @@
 
 use serde::Serialize;
 use windlass_core::{Coded, ErrorKind, Millis, back_off};
-use windlass_store::limits::READ_ENTRIES_MAX;
 use windlass_store::{Batch, Commit, Entry, Expect, Scan};
 
 use super::chain::{Chain, ChainHash, split};
@@ -17,8 +16,8 @@ use super::limits::{ROUNDS_MAX, TRIM_EVENTS_MAX, TRIM_ROWS_READ};
 use super::record::Head;
 use super::shelf::{Attempt, Shelf, head_of};
 
-/// Rows of due work, of whatever part, that one round looks at.
-const DUE_ROWS_MAX: usize = 4_096;
+/// Rows of due work of other parts that one round passes over.
+const PASSED_ROWS_MAX: usize = 4_096;
 
 /// What a round of upkeep of the audit did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,63 +43,54 @@ impl Shelf {
     /// Trims chains that are due, in at most `limit` steps.
     pub(super) async fn sweep(&self, limit: usize) -> Result<AuditReport, AuditError> {
         let mut report = AuditReport::default();
-        let mut steps = limit;
-        let due = self.due_chains(limit, &mut report).await?;
-        for (time, chain) in due {
-            loop {
-                if steps == 0 {
+        let (mut steps, mut passed) = (limit, 0);
+        let mut walk = self.bookmark.walk(layout::due_until(self.env.now()));
+        while let Some(rows) = walk.next(&*self.store).await? {
+            for row in &rows {
+                let Some((time, chain)) = layout::parse_due(&row.key) else {
+                    passed += 1;
+                    if passed > PASSED_ROWS_MAX.max(limit) {
+                        report.truncated |= walk.stop_among_others(&row.key);
+                        return Ok(report);
+                    }
+                    continue;
+                };
+                if !self.trim_all(time, &chain, &mut steps, &mut report).await? {
+                    walk.stop_at(&row.key);
                     report.truncated = true;
                     return Ok(report);
-                }
-                steps -= 1;
-                match self.trim(time, &chain).await {
-                    Ok(Trimmed::Some(events)) => report.trimmed += events,
-                    Ok(Trimmed::All(events)) => {
-                        report.trimmed += events;
-                        break;
-                    }
-                    Err(error) if error.kind() == ErrorKind::Corrupt => {
-                        let why = error.to_string();
-                        report.unreadable.push((chain.to_string(), why));
-                        break;
-                    }
-                    Err(error) => return Err(error),
                 }
             }
         }
         Ok(report)
     }
 
-    /// The chains that are due, behind where the last round ended.
-    async fn due_chains(
+    /// Trims one chain; whether as far as it goes, and not only for as many
+    /// steps as there are left.
+    async fn trim_all(
         &self,
-        limit: usize,
+        time: Millis,
+        chain: &Chain,
+        steps: &mut usize,
         report: &mut AuditReport,
-    ) -> Result<Vec<(Millis, Chain)>, AuditError> {
-        let mut scan = Scan::new(layout::due_until(self.env.now())).keys();
-        if let Some(bookmark) = self.bookmark() {
-            scan = scan.after(&bookmark);
-        }
-        let (mut found, mut looked_at) = (Vec::new(), 0);
-        loop {
-            scan = scan.limit(READ_ENTRIES_MAX);
-            let pages = self.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            looked_at += page.entries.len();
-            let rows = page.entries.iter();
-            found.extend(rows.filter_map(|row| layout::parse_due(&row.key)));
-            let last = page.entries.last().map(|row| row.key.clone());
-            match last {
-                Some(last) if page.more && looked_at < DUE_ROWS_MAX && found.len() < limit => {
-                    scan = scan.after(&last);
+    ) -> Result<bool, AuditError> {
+        while *steps > 0 {
+            *steps -= 1;
+            match self.trim(time, chain).await {
+                Ok(Trimmed::Some(events)) => report.trimmed += events,
+                Ok(Trimmed::All(events)) => {
+                    report.trimmed += events;
+                    return Ok(true);
                 }
-                last => {
-                    report.truncated = page.more;
-                    self.set_bookmark(last.filter(|_| page.more));
-                    return Ok(found);
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    let why = error.to_string();
+                    report.unreadable.push((chain.to_string(), why));
+                    return Ok(true);
                 }
+                Err(error) => return Err(error),
             }
         }
+        Ok(false)
     }
 
     /// Forgets what may go of a chain, up to one commit's worth.

@@ -22,6 +22,9 @@ pub(super) struct Done {
     pub(super) bytes: Option<u64>,
     /// Whether there is, or may be, more to do.
     pub(super) truncated: bool,
+    /// Whether it got further also where it changed nothing: what it looked at
+    /// it does not look at again.
+    pub(super) goes_on: bool,
     /// What could not be read, and why.
     pub(super) unreadable: Vec<(String, String)>,
 }
@@ -30,6 +33,11 @@ impl Done {
     /// Things changed or removed, of whatever kind.
     pub(super) fn changed(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Whether asking again may come to more.
+    pub(super) fn moved(&self) -> bool {
+        self.goes_on || self.changed() > 0
     }
 }
 

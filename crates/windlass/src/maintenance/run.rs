@@ -17,7 +17,7 @@ use super::table::Task;
 use super::tally::Tally;
 use crate::{MaintainError, Windlass};
 
-/// Bites in a row that change nothing before it is looked whether anything
+/// Bites in a row that get no further before it is looked whether anything
 /// moves at all.
 const IDLE_BITES: u32 = 8;
 
@@ -83,12 +83,14 @@ impl<'a> Run<'a> {
             let (done, took) = self.ask(bite).await?;
             left = left.less(done.scanned, took);
             last = Some(bite);
-            let (moved, more) = (done.changed() > 0, done.truncated);
+            let (moved, more) = (done.moved(), done.truncated);
             self.report.add(done);
             if !more {
                 return Ok(After::Over);
             }
-            if !moved && self.is_stuck().await? {
+            if moved {
+                (self.idle, self.left_over) = (0, None);
+            } else if self.is_stuck().await? {
                 return Ok(After::Over);
             }
         }
@@ -111,7 +113,7 @@ impl<'a> Run<'a> {
         Ok((done, took))
     }
 
-    /// Whether bite after bite changes nothing, and nothing of the task leaves
+    /// Whether bite after bite gets no further, and nothing of the task leaves
     /// the index of due work either: what is left has to wait for others.
     async fn is_stuck(&mut self) -> Result<bool, MaintenanceError> {
         self.idle += 1;

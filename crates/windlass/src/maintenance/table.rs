@@ -167,6 +167,7 @@ async fn sessions(windlass: &Windlass, limit: usize) -> Result<Done, MaintainErr
         ],
         bytes: None,
         truncated: done.truncated,
+        goes_on: false,
         unreadable: unreadable.map(|it| (it.id.to_string(), it.why)).collect(),
     })
 }
@@ -185,6 +186,7 @@ async fn stash(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError>
         ],
         bytes: Some(done.bytes),
         truncated: done.truncated,
+        goes_on: false,
         unreadable: unreadable.collect(),
     })
 }
@@ -203,6 +205,7 @@ async fn queue(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError>
         ],
         bytes: None,
         truncated: done.truncated,
+        goes_on: false,
         unreadable: unreadable.map(|(id, why)| (id.to_string(), why)).collect(),
     })
 }
@@ -220,6 +223,7 @@ async fn streams(windlass: &Windlass, limit: usize) -> Result<Done, MaintainErro
         ],
         bytes: None,
         truncated: done.truncated,
+        goes_on: false,
         unreadable: done.unreadable,
     })
 }
@@ -238,6 +242,7 @@ async fn checkpoints(windlass: &Windlass, limit: usize) -> Result<Done, Maintain
         ],
         bytes: None,
         truncated: done.truncated,
+        goes_on: false,
         unreadable: unreadable.collect(),
     })
 }
@@ -251,13 +256,16 @@ async fn attachments(windlass: &Windlass, limit: usize) -> Result<Done, Maintain
         counts: vec![("removed", done.removed)],
         bytes: Some(done.bytes),
         truncated: done.truncated,
-        unreadable: Vec::new(),
+        goes_on: false,
+        unreadable: done.unreadable,
     })
 }
 
 async fn blobs(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError> {
     let done = windlass.collect_due(limit).await;
     let done = done.map_err(MaintainError::Checkpoints)?.collected;
+    // Of a lineage that is marked, or is to be, nothing is deleted yet.
+    let goes_on = done.scanned > 0 || done.reasons.contains(&windlass_checkpoint::Reason::Limit);
     let unreadable = done.reasons.into_iter().filter_map(|reason| match reason {
         windlass_checkpoint::Reason::Unreadable { what, why } => Some((what, why)),
         _ => None,
@@ -267,6 +275,7 @@ async fn blobs(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError>
         counts: vec![("deleted", done.deleted)],
         bytes: Some(done.bytes),
         truncated: done.truncated,
+        goes_on,
         unreadable: unreadable.collect(),
     })
 }
@@ -280,6 +289,7 @@ async fn keys(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError> 
         counts: vec![("removed", done.removed)],
         bytes: None,
         truncated: done.truncated,
+        goes_on: false,
         unreadable: unreadable.map(|it| (it.id.to_string(), it.why)).collect(),
     })
 }
@@ -296,6 +306,7 @@ async fn audit(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError>
         counts: vec![("trimmed", done.trimmed)],
         bytes: None,
         truncated: done.truncated,
+        goes_on: false,
         unreadable: done.unreadable,
     })
 }
@@ -306,14 +317,16 @@ async fn cache(windlass: &Windlass, limit: usize) -> Result<Done, MaintainError>
     };
     let done = caching.sweep(SweepLimit::Entries(count(limit))).await;
     let done = done.map_err(MaintainError::Cache)?;
+    let scanned = done.first.scanned + done.second.scanned;
     Ok(Done {
-        scanned: done.first.scanned + done.second.scanned,
+        scanned,
         counts: vec![
             ("memory_evicted", done.first.evicted),
             ("store_evicted", done.second.evicted),
         ],
         bytes: Some(done.first.bytes + done.second.bytes),
         truncated: done.is_truncated(),
+        goes_on: scanned > 0,
         unreadable: Vec::new(),
     })
 }
@@ -324,11 +337,13 @@ async fn cache_orphans(windlass: &Windlass, limit: usize) -> Result<Done, Mainta
     };
     let done = caching.reclaim(SweepLimit::Entries(count(limit))).await;
     let done = done.map_err(MaintainError::Cache)?;
+    let scanned = done.scanned;
     Ok(Done {
-        scanned: done.scanned,
+        scanned,
         counts: vec![("blobs", done.chains), ("pieces", done.pieces)],
         bytes: None,
         truncated: done.is_truncated(),
+        goes_on: scanned > 0,
         unreadable: Vec::new(),
     })
 }

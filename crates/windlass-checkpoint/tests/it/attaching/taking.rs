@@ -141,6 +141,7 @@ async fn what_nobody_takes_goes_when_its_grace_period_is_over() {
         removed: 1,
         bytes: 4_000,
         truncated: false,
+        unreadable: Vec::new(),
     };
     assert_eq!(report.expect("a sweep"), expected);
     let found = world

@@ -6,6 +6,7 @@ mod clocks;
 mod failures;
 mod holders;
 mod reports;
+mod starving;
 
 use std::fmt;
 use std::sync::Arc;
