@@ -14,17 +14,16 @@ use windlass_store::{Store, StoreExt, Version};
 
 use super::error::{ClockRefused, MaintenanceError};
 use super::record::{self, ClockRow, decode, encode};
+use super::run::millis;
 
 /// How far a clock may be from a mark.
 const APART_MS_MAX: u64 = 60 * 60 * 1_000;
 /// For how long a store may be left alone.
 const ALONE_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 
-/// Whether the clock may say `now`, where `mark` was seen, just now (`fresh`)
-/// or at any time before.
-pub(super) const fn judge(now: Millis, mark: Millis, fresh: bool) -> Result<(), ClockRefused> {
-    let ahead_max = if fresh { APART_MS_MAX } else { ALONE_MS_MAX };
-    if mark.since(now) > APART_MS_MAX || now.since(mark) > ahead_max {
+/// Whether the clock may say `now` where `mark` was seen at any time before.
+pub(super) const fn judge(now: Millis, mark: Millis) -> Result<(), ClockRefused> {
+    if mark.since(now) > APART_MS_MAX || now.since(mark) > ALONE_MS_MAX {
         return Err(ClockRefused { now, mark });
     }
     Ok(())
@@ -37,25 +36,72 @@ pub(super) const fn is_near(now: Millis, mark: Millis) -> bool {
 
 /// What one process has seen of the mark.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
+    /// The mark as it was looked at last, and when.
     last: Option<(Version, Duration)>,
+    /// Since when it has been of that version.
+    since: Duration,
     mine: Option<Version>,
+    /// A mark that somebody else was seen to write, when, and too far from
+    /// what this clock said then.
+    apart: Option<(Millis, Duration)>,
+}
+
+/// One look at the mark.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) version: Version,
+    pub(super) mark: Millis,
+    /// What the clock says.
+    pub(super) now: Millis,
+    /// When this is, on the monotonic clock.
+    pub(super) at: Duration,
 }
 
 impl Watch {
-    /// Whether a mark of this version was written, by somebody else, since
-    /// this was asked last, and that was less than `within` ago.
-    pub(super) fn is_fresh(&mut self, version: Version, now: Duration, within: Duration) -> bool {
-        let before = self.last.replace((version, now));
-        let changed =
-            before.is_some_and(|(seen, at)| seen != version && now.saturating_sub(at) <= within);
-        changed && self.mine != Some(version)
+    /// Notes how the mark is, and judges the clock by it. A mark that somebody
+    /// else wrote since the last look, and not longer than `within` ago, is a
+    /// fresh one. A clock that is refused by one stays refused, also when
+    /// nobody writes any more, until it is set, or a mark is near it.
+    pub(super) fn look(&mut self, look: Look, within: Duration) -> Result<(), ClockRefused> {
+        let Look {
+            version,
+            mark,
+            now,
+            at,
+        } = look;
+        let before = self.last.replace((version, at));
+        let changed = before.is_none_or(|(seen, _)| seen != version);
+        if changed {
+            self.since = at;
+        }
+        let recent = before.is_some_and(|(_, before)| at.saturating_sub(before) <= within);
+        if changed && is_near(now, mark) {
+            self.apart = None;
+        } else if changed && recent && self.mine != Some(version) {
+            self.apart = Some((mark, at));
+        }
+        if let Some((there, seen)) = self.apart {
+            let passed = millis(at.saturating_sub(seen));
+            if !is_near(now, there.plus_ms(passed)) {
+                return Err(ClockRefused { now, mark });
+            }
+            self.apart = None;
+        }
+        judge(now, mark)
     }
 
     /// Notes that the mark of this version is one's own.
-    pub(super) fn wrote(&mut self, version: Version, now: Duration) {
+    pub(super) fn wrote(&mut self, version: Version, at: Duration) {
         self.mine = Some(version);
-        self.last = Some((version, now));
+        self.last = Some((version, at));
+        self.since = at;
+        self.apart = None;
+    }
+
+    /// For how long the mark has stood unchanged while this process watched.
+    pub(super) fn stood(&self, at: Duration) -> Duration {
+        at.saturating_sub(self.since)
     }
 }
 
@@ -91,24 +137,43 @@ mod tests {
     const HOUR: u64 = 3_600_000;
     const MARK: Millis = Millis::new(1_000 * HOUR);
 
-    fn is_refused(now_ms: u64, fresh: bool) -> bool {
-        judge(Millis::new(now_ms), MARK, fresh).is_err()
+    fn is_refused(now_ms: u64) -> bool {
+        judge(Millis::new(now_ms), MARK).is_err()
     }
 
     #[test]
-    fn a_clock_more_than_an_hour_before_the_mark_is_refused() {
-        let found = [999 * HOUR - 1, 999 * HOUR, 1_000 * HOUR].map(|now| is_refused(now, false));
-        assert_eq!(found, [true, false, false]);
+    fn a_clock_more_than_an_hour_before_the_mark_or_a_year_after_it_is_refused() {
+        let before = [999 * HOUR - 1, 999 * HOUR, 1_000 * HOUR].map(is_refused);
+        assert_eq!(before, [true, false, false]);
+        let year = 366 * 24 * HOUR;
+        let after = [1_001 * HOUR + 1, 1_000 * HOUR + year].map(is_refused);
+        assert_eq!(after, [false, false]);
+        assert!(is_refused(1_000 * HOUR + year + 1));
+    }
+
+    /// What a watch whose clock is so far ahead says to marks with these
+    /// versions, looked at ten seconds apart.
+    fn looks(ahead_ms: u64, versions: &[u64]) -> Vec<bool> {
+        let mut watch = Watch::default();
+        let refused = (0_u64..).zip(versions).map(|(number, version)| {
+            let passed_ms = number * 10_000;
+            let look = Look {
+                version: Version::new(windlass_store::Incarnation::from_number(1), *version),
+                mark: MARK.plus_ms(version * 10_000),
+                now: MARK.plus_ms(passed_ms + ahead_ms),
+                at: Duration::from_millis(passed_ms),
+            };
+            watch.look(look, Duration::from_secs(30)).is_err()
+        });
+        refused.collect()
     }
 
     #[test]
-    fn a_clock_ahead_is_refused_of_a_fresh_mark_and_beyond_a_year() {
-        let now = [
-            1_001 * HOUR,
-            1_001 * HOUR + 1,
-            1_000 * HOUR + 366 * 24 * HOUR + 1,
-        ];
-        assert_eq!(now.map(|now| is_refused(now, true)), [false, true, true]);
-        assert_eq!(now.map(|now| is_refused(now, false)), [false, false, true]);
+    fn a_clock_that_a_fresh_mark_refused_stays_refused() {
+        assert_eq!(looks(HOUR, &[0, 1, 1, 1]), [false; 4]);
+        let stands = looks(2 * HOUR, &[0, 0, 0]);
+        assert_eq!(stands, [false; 3], "it may have been left alone");
+        let refused = looks(2 * HOUR, &[0, 1, 1, 1, 1, 1]);
+        assert_eq!(refused, [false, true, true, true, true, true]);
     }
 }

@@ -48,6 +48,9 @@ pub enum MaintenanceError {
         /// What is wrong with it.
         why: String,
     },
+    /// The lease was renewed again and again while it was to be given back.
+    #[error("the lease of upkeep could not be given back: it kept changing")]
+    StillHeld,
     /// There were no random bytes.
     #[error("no random bytes for upkeep")]
     Random(#[from] RandomError),
@@ -62,6 +65,7 @@ impl Coded for MaintenanceError {
             Self::Clock(refused) => refused.code(),
             Self::Store(source) => source.kind().code(),
             Self::Corrupt { .. } => "corrupt_record",
+            Self::StillHeld => "busy",
             Self::Random(_) => "no_randomness",
         }
     }
@@ -70,7 +74,7 @@ impl Coded for MaintenanceError {
         match self {
             Self::UnknownTask { .. } => ErrorKind::NotFound,
             Self::Task { source, .. } => source.kind(),
-            Self::Panicked { .. } => ErrorKind::Unavailable,
+            Self::Panicked { .. } | Self::StillHeld => ErrorKind::Unavailable,
             Self::Random(_) => ErrorKind::Environment,
             Self::Clock(refused) => refused.kind(),
             Self::Store(source) => kind_of(source.kind()),

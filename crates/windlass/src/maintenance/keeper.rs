@@ -4,19 +4,23 @@
 use std::time::Duration;
 
 use windlass_core::{Format, Millis};
-use windlass_store::{Batch, Commit, Entry, Expect, Scan, Version};
+use windlass_store::{Batch, Commit, Expect, Scan, Version};
 
-use super::clock::{Watch, is_near, judge};
+use super::clock::{Look, is_near};
 use super::due::DueWork;
 use super::error::MaintenanceError;
 use super::lease::{Seen, held, may_take};
 use super::pace::{Left, Pace};
-use super::record::{self, ClockRow, LeaseRow, ROUNDS_KEPT, RoundsRow, TaskRow, decode, encode};
+use super::record::{
+    self, ClockRow, LeaseRow, ROUNDS_KEPT, RoundsRow, Rows, TaskRow, decode, encode, read_lease,
+};
 use super::report::{RoundReport, TaskReport};
 use super::run::{After, Run, millis, rest};
 use super::table::{TASKS, Task};
 use crate::Windlass;
 
+/// Attempts to give the lease back, while renewals of it are still under way.
+const RELEASES_MAX: usize = 8;
 /// The longest that a failing task is left alone.
 const BACK_OFF_MAX: Duration = Duration::from_secs(600);
 
@@ -46,12 +50,6 @@ struct Held {
     renewed: Duration,
 }
 
-/// What is read before anything is done.
-struct Rows {
-    lease: Option<(Version, LeaseRow)>,
-    clock: Option<(Version, ClockRow)>,
-}
-
 /// A candidate for upkeep, which does what is due whenever it is given a turn.
 /// For whoever drives upkeep with a loop of their own;
 /// [`Maintenance::run`](super::Maintenance::run) is such a loop.
@@ -61,7 +59,6 @@ pub struct Keeper {
     id: String,
     held: Option<Held>,
     seen: Option<Seen>,
-    watch: Watch,
     next_round: Duration,
     next_turn: Duration,
     /// When what is this process's alone is looked after, while another has
@@ -80,7 +77,6 @@ impl Keeper {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
             held: None,
             seen: None,
-            watch: Watch::default(),
             next_round: now,
             next_turn: now,
             next_own: now,
@@ -131,26 +127,34 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// The store's failures; the lease ends by itself then.
+    /// The store's failures, and [`MaintenanceError::StillHeld`]; the lease
+    /// ends by itself then.
     pub async fn release(&mut self) -> Result<(), MaintenanceError> {
         self.windlass.upkeep().tallies.holds(false);
         self.held = None;
-        let Some((version, row)) = self.read().await?.lease else {
-            return Ok(());
-        };
-        if row.holder != self.id {
-            return Ok(());
+        for _ in 0..RELEASES_MAX {
+            let lease = read_lease(&**self.windlass.store()).await?;
+            let Some((version, row)) = lease else {
+                return Ok(());
+            };
+            if row.holder != self.id || row.until == Millis::new(0) {
+                // Whoever took it meanwhile has it.
+                return Ok(());
+            }
+            let free = LeaseRow {
+                until: Millis::new(0),
+                ..row
+            };
+            let batch = Batch::new()
+                .check(record::lease(), Expect::Version(version))
+                .put(record::lease(), encode(&free));
+            // A renewal may still have been under way, of a turn that was
+            // dropped.
+            if let Commit::Applied(_) = self.windlass.store().commit(batch).await? {
+                return Ok(());
+            }
         }
-        let free = LeaseRow {
-            until: Millis::new(0),
-            ..row
-        };
-        let batch = Batch::new()
-            .check(record::lease(), Expect::Version(version))
-            .put(record::lease(), encode(&free));
-        // Whoever took it meanwhile has it.
-        let _: Commit = self.windlass.store().commit(batch).await?;
-        Ok(())
+        Err(MaintenanceError::StillHeld)
     }
 
     fn monotonic(&self) -> Duration {
@@ -172,19 +176,7 @@ impl Keeper {
     }
 
     async fn read(&self) -> Result<Rows, MaintenanceError> {
-        let scans = [Scan::point(record::lease()), Scan::point(record::clock())];
-        let pages = self.windlass.store().read(&scans).await?;
-        let mut found = pages.into_iter().map(|mut page| page.entries.pop());
-        let mut next = || -> Option<Entry> { found.next().flatten() };
-        let (lease, clock) = (next(), next());
-        let lease =
-            lease.map(|row| Ok::<_, MaintenanceError>((row.version, decode("lease", &row)?)));
-        let clock =
-            clock.map(|row| Ok::<_, MaintenanceError>((row.version, decode("clock", &row)?)));
-        Ok(Rows {
-            lease: lease.transpose()?,
-            clock: clock.transpose()?,
-        })
+        Rows::read(&**self.windlass.store()).await
     }
 
     /// Whether the lease is one's own: takes it if it is free, and renews it
@@ -205,8 +197,13 @@ impl Keeper {
         let (now, options) = (self.monotonic(), self.windlass.upkeep().options.clone());
         let rows = self.read().await?;
         if let Some((version, clock)) = &rows.clock {
-            let fresh = self.watch.is_fresh(*version, now, options.beat() * 3);
-            judge(self.now(), clock.mark, fresh)?;
+            let look = Look {
+                version: *version,
+                mark: clock.mark,
+                now: self.now(),
+                at: now,
+            };
+            self.windlass.upkeep().look(look)?;
         }
         if let Some((version, row)) = &rows.lease {
             let mine = row.holder == self.id && row.until != Millis::new(0);
@@ -267,7 +264,7 @@ impl Keeper {
         match self.windlass.store().commit(batch).await? {
             Commit::Applied(version) => {
                 self.held = Some(Held { version, renewed });
-                self.watch.wrote(version, renewed);
+                self.windlass.upkeep().watch().wrote(version, renewed);
                 Ok(true)
             }
             Commit::Conflict { .. } => Ok(false),

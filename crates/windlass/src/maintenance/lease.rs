@@ -24,12 +24,14 @@ pub(super) struct Seen {
 }
 
 /// Whether somebody else's lease may be taken: it was given back, or its time
-/// and the difference of clocks are over, or it was not renewed for all its
-/// time while this process watched. Where the clock is not `near` the time
-/// that the holder wrote down, that it says the time is over says nothing.
+/// and the difference of clocks are over, or nobody touched it for all its
+/// time while this process watched. Only the last of these counts where the
+/// clock is not `near` the time that was written down: one that is wrong would
+/// find a time over that is not, and would be written down by whoever has the
+/// lease.
 pub(super) fn may_take(row: &LeaseRow, now: Millis, near: bool, watched: Duration) -> bool {
-    let over = near && row.until.plus_ms(SKEW_MS).has_passed(now);
-    row.until == Millis::new(0) || over || watched >= Duration::from_millis(row.ttl_ms)
+    let free = row.until == Millis::new(0) || row.until.plus_ms(SKEW_MS).has_passed(now);
+    near && free || watched >= Duration::from_millis(row.ttl_ms)
 }
 
 /// The lease as `holder` has it after taking or renewing it.
@@ -79,10 +81,13 @@ mod tests {
             until: Millis::new(0),
             ..row
         };
-        assert!(
-            may_take(&back, NOW, false, Duration::ZERO),
-            "it was given back"
-        );
+        let take_back = |near, watched_ms| {
+            let watched = Duration::from_millis(watched_ms);
+            may_take(&back, NOW, near, watched)
+        };
+        let given_back = [(true, 0), (false, 29_999), (false, 30_000)];
+        let given_back = given_back.map(|(near, watched_ms)| take_back(near, watched_ms));
+        assert_eq!(given_back, [true, false, true]);
     }
 
     #[test]

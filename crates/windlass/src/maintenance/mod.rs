@@ -25,15 +25,16 @@ mod tally;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use windlass_core::{Format, Millis, Sharing};
 use windlass_store::{Store, StoreExt};
 
+use self::clock::{Look, Watch, is_near};
 use self::pace::{Left, Pace};
-use self::record::{TaskRow, encode};
+use self::record::{Rows, TaskRow, encode};
 use self::run::{After, Run, rest};
 use self::tally::{Tallies, Tally};
 use crate::{OpenError, Options, Windlass};
@@ -54,9 +55,21 @@ pub(crate) struct Upkeep {
     pub(crate) options: MaintenanceOptions,
     pub(crate) exclusive: bool,
     pub(crate) tallies: Tallies,
+    watch: Mutex<Watch>,
 }
 
 impl Upkeep {
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Judges the clock by the mark as it was just read.
+    fn look(&self, look: Look) -> Result<(), ClockRefused> {
+        // Whoever has the lease writes the mark three times in this time.
+        let within = self.options.beat() * 3;
+        self.watch().look(look, within)
+    }
+
     /// With the settings of an engine.
     ///
     /// # Errors
@@ -69,6 +82,7 @@ impl Upkeep {
             options: options.maintenance.clone(),
             exclusive: options.sharing == Sharing::Exclusive,
             tallies: Tallies::default(),
+            watch: Mutex::default(),
         }))
     }
 }
@@ -200,10 +214,8 @@ impl Maintenance {
         limit: RunLimit,
         observe: &mut (dyn FnMut(&TaskReport) + Send),
     ) -> Result<TaskReport, MaintenanceError> {
-        let (store, env) = (self.windlass.store(), self.windlass.env());
-        if let Some(mark) = clock::mark(&**store).await? {
-            clock::judge(env.now(), mark, false)?;
-        }
+        self.watch_clock().await?;
+        let env = self.windlass.env();
         let mut run = Run::new(&self.windlass, task, Pace::default());
         let mut failed = None;
         while let Some(left) = self.left(&run, limit) {
@@ -224,6 +236,35 @@ impl Maintenance {
         match failed {
             Some(error) => Err(error),
             None => kept.map(|()| report),
+        }
+    }
+
+    /// Refuses a clock that cannot be right. One that is more than an hour
+    /// ahead is watched until whoever has the lease has either written the
+    /// time down or let the lease go: 30 s, unless it is set otherwise.
+    async fn watch_clock(&self) -> Result<(), MaintenanceError> {
+        let (upkeep, env) = (self.windlass.upkeep(), self.windlass.env());
+        loop {
+            let rows = Rows::read(&**self.windlass.store()).await?;
+            let Some((version, clock)) = rows.clock else {
+                return Ok(());
+            };
+            let (now, at) = (env.now(), env.monotonic());
+            upkeep.look(Look {
+                version,
+                mark: clock.mark,
+                now,
+                at,
+            })?;
+            let held = rows.lease.filter(|(_, row)| row.until != Millis::new(0));
+            let Some((_, lease)) = held.filter(|_| !upkeep.exclusive) else {
+                return Ok(());
+            };
+            let stood = upkeep.watch().stood(at);
+            if is_near(now, clock.mark) || stood >= Duration::from_millis(lease.ttl_ms) {
+                return Ok(());
+            }
+            env.sleep_until(at + Duration::from_secs(1)).await;
         }
     }
 
@@ -262,8 +303,7 @@ impl Maintenance {
     ///
     /// The store's failures.
     pub async fn status(&self) -> Result<MaintenanceStatus, MaintenanceError> {
-        let store = self.windlass.store();
-        status::read(&**store, self.windlass.env().now()).await
+        status::read(&self.windlass).await
     }
 
     /// What upkeep came to in this process.
@@ -273,15 +313,18 @@ impl Maintenance {
     }
 
     /// Takes the time that this machine has for the right one, also if the
-    /// store has seen a later one; which one it had seen. From then on the
-    /// clock is measured by this.
+    /// store has seen a later one; which one it had seen. From then on all
+    /// clocks are measured by this: a process that has upkeep and whose clock
+    /// is more than an hour off does no more until that is set.
     ///
     /// # Errors
     ///
     /// The store's failures.
     pub async fn accept_clock(&self) -> Result<Option<Millis>, MaintenanceError> {
         let store = self.windlass.store();
-        clock::accept(&**store, self.windlass.env().now()).await
+        let before = clock::accept(&**store, self.windlass.env().now()).await;
+        *self.windlass.upkeep().watch() = Watch::default();
+        before
     }
 }
 
@@ -292,7 +335,7 @@ impl Maintenance {
 /// [`MaintenanceError::Clock`], and the store's failures.
 pub(crate) async fn check_clock(store: &dyn Store, now: Millis) -> Result<(), MaintenanceError> {
     match clock::mark(store).await? {
-        Some(mark) => Ok(clock::judge(now, mark, false)?),
+        Some(mark) => Ok(clock::judge(now, mark)?),
         None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use windlass_core::{Format, Millis};
 use windlass_store::key::Key;
-use windlass_store::{Entry, KeyRange};
+use windlass_store::{Entry, KeyRange, Scan, Store, StoreExt, Version};
 
 use super::error::MaintenanceError;
 use super::report::{RoundReport, TaskReport};
@@ -115,4 +115,40 @@ pub(super) fn decode<T: DeserializeOwned>(
         what,
         why: error.to_string(),
     })
+}
+
+/// Who does upkeep and how far the clock has come, at one moment.
+pub(super) struct Rows {
+    pub(super) lease: Option<(Version, LeaseRow)>,
+    pub(super) clock: Option<(Version, ClockRow)>,
+}
+
+impl Rows {
+    pub(super) async fn read(store: &dyn Store) -> Result<Self, MaintenanceError> {
+        let pages = store
+            .read(&[Scan::point(lease()), Scan::point(clock())])
+            .await?;
+        let mut found = pages.into_iter().map(|mut page| page.entries.pop());
+        let mut next = || -> Option<Entry> { found.next().flatten() };
+        let (lease, clock) = (next(), next());
+        Ok(Self {
+            lease: lease.map(|row| versioned("lease", &row)).transpose()?,
+            clock: clock.map(|row| versioned("clock", &row)).transpose()?,
+        })
+    }
+}
+
+/// Who does upkeep.
+pub(super) async fn read_lease(
+    store: &dyn Store,
+) -> Result<Option<(Version, LeaseRow)>, MaintenanceError> {
+    let row = store.get(lease()).await?;
+    row.map(|row| versioned("lease", &row)).transpose()
+}
+
+fn versioned<T: DeserializeOwned>(
+    what: &'static str,
+    row: &Entry,
+) -> Result<(Version, T), MaintenanceError> {
+    Ok((row.version, decode(what, row)?))
 }

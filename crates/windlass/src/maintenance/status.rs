@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use windlass_core::Millis;
 use windlass_store::key::segments;
-use windlass_store::{Entry, Store, StoreExt};
+use windlass_store::{Entry, StoreExt};
 
-use super::clock::judge;
+use super::clock::Look;
 use super::due::{DueWork, Overdue};
 use super::error::MaintenanceError;
 use super::lease::SKEW_MS;
 use super::record::{self, ClockRow, LeaseRow, RoundsRow, TaskRow, decode};
 use super::report::{RoundReport, TaskReport};
 use super::table::TASKS;
+use crate::Windlass;
 
 /// Who does upkeep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,11 +78,9 @@ pub struct MaintenanceStatus {
     pub unreadable: BTreeMap<String, String>,
 }
 
-/// Reads how upkeep stands at `now`.
-pub(super) async fn read(
-    store: &dyn Store,
-    now: Millis,
-) -> Result<MaintenanceStatus, MaintenanceError> {
+/// Reads how upkeep stands now.
+pub(super) async fn read(windlass: &Windlass) -> Result<MaintenanceStatus, MaintenanceError> {
+    let (store, now) = (&**windlass.store(), windlass.env().now());
     let due = DueWork::count(store, now).await?;
     let mut status = MaintenanceStatus {
         now,
@@ -94,7 +93,7 @@ pub(super) async fn read(
         unreadable: BTreeMap::new(),
     };
     for row in store.scan_all(record::all()).await? {
-        if let Err(error) = status.take(&row) {
+        if let Err(error) = status.take(&row, windlass) {
             let key = String::from_utf8_lossy(&row.key).into_owned();
             status.unreadable.insert(key, error.to_string());
         }
@@ -116,7 +115,7 @@ fn blank(task: &super::Task, due: &DueWork) -> TaskStatus {
 
 impl MaintenanceStatus {
     /// Adds what one row says.
-    fn take(&mut self, row: &Entry) -> Result<(), MaintenanceError> {
+    fn take(&mut self, row: &Entry, windlass: &Windlass) -> Result<(), MaintenanceError> {
         let segments = segments(&row.key).unwrap_or_default();
         let names: Vec<&str> = segments.iter().skip(2).map(String::as_str).collect();
         match *names {
@@ -124,7 +123,13 @@ impl MaintenanceStatus {
             ["clock"] => {
                 let clock: ClockRow = decode("clock", row)?;
                 self.mark = Some(clock.mark);
-                let refused = judge(self.now, clock.mark, false).err();
+                let look = Look {
+                    version: row.version,
+                    mark: clock.mark,
+                    now: self.now,
+                    at: windlass.env().monotonic(),
+                };
+                let refused = windlass.upkeep().look(look).err();
                 self.clock_refused = refused.map(|refused| refused.to_string());
             }
             ["rounds"] => {

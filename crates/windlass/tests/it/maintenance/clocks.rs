@@ -1,5 +1,6 @@
 //! A clock that cannot be right.
 
+use futures_util::FutureExt;
 use windlass::core::{Coded, ErrorKind};
 
 use super::*;
@@ -76,26 +77,125 @@ async fn a_store_that_was_left_alone_is_opened_and_one_that_saw_the_future_is_no
     assert_eq!(error.code(), "clock_refused");
 }
 
+/// An engine on the store of `one` whose clock is two hours ahead.
+fn ahead(one: &Engine) -> Engine {
+    let now = one.env.now().plus_ms(2 * HOUR_MS);
+    one.over(2, now, Arc::clone(one.windlass.store()), &options())
+}
+
+/// Lets so much time pass for both.
+fn pass(one: &Engine, other: &Engine, ms: u64) {
+    one.env.advance_ms(ms);
+    other.env.advance_ms(ms);
+}
+
+fn code(turned: Result<Turned, MaintenanceError>) -> &'static str {
+    turned.expect_err("its clock is wrong").code()
+}
+
 #[tokio::test]
-async fn a_process_whose_clock_runs_ahead_of_the_holder_s_does_no_upkeep() {
+async fn a_process_whose_clock_runs_ahead_of_the_holder_s_does_no_upkeep_until_it_is_set() {
     let one = Engine::new().await;
     let mut holder = one.keeper();
     round(holder.turn().await.unwrap());
-    let ahead = START.plus_ms(2 * HOUR_MS);
-    let store = Arc::clone(one.windlass.store());
-    let other = one.over(2, ahead, store, &options());
+    let other = ahead(&one);
     let mut keeper = other.keeper();
     // By its clock the lease is over.
     assert_eq!(keeper.turn().await.unwrap(), Turned::Elsewhere);
-    one.env.advance_ms(10_000);
-    other.env.advance_ms(10_000);
+    pass(&one, &other, 10_000);
     holder.turn().await.unwrap();
-    assert_eq!(keeper.turn().await.unwrap_err().code(), "clock_refused");
-    // Nobody writes any more: then it is the one that is right.
-    other.env.advance_ms(30_000);
-    assert_eq!(keeper.turn().await.unwrap(), Turned::Elsewhere);
+    assert_eq!(code(keeper.turn().await), "clock_refused");
+    let status = other.windlass.maintenance().status().await.unwrap();
+    assert!(status.clock_refused.is_some(), "{status:?}");
+    let by_hand = other.by_hand("keys").await.unwrap_err();
+    assert_eq!(by_hand.code(), "clock_refused");
+    // That nobody writes any more does not make it right.
+    for _ in 0..10 {
+        other.env.advance_ms(30_000);
+        assert_eq!(code(keeper.turn().await), "clock_refused");
+    }
+    other.windlass.maintenance().accept_clock().await.unwrap();
     other.env.advance_ms(30_000);
     round(keeper.turn().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_holder_with_a_wrong_clock_does_not_take_back_what_was_accepted() {
+    let right = Engine::new().await;
+    let wrong = ahead(&right);
+    let mut holder = wrong.keeper();
+    round(holder.turn().await.unwrap());
+    let mut heir = right.keeper();
+    assert_eq!(code(heir.turn().await), "clock_refused");
+    right.windlass.maintenance().accept_clock().await.unwrap();
+    for _ in 0..6 {
+        pass(&right, &wrong, 10_000);
+        assert_eq!(code(holder.turn().await), "clock_refused");
+        heir.turn().await.unwrap();
+    }
+    let status = right.windlass.maintenance().status().await.unwrap();
+    assert!(right.env.now().since(status.mark.unwrap()) < 20_000);
+    assert_eq!(status.holder.unwrap().generation, 2, "it has the lease now");
+}
+
+#[tokio::test]
+async fn a_lease_that_was_given_back_is_not_for_a_clock_that_is_far_off() {
+    let one = Engine::new().await;
+    let mut first = one.keeper();
+    round(first.turn().await.unwrap());
+    first.release().await.unwrap();
+    let other = ahead(&one);
+    let mut keeper = other.keeper();
+    assert_eq!(keeper.turn().await.unwrap(), Turned::Elsewhere);
+    pass(&one, &other, 20_000);
+    assert_eq!(keeper.turn().await.unwrap(), Turned::Elsewhere);
+    round(one.keeper().turn().await.unwrap());
+    pass(&one, &other, 10_000);
+    assert_eq!(code(keeper.turn().await), "clock_refused");
+}
+
+#[tokio::test]
+async fn a_lease_that_was_given_back_and_left_alone_is_taken_in_time() {
+    let one = Engine::new().await;
+    let mut first = one.keeper();
+    round(first.turn().await.unwrap());
+    first.release().await.unwrap();
+    one.env.advance_ms(12 * HOUR_MS);
+    let mut keeper = one.another(2, &options()).keeper();
+    assert_eq!(keeper.turn().await.unwrap(), Turned::Elsewhere);
+    let mut keeper = one.keeper();
+    keeper.turn().await.unwrap();
+    one.env.advance_ms(30_000);
+    round(keeper.turn().await.unwrap());
+}
+
+#[tokio::test]
+async fn upkeep_by_hand_watches_whether_a_clock_far_ahead_is_the_wrong_one() {
+    let one = Engine::new().await;
+    round(one.keeper().turn().await.unwrap());
+    // Nobody writes: the store was left alone.
+    let other = ahead(&one);
+    let before = other.env.now();
+    other.by_hand("keys").await.unwrap();
+    let waited = other.env.now().since(before);
+    assert!((30_000..40_000).contains(&waited), "{waited} ms");
+    other.by_hand("queue").await.unwrap();
+    assert!(other.env.now().since(before) < waited + 1_000, "it knows");
+    // Somebody does.
+    let busy = one.another(3, &options());
+    let holder = std::sync::Mutex::new(busy.keeper());
+    let clock = Arc::clone(&busy.env);
+    let wrong = one.hooked(&options(), move |asked| {
+        if matches!(asked, Asked::Read(_)) && asked.is_about("maintenance/lease") {
+            clock.advance_ms(40_000);
+            let turned = holder.lock().unwrap().turn().now_or_never();
+            turned.expect("a store in memory answers at once").unwrap();
+        }
+        Ok(())
+    });
+    wrong.env.advance_ms(3 * HOUR_MS);
+    let refused = wrong.by_hand("keys").await.unwrap_err();
+    assert_eq!(refused.code(), "clock_refused");
 }
 
 #[tokio::test]

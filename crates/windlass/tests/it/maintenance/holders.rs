@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use futures_util::FutureExt;
+use windlass::store::StoreExt;
 
 use super::*;
 
@@ -109,6 +110,32 @@ async fn a_lease_that_is_given_back_is_free_at_once() {
     first.release().await.unwrap();
     let held = other.windlass.maintenance().status().await.unwrap();
     assert_eq!(held.holder.unwrap().generation, 2);
+}
+
+#[tokio::test]
+async fn a_lease_is_given_back_also_while_a_renewal_of_it_is_still_under_way() {
+    let base = Engine::new().await;
+    let (given, store) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::clone(base.windlass.store()),
+    );
+    let given_back = Arc::clone(&given);
+    let one = base.hooked(&options(), move |asked| {
+        let gives = matches!(asked, Asked::Commit(batch) if batch.writes.len() == 1);
+        if gives && asked.is_about("maintenance/lease") && !given.swap(true, Ordering::Relaxed) {
+            let key = b"system/maintenance/lease".to_vec();
+            let same = store.update(key.into(), |row| row.map(|row| row.value.clone()));
+            let renewed = same.now_or_never();
+            renewed.expect("a store in memory answers at once").unwrap();
+        }
+        Ok(())
+    });
+    let mut keeper = one.keeper();
+    round(keeper.turn().await.unwrap());
+    keeper.release().await.unwrap();
+    assert!(given_back.load(Ordering::Relaxed), "nothing was in the way");
+    let status = base.windlass.maintenance().status().await.unwrap();
+    assert_eq!(status.holder, None);
 }
 
 #[tokio::test]
