@@ -6,6 +6,9 @@
 //! checks the version of every row it deletes, so the chain is over what was
 //! really deleted. It ends when a whole pass has found nothing.
 //!
+//! A row that is damaged goes like any other: its key says whose it is. The
+//! record counts those whose values could not be read.
+//!
 //! The record is a function of what was erased, in its order. So a commit
 //! whose outcome is unknown has been applied, by whomever, exactly if the
 //! record reads as that commit would have left it.
@@ -18,7 +21,7 @@ use crate::engine::{Attempt, Engine, Rounds, head_of};
 use crate::error::AccessError;
 use crate::layout::{self, Owner};
 use crate::limits::ROUNDS_MAX;
-use crate::record::{Erasure, Head, decode, encode};
+use crate::record::{Erasure, Found, Head, decode, encode};
 use crate::tenant::{Certificate, Progress, Status, Verification};
 
 /// Rows erased by one commit: each is checked, and so is the record.
@@ -170,6 +173,44 @@ impl Engine {
         })
     }
 
+    /// The rows of some ranges, and whether there are more in the last. Where
+    /// one is damaged they are read one by one, which costs a read for each.
+    async fn found(&self, scans: &[Scan]) -> Result<(Vec<Found>, bool), AccessError> {
+        if scans.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let (pages, whole) = match self.store.read(scans).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                let keys: Vec<Scan> = scans.iter().cloned().map(Scan::keys).collect();
+                (self.store.read(&keys).await?, false)
+            }
+            pages => (pages?, true),
+        };
+        let more = pages.last().is_some_and(|page| page.more);
+        let mut found = Vec::new();
+        for row in pages.into_iter().flat_map(|page| page.entries) {
+            if whole {
+                let is_damaged = false;
+                found.push(Found { row, is_damaged });
+            } else {
+                found.extend(self.one(row).await?);
+            }
+        }
+        Ok((found, more))
+    }
+
+    /// The row of a key, as far as it can be read; `None` if it is gone.
+    async fn one(&self, row: Entry) -> Result<Option<Found>, AccessError> {
+        let (row, is_damaged) = match self.store.read(&[Scan::point(row.key.clone())]).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => (Some(row), true),
+            pages => {
+                let mut rows = pages?.into_iter().flat_map(|page| page.entries);
+                (rows.next(), false)
+            }
+        };
+        Ok(row.map(|row| Found { row, is_damaged }))
+    }
+
     /// How many rows of a range are `wanted`.
     async fn count(
         &self,
@@ -239,20 +280,14 @@ impl Erasing<'_> {
     async fn keys(&mut self) -> Result<bool, AccessError> {
         let prefix = self.owner.listing();
         let scan = Scan::prefix(prefix.clone()).limit(READ_SCANS_MAX);
-        let mut pages = self.engine.store.read(&[scan]).await?;
-        let listed = pages.pop().unwrap_or_default().entries;
+        let (listed, _) = self.engine.found(&[scan]).await?;
         if listed.is_empty() {
             return Ok(false);
         }
         let ids = listed.iter();
-        let ids = ids.filter_map(|row| layout::key_below(&prefix, &row.key));
+        let ids = ids.filter_map(|found| layout::key_below(&prefix, &found.row.key));
         let points: Vec<Scan> = ids.map(|id| Scan::point(layout::key(&id))).collect();
-        let found = if points.is_empty() {
-            Vec::new()
-        } else {
-            self.engine.store.read(&points).await?
-        };
-        let keys = found.into_iter().flat_map(|page| page.entries);
+        let (keys, _) = self.engine.found(&points).await?;
         let (head, expect) = self.engine.head(&self.owner).await?;
         let gone = u64::try_from(listed.len()).unwrap_or(u64::MAX);
         let mut next = self.erasure.clone();
@@ -264,7 +299,7 @@ impl Erasing<'_> {
         let batch = Batch::new()
             .check(self.owner.head(), expect)
             .put(self.owner.head(), encode(&head));
-        let rows: Vec<Entry> = listed.into_iter().chain(keys).collect();
+        let rows: Vec<Found> = listed.into_iter().chain(keys).collect();
         self.take(next, batch, &rows).await?;
         Ok(true)
     }
@@ -278,23 +313,19 @@ impl Erasing<'_> {
     ) -> Result<(), AccessError> {
         let mut scan = Scan::new(range).limit(READ_ENTRIES_MAX);
         loop {
-            let mut pages = self.engine.store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.pop().unwrap_or_default();
-            let found: Vec<Entry> = page
-                .entries
-                .iter()
-                .filter(|row| wanted(row))
-                .cloned()
-                .collect();
+            let (rows, more) = self.engine.found(std::slice::from_ref(&scan)).await?;
+            let last = rows.last().map(|found| found.row.key.clone());
+            let rows = rows.into_iter();
+            let found: Vec<Found> = rows.filter(|found| wanted(&found.row)).collect();
             let mut whole = true;
             for rows in found.chunks(ROWS_A_COMMIT) {
                 whole &= self.take(self.erasure.clone(), Batch::new(), rows).await?;
                 observe(&self.erasure.progress());
             }
-            match page.entries.last() {
+            match last {
                 // What was lost to a race is there to be read again.
                 _ if !whole => {}
-                Some(last) if page.more => scan = scan.after(&last.key),
+                Some(last) if more => scan = scan.after(&last),
                 _ => return Ok(()),
             }
         }
@@ -306,13 +337,15 @@ impl Erasing<'_> {
         &mut self,
         mut next: Erasure,
         mut batch: Batch,
-        rows: &[Entry],
+        rows: &[Found],
     ) -> Result<bool, AccessError> {
-        for row in rows {
-            next.note(row);
-            batch = batch
-                .check(row.key.clone(), Expect::Version(row.version))
-                .delete(row.key.clone());
+        for found in rows {
+            next.note(found);
+            let row = &found.row;
+            if !found.is_damaged {
+                batch = batch.check(row.key.clone(), Expect::Version(row.version));
+            }
+            batch = batch.delete(row.key.clone());
         }
         self.commit(next, batch).await
     }

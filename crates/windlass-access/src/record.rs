@@ -196,6 +196,19 @@ fn is_active(status: &Status) -> bool {
     *status == Status::Active
 }
 
+/// A row that is to be erased.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) row: Entry,
+    /// Whether its value cannot be read.
+    pub(crate) is_damaged: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// How far the erasure of a tenant is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -208,6 +221,9 @@ pub(crate) struct Erasure {
     pub(crate) bytes: u64,
     pub(crate) keys_revoked: u64,
     pub(crate) passes: u64,
+    /// Rows among them whose values could not be read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) unreadable: u64,
     pub(crate) digest: Hash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) incarnation: Option<String>,
@@ -223,13 +239,15 @@ impl Erasure {
             bytes: 0,
             keys_revoked: 0,
             passes: 0,
+            unreadable: 0,
             digest: Hash([0; 32]),
             incarnation: None,
         }
     }
 
-    /// Notes a row as erased.
-    pub(crate) fn note(&mut self, row: &Entry) {
+    /// Notes a row as erased; one that could not be read with its key alone.
+    pub(crate) fn note(&mut self, found: &Found) {
+        let row = &found.row;
         let bytes = |part: &[u8]| u64::try_from(part.len()).unwrap_or(u64::MAX);
         let size = bytes(&row.key).saturating_add(bytes(&row.value));
         self.rows = self.rows.saturating_add(1);
@@ -238,7 +256,12 @@ impl Erasure {
         hasher.update(self.digest.0);
         hasher.update(bytes(&row.key).to_be_bytes());
         hasher.update(&row.key);
-        hasher.update(Sha256::digest(&row.value));
+        if found.is_damaged {
+            self.unreadable = self.unreadable.saturating_add(1);
+            hasher.update([0; 32]);
+        } else {
+            hasher.update(Sha256::digest(&row.value));
+        }
         self.digest = Hash(hasher.finalize().into());
     }
 
@@ -276,6 +299,7 @@ impl Erasure {
             bytes: self.bytes,
             keys_revoked: self.keys_revoked,
             passes: self.passes,
+            unreadable: self.unreadable,
             digest: hex(&self.digest.0),
             remaining: 0,
             incarnation: self.incarnation.clone()?,

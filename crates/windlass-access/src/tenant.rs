@@ -144,16 +144,25 @@ pub struct Certificate {
     pub keys_revoked: u64,
     /// Passes made, the last of which found nothing.
     pub passes: u64,
+    /// Rows among those erased whose values could not be read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unreadable: u64,
     /// A chain over everything erased, in the order in which it was: 64
     /// hexadecimal digits. It begins with 32 zero bytes; each row makes
     /// SHA-256(what was before, length of the key in 8 bytes big-endian, the
-    /// key, SHA-256 of the value).
+    /// key, SHA-256 of the value); in place of the last, 32 zero bytes for a
+    /// value that could not be read.
     pub digest: String,
     /// Rows left: 0.
     pub remaining: u64,
     /// Which store: 16 hexadecimal digits that no other and no restored one
     /// has.
     pub incarnation: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is there of a tenant now.

@@ -1,6 +1,7 @@
 //! Tests of keys and tenants, over a store in memory that makes the least of
 //! its contract.
 
+mod damaged;
 mod deaths;
 mod erasing;
 mod errors;

@@ -44,7 +44,7 @@ pub(super) fn tenants(tenants: &[Tenant]) -> String {
 
 /// The proof of an erasure.
 pub(super) fn certificate(proof: &Certificate) -> String {
-    fields([
+    let mut proven = vec![
         ("tenant", proof.tenant.to_string()),
         ("started_at", time(proof.started_at)),
         ("finished_at", time(proof.finished_at)),
@@ -55,7 +55,11 @@ pub(super) fn certificate(proof: &Certificate) -> String {
         ("remaining", proof.remaining.to_string()),
         ("digest", proof.digest.clone()),
         ("incarnation", proof.incarnation.clone()),
-    ])
+    ];
+    if proof.unreadable > 0 {
+        proven.push(("unreadable", proof.unreadable.to_string()));
+    }
+    fields(proven)
 }
 
 /// What is there of a tenant.

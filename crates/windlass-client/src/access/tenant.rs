@@ -131,6 +131,10 @@ pub struct Certificate {
     pub keys_revoked: u64,
     /// Passes made, the last of which found nothing.
     pub passes: u64,
+    /// Rows among those erased whose values could not be read; left out if
+    /// there were none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unreadable: u64,
     /// A chain of SHA-256 over everything erased, in the order in which it
     /// was: 64 hex digits.
     pub digest: String,
@@ -138,6 +142,11 @@ pub struct Certificate {
     pub remaining: u64,
     /// Which store: 16 hex digits that no other and no restored one has.
     pub incarnation: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is there of a tenant now.
