@@ -136,6 +136,7 @@ struct State {
     logs: u64,
     gap: bool,
     tags: u64,
+    forks: u64,
 }
 
 impl State {
@@ -148,6 +149,7 @@ impl State {
             logs: 0,
             gap: false,
             tags: 0,
+            forks: 0,
         }
     }
 
@@ -167,6 +169,7 @@ impl State {
                 self.rows += 1;
             }
             ["fork", fork] => {
+                self.forks += 1;
                 if let Ok(fork) = fork.parse::<SessionId>() {
                     found(&self.keys.other(&fork), entry, notes);
                 }
@@ -185,9 +188,6 @@ impl State {
             }
             return;
         };
-        if head.removed.is_some() {
-            return notes.unsettled();
-        }
         let tenant: &TenantId = &self.keys.tenant;
         let lineage = LineageKeys::new(tenant, &head.lineage);
         let by = [key.clone()];
@@ -200,15 +200,29 @@ impl State {
             let fork = self.keys.other(&base.session).fork(&self.keys.session);
             notes.demand(&by, fork, Bytes::new());
         }
+        if head.removed.is_some() {
+            return self.finish_removed(head, notes);
+        }
         for id in [head.points.manifest, head.points.hidden]
             .into_iter()
             .flatten()
         {
             notes.refer(&key, lineage.blob(id));
         }
-        let logs_fit = !self.gap && head.packed.rev + self.logs == head.rev;
-        if !logs_fit || self.tags != head.tags {
+        if !self.logs_fit(head) || self.tags != head.tags {
             notes.wrong(&key, "rows_missing");
         }
+    }
+
+    /// Of a state that was removed its commits stay while it has forks, which
+    /// read them. Without forks they are just going.
+    fn finish_removed(&self, head: &Head, notes: &mut dyn Notes) {
+        if self.forks > 0 && !self.logs_fit(head) {
+            notes.wrong(&self.keys.head(), "rows_missing");
+        }
+    }
+
+    fn logs_fit(&self, head: &Head) -> bool {
+        !self.gap && head.packed.rev + self.logs == head.rev
     }
 }

@@ -19,8 +19,9 @@ use crate::table::{fields, moment, plain, rows};
 /// Records are held against the rows of every index, heads against what they
 /// count, digests against contents, budgets against calls, the audit against
 /// its hashes, and the store against what it promises. With a tenant named, its
-/// entries alone are checked. Others may go on working with the store. Exits
-/// with 1 if something is found.
+/// entries alone are checked; one that is being erased is left out, and named.
+/// Others may go on working with the store. Exits with 1 if something is found.
+/// What was found is also shown where the check could not come to its end.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     /// Put right what follows from the rest: rows of indexes, and counts of
@@ -86,17 +87,17 @@ pub(crate) async fn run(
                 accept(windlass, context.output()).await?;
             }
             let mut observe = |progress| show(&bar, progress);
-            Ok(windlass.check(&asked, &mut observe).await?)
+            Ok(windlass.check(&asked, &mut observe).await)
         })
         .await;
     bar.finish_and_clear();
     let report = report?;
     let output = context.output();
     output.answer(&report, || shown(&report))?;
-    if report.is_clean() {
-        Ok(())
-    } else {
-        Err(Failure::Check(Box::new(Found)))
+    match report.failure {
+        Some(failure) => Err(failure.into()),
+        None if report.is_clean() => Ok(()),
+        None => Err(Failure::Check(Box::new(Found))),
     }
 }
 
@@ -138,14 +139,17 @@ fn count(report: &CheckReport) -> u64 {
 }
 
 fn shown(report: &CheckReport) -> String {
-    let summary = fields([
+    let mut summary = vec![
         ("entries", report.rows.to_string()),
         ("bytes", report.bytes.to_string()),
         ("passes", report.passes.to_string()),
         ("took_ms", report.took_ms.to_string()),
         ("findings", count(report).to_string()),
         ("repaired", report.repaired.to_string()),
-    ]);
+    ];
+    let erased = report.being_erased.iter();
+    summary.extend(erased.map(|tenant| ("being_erased", tenant.to_string())));
+    let summary = fields(summary);
     if report.findings.is_empty() {
         return summary;
     }

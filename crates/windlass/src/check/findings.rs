@@ -1,8 +1,12 @@
 //! What was found, in words.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+use windlass_core::TenantId;
 
 use super::CheckReport;
+use super::passes::{is_going, tenant_of};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -220,6 +224,14 @@ impl Findings {
         } else {
             self.more += 1;
         }
+    }
+
+    /// Leaves out what is about tenants that are being erased.
+    pub(super) fn leave_out(&mut self, going: &BTreeSet<TenantId>) {
+        let stays = |finding: &Finding| {
+            tenant_of(finding.key.as_bytes()).is_none_or(|tenant| !is_going(going, tenant))
+        };
+        self.kept.retain(stays);
     }
 
     pub(super) fn count(&self) -> u64 {

@@ -1,15 +1,18 @@
 //! One link again, at one point in time, and its repair.
 
+use std::collections::BTreeSet;
 use std::slice;
 
 use bytes::Bytes;
-use windlass_core::Millis;
+use windlass_core::{Millis, TenantId};
 use windlass_store::check::Notes;
 use windlass_store::key::{Key, number, segments};
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, Store, StoreErrorKind};
+use windlass_store::{
+    Batch, Commit, Entry, Expect, KeyRange, Scan, Store, StoreError, StoreErrorKind, Version,
+};
 
 use super::findings::{Findings, Repair, shown};
-use super::passes::Count;
+use super::passes::{Count, is_going, tenant_of};
 use super::route::Part;
 use super::{Check, CheckError, Mode};
 
@@ -20,6 +23,18 @@ const LATE_MS_MAX: u64 = 3_600_000;
 pub(super) struct Looker<'a> {
     store: &'a dyn Store,
     mode: Mode,
+}
+
+/// What becomes of a row that no record calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stray {
+    /// It is told, and a repair removes it.
+    Goes,
+    /// It stays where none of the records is there that might call for it: it
+    /// is what is left of them.
+    StaysAlone,
+    /// It stays: its record is lost.
+    Stays,
 }
 
 /// What auditors say of records that cannot be read.
@@ -99,23 +114,30 @@ impl<'a> Looker<'a> {
         Ok(Some(entries))
     }
 
-    /// A row that some records have to call for, or call for in vain.
+    /// A row that some records have to call for, or call for in vain; whether
+    /// it stays without them.
     pub(super) async fn link(
         &self,
         row: &Bytes,
         by: &[Bytes],
+        stray: Stray,
         findings: &mut Findings,
-    ) -> Result<(), CheckError> {
+    ) -> Result<bool, CheckError> {
         let keys: Vec<Bytes> = by.iter().chain([row]).cloned().collect();
         let Some(mut entries) = self.read(&keys).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let at = entries.iter().position(|entry| entry.key == *row);
         let present = at.map(|at| entries.remove(at));
         let heard = hear(row, &entries);
         if heard.unsettled {
-            return Ok(());
+            return Ok(false);
         }
+        let stays = match stray {
+            Stray::Goes => false,
+            Stray::StaysAlone => entries.is_empty(),
+            Stray::Stays => true,
+        };
         let mut batch = Batch::new();
         for record in &entries {
             batch = batch.check(record.key.clone(), Expect::Version(record.version));
@@ -125,6 +147,7 @@ impl<'a> Looker<'a> {
                 let batch = batch.check(row.clone(), Expect::Absent);
                 ("index_row_missing", batch.put(row.clone(), value))
             }
+            (None, Some(_)) if stays => return Ok(true),
             (None, Some(present)) => {
                 let batch = batch.check(row.clone(), Expect::Version(present.version));
                 ("index_row_dangling", batch.delete(row.clone()))
@@ -133,11 +156,11 @@ impl<'a> Looker<'a> {
                 let batch = batch.check(row.clone(), Expect::Version(present.version));
                 ("index_row_differs", batch.put(row.clone(), value))
             }
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         let repair = self.repair(batch).await?;
         findings.add(&shown(row), code, repair);
-        Ok(())
+        Ok(false)
     }
 
     /// A record that points at something.
@@ -158,27 +181,18 @@ impl<'a> Looker<'a> {
         Ok(())
     }
 
-    /// A record that follows from the rows beside it.
+    /// A record that follows from the rows beside it, which are read page by
+    /// page.
     pub(super) async fn count(
         &self,
         count: &Count,
         findings: &mut Findings,
     ) -> Result<(), CheckError> {
-        let export = self
-            .store
-            .export(KeyRange::prefix(count.scope.clone()))
-            .await;
-        let entries = match export {
-            Ok(export) => export.collect().await,
-            Err(error) => Err(error),
-        };
-        let entries = match entries {
+        let (heard, version) = match self.recount(count).await {
             Err(error) if error.kind() == StoreErrorKind::Corrupt => return Ok(()),
-            entries => entries.map_err(CheckError::store("export"))?,
+            found => found.map_err(CheckError::store("export"))?,
         };
-        let version = entries.iter().find(|entry| entry.key == count.key);
-        let version = version.map(|entry| entry.version);
-        let Some((key, value)) = hear(&count.key, &entries).count else {
+        let Some((key, value)) = heard.count else {
             return Ok(());
         };
         let expect = version.map_or(Expect::Absent, Expect::Version);
@@ -186,6 +200,35 @@ impl<'a> Looker<'a> {
         let repair = self.repair(batch).await?;
         findings.add(&shown(&count.key), count.code, repair);
         Ok(())
+    }
+
+    /// What the auditor says of the rows of a count, and the version of its
+    /// record, at one point in time.
+    async fn recount<'c>(
+        &self,
+        count: &'c Count,
+    ) -> Result<(Heard<'c>, Option<Version>), StoreError> {
+        let range = KeyRange::prefix(count.scope.clone());
+        let mut export = self.store.export(range).await?;
+        let mut heard = Heard {
+            row: &count.key,
+            ..Heard::default()
+        };
+        let (mut auditor, mut version) = (Part::of(&count.key).map(Part::auditor), None);
+        while let Some(entries) = export.next().await? {
+            for entry in &entries {
+                if entry.key == count.key {
+                    version = Some(entry.version);
+                }
+                if let Some(auditor) = &mut auditor {
+                    auditor.entry(entry, &mut heard);
+                }
+            }
+        }
+        if let Some(auditor) = &mut auditor {
+            auditor.end(&mut heard);
+        }
+        Ok((heard, version))
     }
 
     async fn repair(&self, batch: Batch) -> Result<Repair, CheckError> {
@@ -200,11 +243,13 @@ impl<'a> Looker<'a> {
     }
 }
 
-/// Tells of the first row of due work of each part that is long overdue.
+/// Tells of the first row of due work of each part that is long overdue, of
+/// tenants that are not being erased.
 pub(super) async fn overdue(
     store: &dyn Store,
     now: Millis,
     asked: &Check,
+    going: &BTreeSet<TenantId>,
     findings: &mut Findings,
 ) -> Result<(), CheckError> {
     let late = now.get().saturating_sub(LATE_MS_MAX);
@@ -212,32 +257,45 @@ pub(super) async fn overdue(
         Key::new("due").below(),
         Key::new("due").number(late).finish(),
     );
-    let scan = Scan::new(range).keys().limit(1_000);
-    let pages = match store.read(slice::from_ref(&scan)).await {
-        Err(error) if error.kind() == StoreErrorKind::Corrupt => return Ok(()),
-        pages => pages.map_err(CheckError::store("read"))?,
-    };
-    let mut told: Vec<String> = Vec::new();
-    for entry in pages.into_iter().flat_map(|page| page.entries) {
-        let Some(parts) = segments(&entry.key) else {
-            continue;
+    let mut scan = Scan::new(range).keys();
+    let mut told = BTreeSet::new();
+    loop {
+        let pages = match store.read(slice::from_ref(&scan)).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => return Ok(()),
+            pages => pages.map_err(CheckError::store("read"))?,
         };
-        let [_, time, part, tenant, ..] = parts.as_slice() else {
-            continue;
-        };
-        let other = asked
-            .tenant
-            .as_ref()
-            .is_some_and(|of| of.as_str() != tenant);
-        if other || number(time).is_none() || told.contains(part) {
-            continue;
+        let page = pages.into_iter().next().unwrap_or_default();
+        for entry in &page.entries {
+            let tenant = tenant_of(&entry.key);
+            let Some(tenant) = tenant.filter(|tenant| !is_going(going, tenant)) else {
+                continue;
+            };
+            let asked = asked.tenant.as_ref();
+            if asked.is_none_or(|asked| asked.as_str() == tenant) {
+                note_overdue(&entry.key, &mut told, findings);
+            }
         }
-        told.push(part.clone());
-        let code = match part.as_str() {
-            "lease" | "queue" => "lease_overdue",
-            _ => "upkeep_overdue",
-        };
-        findings.note(&shown(&entry.key), code);
+        match page.entries.last() {
+            Some(last) if page.more => scan = scan.after(&last.key),
+            _ => return Ok(()),
+        }
     }
-    Ok(())
+}
+
+/// Tells of a row, unless one of its part was told.
+fn note_overdue(row: &Bytes, told: &mut BTreeSet<String>, findings: &mut Findings) {
+    let Some(parts) = segments(row) else {
+        return;
+    };
+    let [_, time, part, ..] = parts.as_slice() else {
+        return;
+    };
+    if number(time).is_none() || !told.insert(part.clone()) {
+        return;
+    }
+    let code = match part.as_str() {
+        "lease" | "queue" => "lease_overdue",
+        _ => "upkeep_overdue",
+    };
+    findings.note(&shown(row), code);
 }

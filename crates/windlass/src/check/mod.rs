@@ -11,11 +11,14 @@
 //!
 //! Each finding about more than one aggregate is looked at again before it is
 //! told, at one point in time of its own: others may have changed it meanwhile.
+//! So what is read of one tenant and of the index of due work, which are two
+//! exports, need not be of one moment.
 //!
 //! | module | what is in it |
 //! |---|---|
 //! | `walk` | entries of a range, past those that are damaged |
 //! | `route` | whose auditor looks at which entry |
+//! | `second` | which links do not fit, as many as memory holds |
 //! | `tally` | both sides of all links, added up |
 //! | `passes` | what is read how often, and what for |
 //! | `look` | one link again, and its repair |
@@ -28,20 +31,24 @@ mod look;
 mod passes;
 mod probe;
 mod route;
+mod second;
 mod tally;
 mod walk;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
+use windlass_access::{Status, TenantQuery};
 use windlass_core::TenantId;
 
 use crate::Windlass;
 use crate::audit::{Chain, Verify};
 
-pub use error::CheckError;
+pub use error::CheckFailure;
 pub use findings::{Finding, Repair, Severity};
 
+use error::{CheckError, Failed};
 use findings::Findings;
 
 /// What of the store is checked, and what is done about what is found.
@@ -96,14 +103,20 @@ pub struct CheckReport {
     pub more: u64,
     /// How many were put right.
     pub repaired: u64,
+    /// Tenants that are being erased, which were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub being_erased: Vec<TenantId>,
+    /// Why it did not come to its end, if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<CheckFailure>,
 }
 
 impl CheckReport {
-    /// Whether nothing is left that was found.
+    /// Whether everything was looked at and nothing is left that was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let left = |finding: &Finding| finding.repair != Repair::Done;
-        self.more == 0 && !self.findings.iter().any(left)
+        self.failure.is_none() && self.more == 0 && !self.findings.iter().any(left)
     }
 }
 
@@ -136,23 +149,18 @@ impl Windlass {
     /// A large store needs more time than it gives an export by itself:
     /// [`Options::export_time_max`](crate::Options::export_time_max).
     ///
-    /// # Errors
-    ///
-    /// [`CheckError`] if the store fails in another way than by damage.
-    pub async fn check(
-        &self,
-        asked: &Check,
-        observe: Observe<'_>,
-    ) -> Result<CheckReport, CheckError> {
+    /// Where the store fails in another way than by damage, the report has
+    /// what was found by then, and the [failure](CheckReport::failure).
+    pub async fn check(&self, asked: &Check, observe: Observe<'_>) -> CheckReport {
         let env = self.env();
         let started = env.monotonic();
-        let mut report = self.round(asked, observe).await?;
+        let mut report = self.round(asked, observe).await;
         if asked.mode == Mode::Repair {
             for _ in 1..ROUNDS_MAX {
-                if report.repaired == 0 {
+                if report.repaired == 0 || report.failure.is_some() {
                     break;
                 }
-                let next = self.round(asked, observe).await?;
+                let next = self.round(asked, observe).await;
                 let done = next.repaired;
                 merge(&mut report, next);
                 if done == 0 {
@@ -162,29 +170,61 @@ impl Windlass {
         }
         let took = env.monotonic().saturating_sub(started);
         report.took_ms = milliseconds(took);
-        Ok(report)
+        report
     }
 
-    async fn round(&self, asked: &Check, observe: Observe<'_>) -> Result<CheckReport, CheckError> {
+    async fn round(&self, asked: &Check, observe: Observe<'_>) -> CheckReport {
+        let (store, env) = (self.store().as_ref(), self.env());
         let mut findings = Findings::new(asked.findings_max);
+        let mut failed = Failed::default();
         if asked.tenant.is_none() {
-            probe::probe(self.store().as_ref(), self.env().as_ref(), &mut findings).await?;
+            let probed = probe::probe(store, env.as_ref(), &mut findings).await;
+            failed.note(probed);
             self.look_at_health(&mut findings);
         }
-        let mut passes = passes::Passes::new(self.store().as_ref(), self.env(), asked);
-        passes.run(&mut findings, observe).await?;
+        let known = failed.note(self.being_erased().await);
+        let mut asked = asked.clone();
+        if known.is_none() {
+            // What is being erased must not be put back.
+            asked.mode = Mode::Look;
+        }
+        let mut going = known.unwrap_or_default();
+        let mut passes = passes::Passes::new(store, env, &asked, &going);
+        failed.note(passes.run(&mut findings, observe).await);
         let seen = passes.finish();
-        self.look_at_chains(&seen.chains, &mut findings).await?;
-        look::overdue(
-            self.store().as_ref(),
-            self.env().now(),
-            asked,
-            &mut findings,
-        )
-        .await?;
+        failed.note(self.look_at_chains(&seen.chains, &mut findings).await);
+        // An erasure may have begun while it was looked.
+        let begun = failed.note(self.being_erased().await);
+        going.extend(begun.unwrap_or_default());
+        findings.leave_out(&going);
+        let overdue = look::overdue(store, env.now(), &asked, &going, &mut findings);
+        failed.note(overdue.await);
         let mut report = findings.into_report();
         (report.rows, report.bytes, report.passes) = (seen.rows, seen.bytes, seen.passes);
-        Ok(report)
+        let of_asked = |tenant: &TenantId| asked.tenant.as_ref().is_none_or(|of| of == tenant);
+        report.being_erased = going.into_iter().filter(of_asked).collect();
+        report.failure = failed.0;
+        report
+    }
+
+    /// The tenants that are being erased. Costs a look at each tenant.
+    async fn being_erased(&self) -> Result<BTreeSet<TenantId>, CheckError> {
+        let mut going = BTreeSet::new();
+        let mut query = TenantQuery {
+            limit: 1_000,
+            ..TenantQuery::default()
+        };
+        loop {
+            let page = self.tenants().list(&query).await;
+            let page = page.map_err(CheckError::Tenants)?;
+            let erasing = page.tenants.into_iter();
+            let erasing = erasing.filter(|tenant| tenant.status == Status::Erasing);
+            going.extend(erasing.map(|tenant| tenant.tenant));
+            let Some(next) = page.next else {
+                return Ok(going);
+            };
+            query.after = Some(next);
+        }
     }
 
     /// What the store says of itself.

@@ -1,6 +1,6 @@
 //! What is read how often, and what for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +11,18 @@ use windlass_store::key::Key;
 use windlass_store::{Entry, KeyRange, Store};
 
 use super::findings::{Findings, shown};
-use super::look::Looker;
+use super::look::{Looker, Stray};
 use super::route::Auditors;
+use super::second::{Second, Suspects};
 use super::tally::{References, Tally};
 use super::walk::{Met, Walk};
 use super::{Check, CheckError, Observe, Progress};
 use crate::audit::Chain;
 
-/// Rows that are looked at again one by one, of one pass.
+/// Findings and references that are looked at again one by one, of one pass.
 const SUSPECTS_MAX: usize = 100_000;
+/// Passes over rows that do not fit, each for as many as fit into memory.
+const SECOND_PASSES_MAX: usize = 64;
 /// Chains of the audit that are verified.
 const CHAINS_MAX: usize = 1_000_000;
 
@@ -37,18 +40,23 @@ pub(super) struct Passes<'a> {
     store: &'a dyn Store,
     env: &'a Arc<dyn Env>,
     asked: &'a Check,
+    /// Tenants that are being erased.
+    going: &'a BTreeSet<TenantId>,
     seen: Seen,
 }
 
-/// A link one side of which may be missing.
-type Suspects = BTreeMap<Bytes, Vec<Bytes>>;
-
 impl<'a> Passes<'a> {
-    pub(super) fn new(store: &'a dyn Store, env: &'a Arc<dyn Env>, asked: &'a Check) -> Self {
+    pub(super) fn new(
+        store: &'a dyn Store,
+        env: &'a Arc<dyn Env>,
+        asked: &'a Check,
+        going: &'a BTreeSet<TenantId>,
+    ) -> Self {
         Self {
             store,
             env,
             asked,
+            going,
             seen: Seen::default(),
         }
     }
@@ -66,28 +74,99 @@ impl<'a> Passes<'a> {
             tally: Tally::new(),
             references: References::new(0, 1),
             counts: Vec::new(),
+            lost: Lost::default(),
         };
         self.pass(Some(findings), &mut first, observe).await?;
         let First {
             tally,
             references,
             counts,
+            lost,
         } = first;
         let looker = Looker::new(self.store, self.asked.mode);
-        let mut suspects = Second::new(tally.open(), references);
-        if !suspects.is_settled() {
-            self.pass(None, &mut suspects, observe).await?;
-            for (row, by) in &suspects.links {
-                looker.link(row, by, findings).await?;
-            }
-            if suspects.full {
-                findings.note("", "index_row_missing");
-            }
-            self.references(suspects.references, &looker, findings, observe)
-                .await?;
+        let met = self
+            .links(
+                (tally.open(), references),
+                &lost,
+                &looker,
+                findings,
+                observe,
+            )
+            .await?;
+        if let Some(met) = met {
+            self.references(met, &looker, findings, observe).await?;
         }
         for count in &counts {
             looker.count(count, findings).await?;
+        }
+        Ok(())
+    }
+
+    /// Names the rows of indexes that do not fit, pass by pass; the references
+    /// that were not met, if there was a pass.
+    async fn links(
+        &mut self,
+        (mut open, references): (HashSet<usize>, References),
+        lost: &Lost,
+        looker: &Looker<'_>,
+        findings: &mut Findings,
+        observe: Observe<'_>,
+    ) -> Result<Option<References>, CheckError> {
+        if open.is_empty() && references.is_empty() {
+            return Ok(None);
+        }
+        let mut met = Some(references);
+        let mut left = References::new(0, 1);
+        for _ in 0..SECOND_PASSES_MAX {
+            let share = met.take().unwrap_or_else(|| References::new(0, 1));
+            let first = !share.is_empty();
+            let mut pass = Second::new(open, share);
+            self.pass(None, &mut pass, observe).await?;
+            self.suspects(&pass.links, lost, looker, findings).await?;
+            if first {
+                left = pass.references;
+            }
+            open = pass.later;
+            if open.is_empty() {
+                return Ok(Some(left));
+            }
+        }
+        // There is more that is wrong than can be told.
+        findings.note("", "index_row_missing");
+        Ok(Some(left))
+    }
+
+    /// Looks at each suspect again. What belongs to a record that is lost is
+    /// what is left of it, and is neither removed nor told one by one.
+    async fn suspects(
+        &self,
+        links: &Suspects,
+        lost: &Lost,
+        looker: &Looker<'_>,
+        findings: &mut Findings,
+    ) -> Result<(), CheckError> {
+        let mut traces: BTreeMap<&Bytes, usize> = BTreeMap::new();
+        for (row, by) in links {
+            if let Some(record) = by.first().filter(|_| !row.starts_with(b"due/")) {
+                *traces.entry(record).or_default() += 1;
+            }
+        }
+        let mut told = BTreeSet::new();
+        for (row, by) in links {
+            let record = by.first().filter(|record| traces.contains_key(record));
+            let several = record.is_some_and(|record| traces[record] > 1);
+            let stray = match (by.iter().any(|record| lost.has(record)), several) {
+                (true, _) => Stray::Stays,
+                // One row may have been left over; several were of something.
+                (false, true) => Stray::StaysAlone,
+                (false, false) => Stray::Goes,
+            };
+            let alone = looker.link(row, by, stray, findings).await?;
+            if let (true, Stray::StaysAlone, Some(record)) = (alone, stray, record)
+                && told.insert(record)
+            {
+                findings.note(&shown(record), "record_missing");
+            }
         }
         Ok(())
     }
@@ -106,7 +185,8 @@ impl<'a> Passes<'a> {
             shares *= 8;
             missing = Vec::new();
             for share in 0..shares {
-                let mut gather = Second::new(HashSet::new(), References::new(share, shares));
+                let references = References::new(share, shares);
+                let mut gather = Second::new(HashSet::new(), references);
                 gather.gathers = true;
                 self.pass(None, &mut gather, observe).await?;
                 gather.gathers = false;
@@ -189,9 +269,12 @@ impl<'a> Passes<'a> {
         notes: &mut N,
         progress: &mut Progress,
     ) {
-        if let Some(tenant) = &self.asked.tenant
-            && entry.key.starts_with(b"due/")
-            && entry.key.split(|byte| *byte == b'/').nth(3) != Some(tenant.as_str().as_bytes())
+        let other = |tenant: &TenantId| tenant_of(&entry.key) != Some(tenant.as_str());
+        if self.asked.tenant.as_ref().is_some_and(other) {
+            return;
+        }
+        if !self.going.is_empty()
+            && tenant_of(&entry.key).is_some_and(|tenant| is_going(self.going, tenant))
         {
             return;
         }
@@ -239,8 +322,23 @@ fn chain_of(key: &[u8]) -> Option<Chain> {
     std::str::from_utf8(first).ok()?.parse().ok()
 }
 
+/// Whose data an entry is of, or in the index of due work is about.
+pub(super) fn tenant_of(key: &[u8]) -> Option<&str> {
+    let mut segments = key.split(|byte| *byte == b'/');
+    let tenant = match segments.next()? {
+        b"due" => segments.nth(2)?,
+        tenant => tenant,
+    };
+    std::str::from_utf8(tenant).ok()
+}
+
+/// Whether a tenant is one of those that are being erased.
+pub(super) fn is_going(going: &BTreeSet<TenantId>, tenant: &str) -> bool {
+    going.iter().any(|it| it.as_str() == tenant)
+}
+
 /// What a pass does with what auditors say.
-trait Pass: Notes {
+pub(super) trait Pass: Notes {
     /// There is such an entry.
     fn meet(&mut self, key: &Bytes);
     /// Whether auditors have to be asked at all.
@@ -248,6 +346,34 @@ trait Pass: Notes {
     /// What is wrong with single records, since it was last asked.
     fn told(&mut self) -> Vec<(Bytes, &'static str)>;
 }
+
+/// Records that were missed, or cannot be read.
+#[derive(Debug, Default)]
+struct Lost {
+    records: HashSet<Bytes>,
+    /// Whether there are more.
+    full: bool,
+}
+
+impl Lost {
+    fn note(&mut self, key: &Bytes, code: &str) {
+        if !LOST.contains(&code) {
+            return;
+        }
+        self.full |= self.records.len() >= SUSPECTS_MAX;
+        if !self.full {
+            self.records.insert(key.clone());
+        }
+    }
+
+    /// Whether a record is one of them, or may be.
+    fn has(&self, record: &Bytes) -> bool {
+        self.full || self.records.contains(record)
+    }
+}
+
+/// What auditors say of records that are lost.
+const LOST: [&str; 2] = ["record_missing", "corrupt_record"];
 
 /// A count that is wrong, and the rows it is of.
 #[derive(Clone, Debug)]
@@ -262,6 +388,7 @@ struct First {
     tally: Tally,
     references: References,
     counts: Vec<Count>,
+    lost: Lost,
 }
 
 /// What the first pass hears, with the single records beside.
@@ -279,6 +406,7 @@ impl Notes for First {
     }
 
     fn wrong(&mut self, key: &Bytes, code: &'static str) {
+        self.lost.note(key, code);
         self.counts.push(Count {
             key: key.clone(),
             code,
@@ -311,95 +439,6 @@ impl Pass for First {
         // What is far more than can be kept is not kept here either.
         self.counts.truncate(SUSPECTS_MAX);
         told
-    }
-}
-
-/// The second pass: which links do not fit, and which references are met.
-struct Second {
-    open: HashSet<usize>,
-    references: References,
-    /// Whether references are gathered instead of met.
-    gathers: bool,
-    /// By row, those whose sides do not even out.
-    sides: BTreeMap<(Bytes, Bytes), i64>,
-    links: Suspects,
-    full: bool,
-}
-
-impl Second {
-    fn new(open: HashSet<usize>, references: References) -> Self {
-        Self {
-            open,
-            references,
-            gathers: false,
-            sides: BTreeMap::new(),
-            links: BTreeMap::new(),
-            full: false,
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.open.is_empty() && self.references.is_empty()
-    }
-
-    fn side(&mut self, by: &[Bytes], row: Bytes, value: Bytes, side: i64) {
-        if !self.open.contains(&Tally::bucket(&row)) {
-            return;
-        }
-        let sum = self.sides.entry((row.clone(), value.clone())).or_insert(0);
-        *sum += side;
-        if *sum == 0 {
-            self.sides.remove(&(row.clone(), value));
-            let others = (row.clone(), Bytes::new())..;
-            let other = self.sides.range(others).next();
-            if other.is_none_or(|((other, _), _)| *other != row) {
-                self.links.remove(&row);
-            }
-            return;
-        }
-        if self.links.len() >= SUSPECTS_MAX {
-            self.full = true;
-        } else {
-            self.links.insert(row, by.to_vec());
-        }
-    }
-}
-
-impl Notes for Second {
-    fn demand(&mut self, by: &[Bytes], row: Bytes, value: Bytes) {
-        self.side(by, row, value, 1);
-    }
-
-    fn found(&mut self, by: &[Bytes], row: Bytes, value: Bytes) {
-        self.side(by, row, value, -1);
-    }
-
-    fn refer(&mut self, _: &Bytes, to: Bytes) {
-        if self.gathers {
-            self.references.refer(&to);
-        }
-    }
-
-    fn wrong(&mut self, _: &Bytes, _: &'static str) {}
-
-    fn miscounted(&mut self, _: &Bytes, _: &'static str, _: Bytes, _: Bytes) {}
-
-    fn unsettled(&mut self) {}
-}
-
-impl Pass for Second {
-    fn meet(&mut self, key: &Bytes) {
-        if !self.gathers {
-            self.references.meet(key);
-        }
-    }
-
-    fn wants_auditors(&self) -> bool {
-        self.gathers || !self.open.is_empty()
-    }
-
-    fn told(&mut self) -> Vec<(Bytes, &'static str)> {
-        Vec::new()
     }
 }
 
