@@ -134,11 +134,12 @@ impl Ground {
 
     pub(super) async fn check(&self) -> Result<(), BenchError> {
         let report = self.windlass.check(&Check::default(), &mut |_| ()).await;
-        let report = report.map_err(failed)?;
-        match report.findings.first() {
-            None => Ok(()),
-            Some(found) => Err(BenchError::Unfair(format!("the check found {found:?}"))),
+        if report.is_clean() {
+            return Ok(());
         }
+        let (failure, found) = (report.failure, report.findings.first());
+        let text = format!("the check found {found:?}; failure: {failure:?}");
+        Err(BenchError::Unfair(text))
     }
 
     /// Uses a second by as many callers, while backups into `directory` run
