@@ -97,10 +97,12 @@ function actions(ground, keys) {
       tried: ["POST", "/v1/cache/sweep", {}],
     },
     {
-      name: "flush a namespace", by: "operator", place: "cache", button: "Flush namespace suite",
-      prepare: () => serve("POST", "/v1/cache/flush", { namespace: "suite" }),
-      act: (page) => agree(page, "Flush"),
-      done: async () => (await serve("GET", "/v1/cache")).namespaces.find(({ namespace }) => namespace === "suite")?.generation >= 2,
+      name: "flush a namespace", by: "operator", place: "cache", button: "Flush a namespace", prepare: () => {},
+      act: async (page) => {
+        await agree(page, "Flush", { Namespace: "suite" });
+        await page.getByRole("status").getByText(/suite is flushed: generation \d/).waitFor();
+      },
+      done: () => true,
       tried: ["POST", "/v1/cache/flush", { namespace: "suite" }],
     },
     {
@@ -150,7 +152,7 @@ export async function acting(report, browser, ground, keys) {
       const { context, faults } = await watched(browser, ground.url, "light", { key: reader, expected: [[403, /./]] });
       const page = await open(context, ground.url, action.place);
       const offered = await page.locator("main button").allInnerTexts();
-      const known = ["Top up", "Close", "Retry", "Drop", "Cancel stream", "Sweep", "Flush", "Collect\u2026", "Run now"];
+      const known = ["Top up", "Close", "Retry", "Drop", "Cancel stream", "Sweep", "Flush", "Flush\u2026", "Collect\u2026", "Run now"];
       must(!offered.some((text) => known.includes(text.trim())), `offered: ${offered.join(", ")}`);
       const [method, at, body] = tried;
       const answer = await page.evaluate(async ([m, a, b, held]) => {

@@ -44,7 +44,7 @@ export async function watched(browser, url, look = "light", { key, expected = []
     faults.push(`console: ${message.text().slice(0, 200)} ${from}`);
   });
   context.on("weberror", (error) => faults.push(`error: ${error.error().message}`));
-  if (key) await context.addInitScript((held) => sessionStorage.setItem("windlass.key", held), key);
+  if (key) await context.addInitScript((held) => location.protocol === "http:" && sessionStorage.setItem("windlass.key", held), key);
   return { context, faults };
 }
 

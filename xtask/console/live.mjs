@@ -25,7 +25,7 @@ export async function live(report, browser, ground) {
     ["a stashed value", "sessions/live-b0/stash", (n) => [ask("PUT", `/v1/sessions/live-b0/stash/entries/key-${n}`, { value: n }), `key-${n}`]],
     ["work in the queue of all", "queue", (n) => [ask("POST", `/v1/sessions/live-b${n}/work`, { work: [{ payloads: [{ kind: "message", json: n }] }] }), `live-b${n}`]],
     ["a row of a stream", "streams/answer", (n) => [rows(ask, "answer", [{ token: `fresh-${n}` }]), `fresh-${n}`]],
-    ["an event of the audit", "audit", (n) => [ask("POST", `/v1/sessions/live-b${n}/close`), `live-b${n}`]],
+    ["an event of the audit", "audit", (n) => [ask("POST", `/v1/sessions/live-b${n}/close`), `live-b${n}`, "tr:has-text('session.closed')"]],
   ];
   for (const [name, place, act] of cases) {
     await report.check(`live: ${name}, within ${MOST_MS} ms`, async () => {

@@ -40,12 +40,17 @@ export async function paint(report, browser, url) {
   });
 }
 
+/** An agent may have ten sessions, so there are many agents. */
+function agentOf(id) {
+  return `agent-${id.slice(5, 9)}`;
+}
+
 async function many(ground) {
   let next = 0;
   const one = async () => {
     while (next < SESSIONS) {
       const id = `load-${String(next++).padStart(5, "0")}`;
-      await ground.ask("POST", "/v1/sessions", { id, agent: `agent-${next % 40}`, intent: `errand ${id}`, tools: "all", budget: { calls: 1_000_000, tokens: 1_000_000 } });
+      await ground.ask("POST", "/v1/sessions", { id, agent: agentOf(id), intent: `errand ${id}`, tools: "all", budget: { calls: 1_000_000, tokens: 1_000_000 } });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, one));
@@ -55,15 +60,16 @@ async function many(ground) {
 function traffic(ground) {
   const began = performance.now();
   let [sent, stopped] = [0, false];
+  const failed = [];
   const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - began) / 1000) * EVENTS_PER_S);
     while (sent < due) {
       const n = sent++;
       const id = `load-${String((n * 7) % SESSIONS).padStart(5, "0")}`;
-      ground.ask("POST", `/v1/sessions/${id}/uses`, { agent: `agent-${(((n * 7) % SESSIONS) + 1) % 40}`, items: [{ tool: "look", charge: { tokens: 5 } }] }).catch((error) => stopped || console.error(`load: ${error.message}`));
+      ground.ask("POST", `/v1/sessions/${id}/uses`, { agent: agentOf(id), items: [{ tool: "look", charge: { tokens: 5 } }] }).catch((error) => stopped || failed.push(error.message));
     }
   }, 20);
-  return () => ((stopped = true), clearInterval(timer), { sent, seconds: (performance.now() - began) / 1000 });
+  return () => ((stopped = true), clearInterval(timer), { sent, failed, seconds: (performance.now() - began) / 1000 });
 }
 
 async function figures(session) {
@@ -112,7 +118,7 @@ export async function load(report, browser, ground, seconds) {
         watched_s += (performance.now() - began) / 1000;
         heaps.push(await heap(session));
       }
-      const { sent, seconds: took } = end();
+      const { sent, failed, seconds: took } = end();
       await page.close();
       const third = Math.ceil(heaps.length / 3);
       const mean = (list) => list.reduce((sum, each) => sum + each, 0) / list.length;
@@ -120,6 +126,7 @@ export async function load(report, browser, ground, seconds) {
       const share = busy / watched_s;
       const mib = (bytes) => (bytes / 1024 / 1024).toFixed(1);
       const told = `${(share * 100).toFixed(1)} % busy over ${Math.round(watched_s)} s, ${(sent / took).toFixed(0)} events/s, heap ${heaps.map(mib).join(" ")} MiB`;
+      must(!failed.length, `${failed.length} events were not taken, first ${failed[0]}`);
       must(share < BUSY_MOST, told);
       must(last - first < HEAP_SLACK, `the heap grows: ${told}`);
       must(!faults.length, faults.join("; "));

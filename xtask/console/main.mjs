@@ -59,13 +59,16 @@ try {
     let first;
     await report.check("recorded runs are replayed and served", async () => void (first = await recorded()));
     must(first?.url, "there is no server");
+    if (wanted("place")) await place(report, browser, first);
+    if (wanted("live")) await live(report, browser, first);
+    if (wanted("live")) await broken(report, browser, first, ["replay", LIVE, "--serve"]);
+    // A replay has no cache; a server has one.
+    await first.end();
+    await first.serve();
     if (wanted("paint")) await weight(report, first.url, files);
     if (wanted("paint")) await paint(report, browser, first.url);
     if (wanted("pages")) await pages(report, browser, first.url, path.join(PLACE, "screens"));
     if (wanted("pictures") && process.env.SUITE_PICTURES) await painted(report, browser, first.url, process.env.SUITE_PICTURES);
-    if (wanted("place")) await place(report, browser, first);
-    if (wanted("live")) await live(report, browser, first);
-    if (wanted("live")) await broken(report, browser, first, ["replay", LIVE, "--serve"]);
     await first.end();
   }
   if (wanted("hostile")) {

@@ -34,7 +34,7 @@ export class Ground {
   async serve(command = ["serve"], env = {}) {
     const args = ["--store", "sqlite:./suite.db", "--json", ...command, "--listen", this.address];
     const log = fs.openSync(path.join(this.place, "server.log"), "a");
-    this.child = spawn(PROGRAM, args, { cwd: this.place, env: { ...process.env, WINDLASS__CACHE__STORE: "memory:", ...env }, stdio: ["ignore", "pipe", log] });
+    this.child = spawn(PROGRAM, args, { cwd: this.place, env: { ...process.env, WINDLASS__CACHE__STORE: "memory:", WINDLASS__AUDIT__DETAIL: "security", ...env }, stdio: ["ignore", "pipe", log] });
     const lines = readline.createInterface({ input: this.child.stdout });
     this.url = await new Promise((resolve, reject) => {
       lines.on("line", (line) => /http:\/\/[0-9.:]+/.test(line) && resolve(/http:\/\/[0-9.:]+/.exec(line)[0]));

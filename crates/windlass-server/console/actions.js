@@ -117,19 +117,24 @@ export function sweepCache(done) {
     }));
 }
 
-export function flushCache(namespace, done) {
-  return button("store.manage", "Flush", () =>
+/** Flushes the namespace that is given, or one that is named in the dialog. */
+export function flushCache(given, done) {
+  const named = { name: "namespace", label: "Namespace", type: "text", required: true };
+  const ask = () =>
     confirm({
-      title: `Flush the namespace ${namespace}?`,
+      title: given ? `Flush the namespace ${given}?` : "Flush a namespace?",
       body: h("p", null, "Every entry of it is invalid at once, in this process. Whoever needs one has to make it again."),
+      fields: given ? [] : [named],
       yes: "Flush",
       danger: true,
-      run: async () => {
+      run: async ({ namespace = given }) => {
         const flushed = await change("POST", "/v1/cache/flush", { body: { namespace } });
         done();
-        return `The namespace is flushed: generation ${flushed.after}.`;
+        return `The namespace ${namespace} is flushed: generation ${flushed.after}.`;
       },
-    }), { danger: true, name: `Flush namespace ${namespace}` });
+    });
+  const label = given ? "Flush" : "Flush\u2026";
+  return button("store.manage", label, ask, { danger: Boolean(given), name: given ? `Flush namespace ${given}` : "Flush a namespace" });
 }
 
 function collected({ collected: report, lineages }) {

@@ -11,6 +11,8 @@ import { table } from "../parts/table.js";
 import { adjust } from "../router.js";
 import { brief, quoted } from "../text.js";
 
+const NOTED_MS = 250;
+
 const BREAKS = {
   missing: "an event is missing",
   changed: "an event was changed",
@@ -71,7 +73,9 @@ export default async function mount(host, at, signal) {
 
   form();
   prove();
-  on("overview", list.poke, signal);
+  // What was done is noted a moment later.
+  let later;
+  on("overview", () => (list.poke(), clearTimeout(later), (later = setTimeout(list.poke, NOTED_MS))), signal);
   return ({ query }) => {
     const other = (query.chain ?? "") !== chain;
     ({ chain = "", order = "newest" } = query);

@@ -3,7 +3,7 @@
 import { flushCache, sweepCache } from "../actions.js";
 import { get } from "../api.js";
 import { h, render } from "../dom.js";
-import { latest, on } from "../feed.js";
+import { latest, on, onState, state } from "../feed.js";
 import { bytes, count, percent } from "../format.js";
 import { reading } from "../fresh.js";
 import { History } from "../parts/history.js";
@@ -34,7 +34,7 @@ export default async function mount(host, at, signal) {
   }
 
   function show(view) {
-    render(head, h("h1", null, "Cache"), h("span", { class: "acts" }, sweepCache(poke)));
+    render(head, h("h1", null, "Cache"), h("span", { class: "acts" }, sweepCache(poke), flushCache(null, poke)));
     const { first, second } = view;
     const [hits, misses] = [first.hits + second.hits, second.misses];
     render(
@@ -51,6 +51,7 @@ export default async function mount(host, at, signal) {
   }
   on("service", heard, signal);
   if (latest("service")) heard(latest("service"));
+  onState(() => !latest("service") && state() === "refused" && poke(), signal);
 }
 
 const FIGURES = [

@@ -55,7 +55,7 @@ function figures(mine, all) {
     sessions && stat("Sessions active", atLeast(sessions.active, sessions), { to: href(["sessions"], { status: "active" }), note: `${atLeast(sessions.stored, sessions)} stored` }),
     stat("Uses", compact(counted.uses), { note: since() }),
     stat("Refusals", compact(counted.refused), { note: since() }),
-    work && stat("Work waiting", atLeast(work.ready, work), { to: href(["queue"]), note: work.oldest_ms == null ? "none" : `oldest for ${span(work.oldest_ms)}` }),
+    work && stat("Work waiting", atLeast(work.ready, work), { to: href(["queue"]), note: work.oldest_ms == null ? "none" : `oldest ${span(work.oldest_ms)}` }),
     work && stat("Work claimed", atLeast(work.claimed, work)),
     work && stat("Work dead", atLeast(work.dead, work), { tone: work.dead ? "bad" : null }),
     streams && stat("Streams read", count(streams.reading), { note: `of ${count(streams.reading_max)}` }),
@@ -120,7 +120,7 @@ function refusals(rows) {
     rows,
     key: (row) => `${row.action} ${row.code} ${row.session ?? ""} ${row.tool ?? ""}`,
     columns: [
-      { label: "Why", cell: (row) => h("span", { class: "code" }, row.code) },
+      { label: "Why", kind: "name", cell: (row) => h("span", { class: "code" }, row.code) },
       { label: "Times", kind: "number", cell: (row) => count(row.count) },
       { label: "What", kind: "wide", cell: (row) => [quoted(row.action, 40), row.tool && [": ", quoted(row.tool, 60)]] },
       { label: "Session", kind: "name", cell: (row) => (row.session ? sessionLink(row.session) : "\u2013") },

@@ -15,6 +15,7 @@ import { brief, quoted } from "../text.js";
 const PAGE = 200;
 const ROWS_MOST = 50_000;
 const FIRST_MOST = 2_000;
+const RESTORED_MOST = 10_000;
 const PLACE = "windlass.sessions";
 
 const COLUMNS = [
@@ -120,6 +121,7 @@ export default async function mount(host, at, signal) {
   function begin(query) {
     form(query);
     listing = new Listing({ order: "newest", ...query });
+    listing.kept = place();
     table.show([], undefined);
     render(below, loading());
     more();
@@ -130,13 +132,13 @@ export default async function mount(host, at, signal) {
     if (busy === mine || mine.whole || signal.aborted) return;
     busy = mine;
     try {
-      const wanted = mine.pages.length === 0 ? remembered() : 0;
+      const wanted = mine.pages.length === 0 ? Math.min(mine.kept.rows ?? 0, RESTORED_MOST) : 0;
       do await mine.more(signal, wanted > PAGE ? 1_000 : PAGE);
       while (mine.rows.length < wanted && !mine.whole);
       busy = false;
       if (mine !== listing) return;
       paint();
-      if (wanted) scrollTo(0, place().top);
+      if (wanted) scrollTo(0, mine.kept.top);
     } catch (error) {
       busy = false;
       if (!signal.aborted && !gaveUp(error)) fail(explain(error));
@@ -178,11 +180,8 @@ export default async function mount(host, at, signal) {
     return kept.at === location.hash ? kept : {};
   }
 
-  function remembered() {
-    return Math.min(place().rows ?? 0, 10_000);
-  }
-
   function keep() {
+    if (listing.pages.length === 0) return;
     const [, end] = table.sight();
     sessionStorage.setItem(PLACE, JSON.stringify({ at: location.hash, top: scrollY, rows: end }));
   }

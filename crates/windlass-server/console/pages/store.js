@@ -15,7 +15,6 @@ const CHARTS = [
   { title: "Requests", lines: [["requests_per_s", "requests/s"], ["refusals_per_s", "refusals/s"]] },
   { title: "Time of a request", lines: [["request_p50_ms", "half"], ["request_p99_ms", "99 of 100"]] },
   { title: "Write-ahead log", lines: [["store_wal_bytes", "log"]] },
-  { title: "Store", lines: [["store_bytes", "store"]] },
   { title: "Memory of the process", lines: [["process_bytes", "memory"]] },
 ];
 

@@ -11,8 +11,8 @@ const PAD = { top: 8, right: 8, bottom: 18, left: 58 };
  * `{ name, values }`, values being numbers or null where nothing is known.
  */
 export class Chart {
-  constructor({ title, unit = count, base = 10, least = 1, steps = false, signal }) {
-    Object.assign(this, { title, unit, base, least, steps, data: { at: [], lines: [] }, width: 0 });
+  constructor({ title, unit = count, base = 10, least = 1, wide = 1, steps = false, signal }) {
+    Object.assign(this, { title, unit, base, least, wide, steps, data: { at: [], lines: [] }, width: 0 });
     this.plot = s("svg", { role: "img", height: HEIGHT, class: "plot", on: { pointermove: (e) => this.point(e), pointerleave: () => this.point(null) } });
     this.legend = h("div", { class: "legend" });
     this.element = h("figure", { class: "chart" }, h("figcaption", null, title), this.legend, this.plot);
@@ -36,8 +36,8 @@ export class Chart {
     const { at, lines } = this.data;
     const known = lines.flatMap(({ values }) => values.filter((value) => value != null));
     const top = this.data.top ?? ceiling(Math.max(this.least, ...extremes(known)), this.base);
-    const from = at[0] ?? 0;
-    const to = Math.max(at.at(-1) ?? 1, from + 1);
+    const to = at.at(-1) ?? this.wide;
+    const from = Math.min(at[0] ?? 0, to - this.wide);
     const inner = this.width - PAD.left - PAD.right;
     this.x = (time) => PAD.left + ((time - from) / (to - from)) * inner;
     this.y = (value) => HEIGHT - PAD.bottom - (value / top) * (HEIGHT - PAD.top - PAD.bottom);

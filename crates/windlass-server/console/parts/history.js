@@ -1,10 +1,11 @@
 // Charts of what the server has noted: read once, then carried on by what it
 // tells.
 
+import { may, ofService } from "../access.js";
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { on } from "../feed.js";
-import { bytes, compact, percent, span } from "../format.js";
+import { bytes, compact, now, percent, span } from "../format.js";
 import { Chart } from "./chart.js";
 
 const UNITS = {
@@ -12,6 +13,9 @@ const UNITS = {
   ms: span,
   share: percent,
 };
+
+/** What is shown of the past at least, be it empty. */
+const WIDE_MS = 120_000;
 
 /** How much of the past the charts show, by the words of the choice. */
 const PASTS = [
@@ -33,6 +37,7 @@ export class History {
       PASTS.map(([word, ms]) => h("option", { value: ms }, word)));
     this.element = h("section", { class: "card", hidden: true }, h("div", { class: "card-head" }, h("h2", null, "Over time"), choice), this.row);
     this.charts = new Map();
+    if (!ofService() || !may("store.read")) return;
     on("history", (sample) => this.append(sample), signal);
     this.load();
   }
@@ -45,13 +50,11 @@ export class History {
   async load() {
     const wanted = this.groups.flatMap(({ lines }) => lines.map(([series]) => series));
     try {
-      const answer = await get("/v1/metrics/history", { since: Math.floor(Date.now() - this.past) }, this.signal);
-      this.interval = answer.interval_ms;
+      const answer = await get("/v1/metrics/history", { since: Math.floor(now() - this.past), series: wanted.join(",") }, this.signal);
       this.at = answer.at;
       this.series = new Map(answer.series.map(({ name, unit }, i) => [name, { unit, values: answer.values[i] }]));
-      this.known = wanted.filter((name) => this.series.has(name));
       this.draw();
-    } catch (error) {
+    } catch {
       // Without a past there are no charts; everything else is told anyway.
       this.element.hidden = this.at.length === 0;
     }
@@ -70,7 +73,8 @@ export class History {
 
   draw() {
     for (const group of this.groups) {
-      const lines = group.lines.filter(([series]) => this.series.has(series));
+      const isKnown = ([series]) => this.series.get(series)?.values.some((value) => value != null);
+      const lines = group.lines.filter(isKnown);
       if (!lines.length) continue;
       const unit = this.series.get(lines[0][0]).unit;
       const chart = this.charts.get(group.title) ?? this.begin(group, unit);
@@ -80,7 +84,7 @@ export class History {
   }
 
   begin(group, unit) {
-    const chart = new Chart({ title: group.title, unit: UNITS[unit] ?? compact, base: unit === "bytes" ? 1024 : 10, signal: this.signal });
+    const chart = new Chart({ title: group.title, unit: UNITS[unit] ?? compact, base: unit === "bytes" ? 1024 : 10, least: unit === "bytes" ? 1024 : 1, wide: WIDE_MS, signal: this.signal });
     this.charts.set(group.title, chart);
     this.row.append(chart.element);
     return chart;

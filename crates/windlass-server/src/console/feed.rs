@@ -158,6 +158,9 @@ struct Mind {
     revision: u64,
     slow: service::Slow,
     slow_at: Option<Instant>,
+    /// Whether something of the tenant has changed since the last look, be it
+    /// to be seen in a snapshot or not.
+    changed: bool,
 }
 
 impl Looking {
@@ -174,7 +177,7 @@ impl Looking {
                 self.show(seen, &mut mind);
             }
             sleep_until(Instant::now() + rest(began.elapsed())).await;
-            if !self.wait(&mut changes, &mind, began).await {
+            if !self.wait(&mut changes, &mut mind, began).await {
                 return;
             }
         }
@@ -205,7 +208,9 @@ impl Looking {
             let latest = latest.as_ref();
             latest.is_some_and(|latest| latest.seen.is_like(&seen))
         };
-        if is_known(&self.sender.borrow()) {
+        // Who is told of a change reads what else is in sight.
+        let changed = std::mem::take(&mut mind.changed);
+        if !changed && is_known(&self.sender.borrow()) {
             return;
         }
         mind.number += 1;
@@ -224,7 +229,7 @@ impl Looking {
     }
 
     /// Waits until there may be something new; `false` once nobody looks.
-    async fn wait(&self, changes: &mut Option<Changes>, mind: &Mind, last: Instant) -> bool {
+    async fn wait(&self, changes: &mut Option<Changes>, mind: &mut Mind, last: Instant) -> bool {
         let again = match self.subject {
             Subject::Tenant(_) => TENANT_AGAIN,
             Subject::Service => SERVICE_AGAIN,
@@ -245,7 +250,10 @@ impl Looking {
             let mut hints_end = false;
             tokio::select! {
                 more = hint => match more {
-                    true => return true,
+                    true => {
+                        mind.changed = true;
+                        return true;
+                    }
                     false => hints_end = true,
                 },
                 () = sleep_until(Instant::now() + TICK) => {}

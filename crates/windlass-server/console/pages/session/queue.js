@@ -10,12 +10,15 @@ import { workTable } from "../../parts/work.js";
 import { adjust } from "../../router.js";
 import { quoted } from "../../text.js";
 
+const DEAD_MOST = 50;
+
 export default async function begin(region, { session, place, signal }) {
   let state = place.query.state ?? "";
   const figures = h("div");
+  const dead = h("div");
   const choice = h("div", { class: "filters" });
   const list = new Paged({ signal, read, show });
-  region.append(figures, section("Work", choice, list.element));
+  region.append(figures, dead, section("Work in line", choice, list.element));
   form();
 
   async function read(cursor, s) {
@@ -25,7 +28,11 @@ export default async function begin(region, { session, place, signal }) {
       cursor ? null : get(`${base}/work/counts`, null, s),
       cursor ? null : getIfThere(`${base}/lease`, null, s),
     ]);
-    if (counts) render(figures, summary(counts, held?.lease));
+    if (counts) {
+      render(figures, summary(counts, held?.lease));
+      const died = counts.dead ? (await get(`${base}/work`, { state: "dead", limit: DEAD_MOST, payloads: true }, s)).work : [];
+      render(dead, died.length > 0 && section("Dead work", workTable(session.id, died, { caption: "Dead work", done: list.poke })));
+    }
     return { rows: page.work, next: page.next_cursor };
   }
 
@@ -37,7 +44,7 @@ export default async function begin(region, { session, place, signal }) {
   }
 
   function form() {
-    const options = [["", "any"], ["pending", "pending"], ["claimed", "claimed"], ["dead", "dead"]];
+    const options = [["", "pending"], ["claimed", "claimed"]];
     render(choice, h("label", null, "State", h("select", { value: state, on: { change: (e) => adjust({ state: e.target.value }) } },
       options.map(([value, word]) => h("option", { value }, word)))));
   }

@@ -221,6 +221,23 @@ async fn a_console_sees_changes_without_asking_and_all_that_look_see_the_same() 
 }
 
 #[tokio::test]
+async fn a_console_is_told_of_changes_that_no_overview_shows() {
+    let server = Running::start().await;
+    let token = token(&server, "acme").await;
+    create(&server, &token, "s1", 10).await;
+    let mut console = Console::open(&server, OVERVIEW, &token).await;
+    let mut before = console.next("overview").await;
+    let path = "/v1/sessions/s1/state/commits";
+    let body = json!({"parts": {"plan": {"json": 1}}}).to_string();
+    let made = server.ask(post(path, &body).by(&token)).await;
+    made.expect(201);
+    let after = console.next("overview").await;
+    assert!(before["at"].as_u64() < after["at"].as_u64(), "{after}");
+    before["at"] = after["at"].clone();
+    assert_eq!(before, after);
+}
+
+#[tokio::test]
 async fn a_console_ends_with_the_key_it_was_opened_under() {
     // Looking again from time to time cannot be what ends it.
     let server = Running::with(|config| {
