@@ -2,10 +2,13 @@
 //! the sessions over them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use windlass_core::{AgentId, Coded, ManualEnv, Millis, OperationId, SessionId};
+use windlass_core::{
+    AgentId, BoxFuture, Coded, Env, ManualEnv, Millis, OperationId, RandomError, SessionId,
+};
 use windlass_session::{
     Agent, Caller, Config, Create, Delegate, Event, Receipt, Session, SessionError, Sessions,
     TopUp, Use,
@@ -129,6 +132,36 @@ pub(crate) fn slow(ground: &Arc<MemoryStore>, seed: u64) -> Arc<dyn Store> {
 
 pub(crate) fn over(store: Arc<dyn Store>, env: &Arc<ManualEnv>, config: &Config) -> Sessions {
     Sessions::new(store, Arc::clone(env) as _, config.clone()).expect("settings in range")
+}
+
+/// An environment whose time of day moves only when the test says so. Whoever
+/// sleeps in it wakes at once: what was done before a pause and is found done
+/// behind it was done at the time the test knows.
+#[derive(Debug)]
+struct Still(Arc<ManualEnv>);
+
+impl Env for Still {
+    fn now(&self) -> Millis {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        self.0.random(bytes)
+    }
+
+    fn sleep_until(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// [`over`], for comparison with a model that knows one time for each call.
+pub(crate) fn still_over(store: Arc<dyn Store>, env: &Arc<ManualEnv>, config: &Config) -> Sessions {
+    let still = Arc::new(Still(Arc::clone(env)));
+    Sessions::new(store, still, config.clone()).expect("settings in range")
 }
 
 pub(crate) fn caller() -> Caller {

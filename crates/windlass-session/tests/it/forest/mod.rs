@@ -23,6 +23,8 @@ const REGRESSION_SEEDS: &[u64] = &[
     0xfc2e_31dd_d621_8048,
     0x555b_e068_787f_d3b7,
     0x3964_8879_8481_90c4,
+    0x996e_4fba_842f_ef36,
+    0x996e_4fba_842f_f19b,
 ];
 
 /// Threads that share them: this is the longest test of the crate.

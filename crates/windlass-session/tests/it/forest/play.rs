@@ -18,7 +18,8 @@ use super::audit::audit;
 use super::state::{Answer, Deed, Model, limits};
 use crate::support::slow;
 use crate::support::{
-    DAY, HOUR, SECOND, START, call, caller, delegation, get, operation, over, request, session_id,
+    DAY, HOUR, SECOND, START, call, caller, delegation, get, operation, request, session_id,
+    still_over,
 };
 
 const STEPS: usize = 60;
@@ -92,12 +93,12 @@ impl Play {
     /// A process over a wrapper that fails whenever it may.
     fn open(&self) -> Sessions {
         let strict = Strict::new(Arc::clone(&self.ground), StrictOptions::ALL);
-        over(Arc::new(strict), &self.env, &self.config)
+        still_over(Arc::new(strict), &self.env, &self.config)
     }
 
     /// A process whose store does what it is asked.
     fn eye(&self) -> Sessions {
-        over(
+        still_over(
             Arc::clone(&self.ground) as Arc<dyn Store>,
             &self.env,
             &self.config,
@@ -233,7 +234,7 @@ impl Play {
     fn die_asking(&mut self, place: usize, deed: &Deed, operation: &OperationId) {
         let seed = self.seed ^ self.below(1 << 30);
         let store = slow(&self.ground, seed);
-        let process = over(store, &self.env, &self.config);
+        let process = still_over(store, &self.env, &self.config);
         let polls = self.random.below(40);
         let mut asking = pin!(asked(&process, place, deed, operation));
         for _ in 0..polls {

@@ -19,6 +19,7 @@ const REGRESSION_SEEDS: &[u64] = &[
     42,
     0x268d_fb07_a16f_0884,
     0x6f57_aff5_b21c_0949,
+    0xf629_17e1_2861_8e0a,
 ];
 
 /// Histories from seeds that are new each time.

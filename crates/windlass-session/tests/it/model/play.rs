@@ -11,7 +11,7 @@ use windlass_store_testing::{Random, Strict, StrictOptions, audited};
 
 use super::ask::{AGENTS, Answer, Ask, Figures, refused};
 use super::state::{Model, Terms};
-use crate::support::{DAY, HOUR, SECOND, START, caller, history, over};
+use crate::support::{DAY, HOUR, SECOND, START, caller, history, still_over};
 
 /// Requests, waits and interruptions of one history.
 const STEPS: usize = 60;
@@ -56,7 +56,7 @@ impl Play {
         };
         let ground = Arc::new(MemoryStore::new().expect("an incarnation"));
         let env = Arc::new(ManualEnv::new(seed, START));
-        let eye = over(Arc::clone(&ground) as Arc<dyn Store>, &env, &config);
+        let eye = still_over(Arc::clone(&ground) as Arc<dyn Store>, &env, &config);
         let mut play = Self {
             seed,
             step: 0,
@@ -75,7 +75,7 @@ impl Play {
     /// A process over a wrapper that fails whenever it may.
     fn open(&self) -> Sessions {
         let strict = Strict::new(Arc::clone(&self.ground), StrictOptions::ALL);
-        over(Arc::new(strict), &self.env, &self.config)
+        still_over(Arc::new(strict), &self.env, &self.config)
     }
 
     fn at(&self) -> String {
