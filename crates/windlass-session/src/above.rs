@@ -110,6 +110,14 @@ fn cut(spec: &Spec, head: &Head, above: &[Option<(Head, Version)>]) -> Option<Cu
 }
 
 impl Cut {
+    /// When that one was closed; `None` if time alone ended both.
+    pub(crate) const fn closed_at(&self) -> Option<Millis> {
+        match self.ended {
+            Ended::Closed(at) => Some(at),
+            _ => None,
+        }
+    }
+
     /// Shows in a session that it ended with one above it.
     pub(crate) fn show(&self, session: &mut Session) {
         let Ended::Closed(at) = self.ended else {

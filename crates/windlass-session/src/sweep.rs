@@ -13,7 +13,7 @@ use windlass_core::{BoxFuture, Coded, ErrorKind, Millis};
 use windlass_store::{Batch, Commit, Entry, Expect, Scan, Version};
 
 use crate::close::Forget;
-use crate::engine::{Engine, agent_keys, too_few};
+use crate::engine::{Cut, Engine, agent_keys, too_few};
 use crate::error::SessionError;
 use crate::keys::{SessionKeys, due_until, parse_due};
 use crate::limits::{COMMIT_DELETES_MAX, OPERATION_MS, PASSED_ROWS_MAX};
@@ -50,6 +50,8 @@ pub(crate) struct Subject {
     pub(crate) head: Head,
     pub(crate) version: Version,
     pub(crate) spec: Arc<Spec>,
+    /// When one above it was closed while its own time was not over.
+    pub(crate) cut_at: Option<Millis>,
 }
 
 /// A row of the index of due work, and what its key says.
@@ -152,6 +154,7 @@ impl Engine {
             head: loaded.head,
             version: loaded.version,
             spec: loaded.spec,
+            cut_at: loaded.cut.as_ref().and_then(Cut::closed_at),
         }))
     }
 
@@ -173,8 +176,13 @@ impl Engine {
         report: &mut SweepReport,
     ) -> Result<(), SessionError> {
         if self.task(&subject, now) == Task::Expire {
-            end(subject.keys.clone(), Change::Expire).await?;
-            report.expired += 1;
+            // What is above it may not have come to be wound up yet.
+            let (change, counted) = match subject.cut_at {
+                Some(at) => (Change::Cut(at), &mut report.closed),
+                None => (Change::Expire, &mut report.expired),
+            };
+            end(subject.keys.clone(), change).await?;
+            *counted += 1;
             match self.due_again(&subject, now).await? {
                 Some(again) if !step_over(report, limit) => subject = again,
                 Some(_) | None => return Ok(()),
