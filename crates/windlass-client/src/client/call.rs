@@ -108,6 +108,8 @@ impl Call {
             };
             self.query.push((name, text));
         }
+        // In their own order, whatever map they came in.
+        self.query.sort_unstable();
         self
     }
 
