@@ -25,6 +25,7 @@
 mod audited;
 mod counting;
 mod crowd;
+mod damaged;
 mod faulty;
 mod fixture;
 mod gather;
@@ -46,6 +47,7 @@ mod verdict;
 pub use audited::audited;
 pub use counting::{Counting, Counts};
 pub use crowd::{Heard, come_and_go};
+pub use damaged::{Damage, Damaged};
 pub use faulty::{Fault, Faulty};
 pub use fixture::{Fixture, FixtureError, Tamper, Volatile};
 pub use history::{HISTORY_CASES, HISTORY_STEPS, REGRESSION_SEEDS, random_histories};

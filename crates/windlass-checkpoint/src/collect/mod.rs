@@ -312,11 +312,14 @@ impl Collection {
     /// Why something could not be read: it is damaged, or another run took
     /// it when nothing needed it any more.
     async fn reason_for(&self, what: String, why: String) -> Result<Reason, CheckpointError> {
-        let gc = self.engine.store.get(self.lineage.gc()).await?;
-        if gc.map(|gc| gc.version) == self.gc {
-            return Ok(Reason::Unreadable { what, why });
+        let gc = match self.engine.store.get(self.lineage.gc()).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => None,
+            gc => Some(gc?.map(|gc| gc.version)),
+        };
+        match gc {
+            Some(version) if version != self.gc => Ok(Reason::AnotherRun),
+            _ => Ok(Reason::Unreadable { what, why }),
         }
-        Ok(Reason::AnotherRun)
     }
 
     /// Ends without having done everything.

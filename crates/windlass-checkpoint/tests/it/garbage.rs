@@ -1,9 +1,12 @@
 //! Collections that are due: bounded in all, and gone on with.
 
+use std::sync::Arc;
+
 use windlass_checkpoint::{Collect, GarbageReport, Reason, Sweep};
 use windlass_store::{Batch, Commit, KeyRange, Store, StoreExt};
+use windlass_store_testing::{Damage, Damaged};
 
-use crate::support::{HOUR, World, caller, id};
+use crate::support::{HOUR, World, caller, id, over};
 
 const SESSIONS: usize = 6;
 
@@ -121,4 +124,23 @@ async fn rows_due(world: &World) -> Vec<String> {
     let rows = rows.expect("a read").into_iter();
     let keys = rows.map(|row| String::from_utf8_lossy(&row.key).into_owned());
     keys.filter(|key| key.contains("/lineage/")).collect()
+}
+
+#[tokio::test]
+async fn a_lineage_whose_record_the_store_refuses_holds_up_no_other_either() {
+    let world = removed().await;
+    let due = rows_due(&world).await;
+    let lineages = world.states.lineages(&caller().tenant, None, 10).await;
+    let lineage = lineages.expect("a read").swap_remove(0);
+    let damaged = Arc::new(Damaged::new(Arc::clone(&world.ground)));
+    damaged.damage(format!("acme/lineage/{lineage}/gc"), Damage::Value);
+    let states = over(damaged, &world.env, &world.config);
+    let done = states.collect_due(Sweep::Due, Collect::default(), u64::MAX);
+    let done = done.await.expect("a round").collected;
+    let unreadable = |reason: &Reason| matches!(reason, Reason::Unreadable { .. });
+    assert!(done.reasons.iter().any(unreadable), "{done:?}");
+    assert!(done.deleted > 0, "{done:?}");
+    let left = rows_due(&world).await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(!due.contains(&left[0]), "it is where it was: {left:?}");
 }
