@@ -7,15 +7,21 @@
 //! really deleted. It ends when a whole pass has found nothing.
 //!
 //! A row that is damaged goes like any other: its key says whose it is. The
-//! record counts those whose values could not be read.
+//! record counts those whose values could not be read. Where not even the key
+//! can be read, the erasure does all else and then fails; in the index of due
+//! work, which all tenants share, such a row stays: nobody can say whose it is.
 //!
 //! The record is a function of what was erased, in its order. So a commit
 //! whose outcome is unknown has been applied, by whomever, exactly if the
 //! record reads as that commit would have left it.
 
+use std::slice;
+
 use windlass_core::{TenantId, back_off};
 use windlass_store::limits::{READ_ENTRIES_MAX, READ_SCANS_MAX};
-use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Scan, StoreErrorKind, Version};
+use windlass_store::{
+    Batch, Commit, Entry, Expect, KeyRange, Listed, Scan, StoreErrorKind, Version,
+};
 
 use crate::engine::{Attempt, Engine, Rounds, head_of};
 use crate::error::AccessError;
@@ -26,6 +32,8 @@ use crate::tenant::{Certificate, Progress, Status, Verification};
 
 /// Rows erased by one commit: each is checked, and so is the record.
 const ROWS_A_COMMIT: usize = 100;
+/// Bytes of values that are kept in mind where rows are read one by one.
+const PAST_BYTES: usize = 8 << 20;
 /// Passes made for a tenant that somebody goes on writing to.
 const PASSES_MAX: u64 = 16;
 
@@ -151,14 +159,10 @@ impl Engine {
 
     pub(crate) async fn verify(&self, tenant: &TenantId) -> Result<Verification, AccessError> {
         let owner = Owner::Tenant(tenant.clone());
-        let all = |_: &Entry| true;
-        let keys = self.count(KeyRange::prefix(owner.listing()), all).await?;
-        let operations = self
-            .count(KeyRange::prefix(owner.operations()), all)
-            .await?;
-        let rows = self.count(layout::data(tenant), all).await?;
-        let of_tenant = |row: &Entry| layout::is_due_of(&row.key, tenant);
-        let due_rows = self.count(layout::due_rows(), of_tenant).await?;
+        let keys = self.count(KeyRange::prefix(owner.listing())).await?;
+        let operations = self.count(KeyRange::prefix(owner.operations())).await?;
+        let rows = self.count(layout::data(tenant)).await?;
+        let due_rows = self.due_rows(tenant).await?;
         let seen = self.seen(&owner).await?;
         let certificate = seen
             .erasure
@@ -173,30 +177,54 @@ impl Engine {
         })
     }
 
-    /// The rows of some ranges, and whether there are more in the last. Where
-    /// one is damaged they are read one by one, which costs a read for each.
-    async fn found(&self, scans: &[Scan]) -> Result<(Vec<Found>, bool), AccessError> {
-        if scans.is_empty() {
-            return Ok((Vec::new(), false));
+    /// The rows of some keys, as far as they can be read.
+    async fn found(&self, points: &[Scan]) -> Result<Vec<Found>, AccessError> {
+        if points.is_empty() {
+            return Ok(Vec::new());
         }
-        let (pages, whole) = match self.store.read(scans).await {
+        let pages = match self.store.read(points).await {
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                let keys: Vec<Scan> = scans.iter().cloned().map(Scan::keys).collect();
-                (self.store.read(&keys).await?, false)
+                let keys: Vec<Scan> = points.iter().cloned().map(Scan::keys).collect();
+                let pages = self.store.read(&keys).await?;
+                let mut found = Vec::new();
+                for row in pages.into_iter().flat_map(|page| page.entries) {
+                    found.extend(self.one(row).await?);
+                }
+                return Ok(found);
             }
-            pages => (pages?, true),
+            pages => pages?,
         };
-        let more = pages.last().is_some_and(|page| page.more);
-        let mut found = Vec::new();
-        for row in pages.into_iter().flat_map(|page| page.entries) {
-            if whole {
-                let is_damaged = false;
-                found.push(Found { row, is_damaged });
-            } else {
-                found.extend(self.one(row).await?);
+        let rows = pages.into_iter().flat_map(|page| page.entries);
+        Ok(rows.map(whole).collect())
+    }
+
+    /// Some rows of a range, and what is left of it. Where one is damaged they
+    /// are read one by one, which costs a read for each, up to 8 MiB; what
+    /// cannot even be listed is passed over.
+    async fn stretch(&self, scan: Scan) -> Result<(Vec<Found>, Option<Scan>), AccessError> {
+        let listed = match self.store.read(slice::from_ref(&scan)).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                Listed::read(&*self.store, scan.clone()).await?
+            }
+            pages => {
+                let page = pages?.into_iter().next().unwrap_or_default();
+                let last = page.entries.last().filter(|_| page.more);
+                let rest = last.map(|last| scan.after(&last.key));
+                return Ok((page.entries.into_iter().map(whole).collect(), rest));
+            }
+        };
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for row in listed.entries {
+            let key = row.key.clone();
+            if let Some(row) = self.one(row).await? {
+                bytes += row.row.value.len();
+                found.push(row);
+            }
+            if bytes >= PAST_BYTES {
+                return Ok((found, Some(scan.after(&key))));
             }
         }
-        Ok((found, more))
+        Ok((found, listed.rest))
     }
 
     /// The row of a key, as far as it can be read; `None` if it is gone.
@@ -211,25 +239,44 @@ impl Engine {
         Ok(row.map(|row| Found { row, is_damaged }))
     }
 
-    /// How many rows of a range are `wanted`.
-    async fn count(
-        &self,
-        range: KeyRange,
-        wanted: impl Fn(&Entry) -> bool,
-    ) -> Result<u64, AccessError> {
+    /// How many rows of the index of due work are about the tenant, of those
+    /// that can be listed.
+    async fn due_rows(&self, tenant: &TenantId) -> Result<u64, AccessError> {
+        let mut scan = Scan::new(layout::due_rows());
+        let mut count = 0_u64;
+        loop {
+            let listed = Listed::read(&*self.store, scan).await?;
+            let rows = listed.entries.iter();
+            let found = rows.filter(|row| layout::is_due_of(&row.key, tenant));
+            count = count.saturating_add(u64::try_from(found.count()).unwrap_or(u64::MAX));
+            match listed.rest {
+                Some(rest) => scan = rest,
+                None => return Ok(count),
+            }
+        }
+    }
+
+    /// How many rows a range has.
+    async fn count(&self, range: KeyRange) -> Result<u64, AccessError> {
         let mut scan = Scan::new(range).keys();
         let mut count = 0_u64;
         loop {
-            let mut pages = self.store.read(std::slice::from_ref(&scan)).await?;
+            let mut pages = self.store.read(slice::from_ref(&scan)).await?;
             let page = pages.pop().unwrap_or_default();
-            let found = page.entries.iter().filter(|row| wanted(row)).count();
-            count = count.saturating_add(u64::try_from(found).unwrap_or(u64::MAX));
+            let found = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
+            count = count.saturating_add(found);
             match page.entries.last() {
                 Some(last) if page.more => scan = scan.after(&last.key),
                 _ => return Ok(count),
             }
         }
     }
+}
+
+/// A row that was read as it was written.
+const fn whole(row: Entry) -> Found {
+    let is_damaged = false;
+    Found { row, is_damaged }
 }
 
 /// How an erasure was found.
@@ -279,15 +326,18 @@ impl Erasing<'_> {
     /// One commit that erases some keys; `false` once there is none.
     async fn keys(&mut self) -> Result<bool, AccessError> {
         let prefix = self.owner.listing();
-        let scan = Scan::prefix(prefix.clone()).limit(READ_SCANS_MAX);
-        let (listed, _) = self.engine.found(&[scan]).await?;
-        if listed.is_empty() {
-            return Ok(false);
-        }
+        let mut scan = Scan::prefix(prefix.clone()).limit(READ_SCANS_MAX);
+        let listed = loop {
+            match self.engine.stretch(scan).await? {
+                (listed, _) if !listed.is_empty() => break listed,
+                (_, Some(rest)) => scan = rest,
+                (_, None) => return Ok(false),
+            }
+        };
         let ids = listed.iter();
         let ids = ids.filter_map(|found| layout::key_below(&prefix, &found.row.key));
         let points: Vec<Scan> = ids.map(|id| Scan::point(layout::key(&id))).collect();
-        let (keys, _) = self.engine.found(&points).await?;
+        let keys = self.engine.found(&points).await?;
         let (head, expect) = self.engine.head(&self.owner).await?;
         let gone = u64::try_from(listed.len()).unwrap_or(u64::MAX);
         let mut next = self.erasure.clone();
@@ -313,8 +363,7 @@ impl Erasing<'_> {
     ) -> Result<(), AccessError> {
         let mut scan = Scan::new(range).limit(READ_ENTRIES_MAX);
         loop {
-            let (rows, more) = self.engine.found(std::slice::from_ref(&scan)).await?;
-            let last = rows.last().map(|found| found.row.key.clone());
+            let (rows, rest) = self.engine.stretch(scan.clone()).await?;
             let rows = rows.into_iter();
             let found: Vec<Found> = rows.filter(|found| wanted(&found.row)).collect();
             let mut whole = true;
@@ -322,11 +371,11 @@ impl Erasing<'_> {
                 whole &= self.take(self.erasure.clone(), Batch::new(), rows).await?;
                 observe(&self.erasure.progress());
             }
-            match last {
+            match rest {
                 // What was lost to a race is there to be read again.
                 _ if !whole => {}
-                Some(last) if more => scan = scan.after(&last),
-                _ => return Ok(()),
+                Some(rest) => scan = rest,
+                None => return Ok(()),
             }
         }
     }
@@ -392,7 +441,8 @@ impl Erasing<'_> {
         loop {
             rounds.next(self.engine.env.as_ref()).await?;
             let left = self.engine.has_rows(self.tenant, &self.owner).await;
-            if rounds.settle(left)? {
+            let due = self.engine.due_rows(self.tenant).await;
+            if rounds.settle(left)? || rounds.settle(due)? > 0 {
                 return Ok(None);
             }
             let seen = rounds.settle(self.engine.seen(&self.owner).await)?;

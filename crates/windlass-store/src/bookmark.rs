@@ -1,11 +1,10 @@
 //! Walking over the same range again and again, a bounded stretch at a time.
 
-use std::slice;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::{Entry, KeyRange, Scan, Store, StoreError};
+use crate::{Entry, KeyRange, Listed, Scan, Store, StoreError};
 
 /// Where the last walk over a range ended, so that rows that stay where they
 /// are do not keep the next one from those behind them.
@@ -56,11 +55,11 @@ pub struct Walk<'a> {
 
 impl Walk<'_> {
     /// The next rows, without their values; `None` once all were given. A
-    /// read each.
+    /// read each; past rows that cannot be listed as [`Listed::read`] says.
     ///
     /// # Errors
     ///
-    /// The store's failures.
+    /// The store's failures, of which damage is none.
     pub async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<Entry>>, StoreError> {
         loop {
             let Some(scan) = self.scan.take() else {
@@ -71,13 +70,13 @@ impl Walk<'_> {
                 self.scan = Some(keys_of(before));
                 continue;
             };
-            let pages = store.read(slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            if let (Some(last), true) = (page.entries.last(), page.more) {
-                self.scan = Some(scan.after(&last.key));
-            }
-            if !page.entries.is_empty() {
-                return Ok(Some(page.entries));
+            let start = scan.range.start.clone();
+            let listed = Listed::read(store, scan).await;
+            // The next walk begins where this one was ended.
+            let listed = listed.inspect_err(|_| self.stop_at(&start))?;
+            self.scan = listed.rest;
+            if !listed.entries.is_empty() {
+                return Ok(Some(listed.entries));
             }
         }
     }

@@ -32,6 +32,7 @@ pub mod export;
 pub mod ext;
 pub mod key;
 pub mod limits;
+pub mod listing;
 pub mod scan;
 pub mod seal;
 pub mod version;
@@ -46,6 +47,7 @@ pub use changes::{ChangeHub, Changes};
 pub use error::{StoreError, StoreErrorKind};
 pub use export::{Export, ExportSource};
 pub use ext::StoreExt;
+pub use listing::Listed;
 pub use scan::{Entry, KeyRange, Order, Page, ReadBudget, Scan, Take};
 pub use version::{Incarnation, Version};
 

@@ -1,14 +1,14 @@
 //! One link again, at one point in time, and its repair.
 
 use std::collections::BTreeSet;
-use std::slice;
 
 use bytes::Bytes;
 use windlass_core::{Millis, TenantId};
 use windlass_store::check::Notes;
 use windlass_store::key::{Key, number, segments};
 use windlass_store::{
-    Batch, Commit, Entry, Expect, KeyRange, Scan, Store, StoreError, StoreErrorKind, Version,
+    Batch, Commit, Entry, Expect, KeyRange, Listed, Scan, Store, StoreError, StoreErrorKind,
+    Version,
 };
 
 use super::findings::{Findings, Repair, shown};
@@ -257,15 +257,12 @@ pub(super) async fn overdue(
         Key::new("due").below(),
         Key::new("due").number(late).finish(),
     );
-    let mut scan = Scan::new(range).keys();
+    let mut scan = Scan::new(range);
     let mut told = BTreeSet::new();
     loop {
-        let pages = match store.read(slice::from_ref(&scan)).await {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => return Ok(()),
-            pages => pages.map_err(CheckError::store("read"))?,
-        };
-        let page = pages.into_iter().next().unwrap_or_default();
-        for entry in &page.entries {
+        let listed = Listed::read(store, scan).await;
+        let listed = listed.map_err(CheckError::store("read"))?;
+        for entry in &listed.entries {
             let tenant = tenant_of(&entry.key);
             let Some(tenant) = tenant.filter(|tenant| !is_going(going, tenant)) else {
                 continue;
@@ -275,9 +272,9 @@ pub(super) async fn overdue(
                 note_overdue(&entry.key, &mut told, findings);
             }
         }
-        match page.entries.last() {
-            Some(last) if page.more => scan = scan.after(&last.key),
-            _ => return Ok(()),
+        match listed.rest {
+            Some(rest) => scan = rest,
+            None => return Ok(()),
         }
     }
 }

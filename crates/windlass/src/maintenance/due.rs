@@ -6,7 +6,7 @@ use serde::Serialize;
 use windlass_core::Millis;
 use windlass_store::key::{Key, number};
 use windlass_store::limits::READ_ENTRIES_MAX;
-use windlass_store::{KeyRange, Scan, Store, StoreError};
+use windlass_store::{KeyRange, Listed, Scan, Store, StoreError};
 
 use crate::{StoreFailure, Windlass};
 
@@ -27,23 +27,23 @@ fn parse(row: &[u8]) -> Option<(&str, &str)> {
 }
 
 /// Whether anything of these kinds is due; taken for so where 256,000 rows of
-/// other kinds come first.
+/// other kinds come first, or one cannot be listed.
 pub(super) async fn is_any_due(
     store: &dyn Store,
     now: Millis,
     kinds: &[&str],
 ) -> Result<bool, StoreError> {
-    let mut scan = Scan::new(until(now)).keys();
+    let (mut scan, mut passed) = (Scan::new(until(now)), false);
     for _ in 0..SEARCHED_PAGES_MAX {
-        let pages = store.read(std::slice::from_ref(&scan)).await?;
-        let page = pages.into_iter().next().unwrap_or_default();
-        let kinds_of = page.entries.iter().filter_map(|row| parse(&row.key));
+        let listed = Listed::read(store, scan).await?;
+        passed |= listed.passed;
+        let kinds_of = listed.entries.iter().filter_map(|row| parse(&row.key));
         if kinds_of.into_iter().any(|(_, kind)| kinds.contains(&kind)) {
             return Ok(true);
         }
-        match page.entries.last() {
-            Some(last) if page.more => scan = scan.after(&last.key),
-            _ => return Ok(false),
+        match listed.rest {
+            Some(rest) => scan = rest,
+            None => return Ok(passed),
         }
     }
     Ok(true)
@@ -54,7 +54,8 @@ pub(super) async fn is_any_due(
 pub struct Due {
     /// Entries counted.
     pub entries: usize,
-    /// Whether there may be more beyond the limit of the count.
+    /// Whether there may be more beyond the limit of the count, or what cannot
+    /// be listed.
     pub more: bool,
 }
 
@@ -67,22 +68,17 @@ impl Windlass {
     ///
     /// [`StoreFailure`] if the index cannot be read.
     pub async fn due(&self, limit: usize) -> Result<Due, StoreFailure> {
-        let mut scan = Scan::new(until(self.env().now())).keys();
-        let mut entries = 0;
+        let mut scan = Scan::new(until(self.env().now()));
+        let (mut entries, mut more) = (0, false);
         while entries < limit {
             scan = scan.limit((limit - entries).min(READ_ENTRIES_MAX));
-            let pages = self.store().read(std::slice::from_ref(&scan)).await;
-            let pages = pages.map_err(|error| StoreFailure::new("read", error))?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            entries += page.entries.len();
-            match page.entries.last() {
-                Some(last) if page.more => scan = scan.after(&last.key),
-                _ => {
-                    return Ok(Due {
-                        entries,
-                        more: false,
-                    });
-                }
+            let listed = Listed::read(&**self.store(), scan).await;
+            let listed = listed.map_err(|error| StoreFailure::new("read", error))?;
+            entries += listed.entries.len();
+            more |= listed.passed;
+            match listed.rest {
+                Some(rest) => scan = rest,
+                None => return Ok(Due { entries, more }),
             }
         }
         Ok(Due {
@@ -112,28 +108,29 @@ pub struct Overdue {
 #[derive(Clone, Debug, Default)]
 pub(super) struct DueWork {
     kinds: BTreeMap<String, Overdue>,
-    /// Whether there may be more than was counted.
+    /// Whether there may be more than was counted: behind it, or where a row
+    /// cannot be listed.
     pub(super) more: bool,
 }
 
 impl DueWork {
     /// Counts what is due at `now`, in as many reads as there are thousands,
-    /// and at most five.
+    /// and at most five; more only to go past rows that cannot be listed.
     pub(super) async fn count(store: &dyn Store, now: Millis) -> Result<Self, StoreError> {
-        let mut scan = Scan::new(until(now)).keys();
+        let mut scan = Scan::new(until(now));
         let (mut work, mut counted) = (Self::default(), 0);
         loop {
             scan = scan.limit((COUNTED_MAX - counted).min(READ_ENTRIES_MAX));
-            let pages = store.read(std::slice::from_ref(&scan)).await?;
-            let page = pages.into_iter().next().unwrap_or_default();
-            counted += page.entries.len();
-            for row in &page.entries {
+            let listed = Listed::read(store, scan).await?;
+            counted += listed.entries.len();
+            work.more |= listed.passed;
+            for row in &listed.entries {
                 work.note(&row.key);
             }
-            match page.entries.last() {
-                Some(last) if page.more && counted < COUNTED_MAX => scan = scan.after(&last.key),
-                _ => {
-                    work.more = page.more;
+            match listed.rest {
+                Some(rest) if counted < COUNTED_MAX => scan = rest,
+                rest => {
+                    work.more |= rest.is_some();
                     return Ok(work);
                 }
             }
