@@ -53,7 +53,8 @@ impl Here {
         })
     }
 
-    /// Closes all connections. None is opened once the store is closed.
+    /// Closes all connections. None is opened once the store is closed or has
+    /// failed.
     pub(crate) fn empty(&self) {
         for place in &self.places {
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,8 +66,8 @@ impl Here {
 /// The answer to a read, if it can be given at once.
 pub(crate) fn read(shared: &Arc<Shared>, scans: &[Scan]) -> Option<Result<Vec<Page>, StoreError>> {
     let mut place = shared.here.free()?;
-    // Closing sets this before it closes the connections.
-    if shared.is_closed() || !shared.settled.load(Ordering::Acquire) {
+    // Closing sets this before it closes the connections, and so does failing.
+    if shared.is_over() || !shared.settled.load(Ordering::Acquire) {
         return None;
     }
     let _visit = shared.gate.try_enter(Stay::Short)?;

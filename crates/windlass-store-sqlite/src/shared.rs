@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     /// Bytes of free pages when they were last looked for.
     pub(crate) free_bytes: AtomicU64,
     closed: AtomicBool,
+    /// Whether a thread has panicked.
+    failed: AtomicBool,
     threads: Mutex<Threads>,
     ended: watch::Sender<bool>,
 }
@@ -92,6 +94,7 @@ impl Shared {
             settled: AtomicBool::new(true),
             free_bytes: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             threads: Mutex::new(Threads {
                 running: 0,
                 keep: Some(keep),
@@ -119,6 +122,12 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Whether nothing is to be read any more: it was closed, or a thread has
+    /// panicked.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_closed() || self.failed.load(Ordering::Acquire)
+    }
+
     /// Lets as many KiB of further batches wait.
     pub(crate) fn release_write_places(&self, kib: u32) {
         self.write_places
@@ -140,6 +149,8 @@ impl Shared {
     /// Refuses everything from now on, waiting or new: a thread has panicked,
     /// and what it leaves behind cannot be trusted.
     fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.here.empty();
         self.write_places.close();
         self.read_places.close();
         self.writes.abandon();

@@ -371,6 +371,38 @@ mod tests {
         assert!(!path.with_extension("db-wal").exists(), "a log is left");
     }
 
+    /// Those that read by themselves are refused like all others, and what
+    /// they read through is closed.
+    #[tokio::test]
+    async fn callers_read_nothing_by_themselves_after_a_panic() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let options = Options {
+            reads: crate::Reads::OnCaller {
+                page_cache_kib: 1_024,
+            },
+            ..Options::default()
+        };
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, options).await.expect("it opens");
+        let _first = store
+            .commit(Batch::new().put("acme/a", "1"))
+            .await
+            .expect("it commits");
+        read(&store).await;
+        store
+            .shared
+            .spawn("faulty", |_| panic!("planted"))
+            .expect("a thread starts");
+        while !store.shared.write_places.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let refused = store.get("acme/a".into()).await.expect_err("it has failed");
+        assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{refused:?}");
+        let is_open = store.shared.here.free().expect("nobody reads").is_some();
+        assert!(!is_open, "a connection is open");
+        store.close().await.expect("it closes");
+    }
+
     /// A commit that was accepted by a writer that then panics may have been
     /// applied.
     #[tokio::test]
