@@ -260,17 +260,74 @@ impl Windlass {
     }
 }
 
-/// What a later round found takes the place of what is no longer so.
+/// What a later round found takes the place of what is no longer so. Where it
+/// did not come to its end, what was found before still stands.
 fn merge(report: &mut CheckReport, next: CheckReport) {
-    let done = std::mem::take(&mut report.findings).into_iter();
-    let done = done.filter(|finding| finding.repair == Repair::Done);
-    let (passes, repaired) = (report.passes, report.repaired);
-    *report = next;
-    report.findings.splice(0..0, done);
-    report.passes += passes;
-    report.repaired += repaired;
+    let before = std::mem::replace(report, next);
+    let failed = report.failure.is_some();
+    let found = &report.findings;
+    let again = |old: &Finding| {
+        found
+            .iter()
+            .any(|new| (new.code, &new.key) == (old.code, &old.key))
+    };
+    let kept = before.findings.into_iter();
+    let kept = kept.filter(|old| old.repair == Repair::Done || failed && !again(old));
+    let kept: Vec<Finding> = kept.collect();
+    report.findings.splice(0..0, kept);
+    report.passes += before.passes;
+    report.repaired += before.repaired;
+    if failed {
+        report.more = report.more.max(before.more);
+        report.rows = report.rows.max(before.rows);
+        report.bytes = report.bytes.max(before.bytes);
+        let erased = before.being_erased.into_iter();
+        let erased: BTreeSet<TenantId> = erased.chain(report.being_erased.drain(..)).collect();
+        report.being_erased = erased.into_iter().collect();
+    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(found: &[(&str, Repair)], failure: Option<CheckFailure>) -> CheckReport {
+        let mut findings = Findings::new(100);
+        for (key, repair) in found {
+            findings.add(key, "index_row_dangling", *repair);
+        }
+        CheckReport {
+            rows: 10,
+            failure,
+            ..findings.into_report()
+        }
+    }
+
+    #[test]
+    fn a_round_that_failed_forgets_nothing_that_was_found_before() {
+        let keys = |report: &CheckReport| {
+            let found = report.findings.iter();
+            let found: BTreeSet<String> = found.map(|finding| finding.key.clone()).collect();
+            found.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        let first = [
+            ("a", Repair::Done),
+            ("b", Repair::Raced),
+            ("c", Repair::None),
+        ];
+        let next = [("b", Repair::Done)];
+        let mut report = round(&first, None);
+        merge(&mut report, round(&next, None));
+        assert_eq!(keys(&report), "a b", "what is no longer so is not told");
+        let error = CheckError::store("read")(windlass_store::StoreError::closed("read"));
+        let mut report = round(&first, None);
+        merge(&mut report, round(&next, Some(error.into())));
+        assert_eq!(keys(&report), "a b c");
+        assert_eq!((report.findings.len(), report.repaired), (3, 2));
+        assert!(!report.is_clean());
+    }
 }

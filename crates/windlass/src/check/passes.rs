@@ -117,12 +117,15 @@ impl<'a> Passes<'a> {
         }
         let mut met = Some(references);
         let mut left = References::new(0, 1);
+        let mut split = false;
         for _ in 0..SECOND_PASSES_MAX {
             let share = met.take().unwrap_or_else(|| References::new(0, 1));
             let first = !share.is_empty();
             let mut pass = Second::new(open, share);
             self.pass(None, &mut pass, observe).await?;
-            self.suspects(&pass.links, lost, looker, findings).await?;
+            split |= !pass.later.is_empty();
+            let links = (&pass.links, split);
+            self.suspects(links, lost, looker, findings).await?;
             if first {
                 left = pass.references;
             }
@@ -137,10 +140,11 @@ impl<'a> Passes<'a> {
     }
 
     /// Looks at each suspect again. What belongs to a record that is lost is
-    /// what is left of it, and is neither removed nor told one by one.
+    /// what is left of it, and is neither removed nor told one by one. Where
+    /// other passes have other suspects, each may be one of several.
     async fn suspects(
         &self,
-        links: &Suspects,
+        (links, split): (&Suspects, bool),
         lost: &Lost,
         looker: &Looker<'_>,
         findings: &mut Findings,
@@ -154,7 +158,7 @@ impl<'a> Passes<'a> {
         let mut told = BTreeSet::new();
         for (row, by) in links {
             let record = by.first().filter(|record| traces.contains_key(record));
-            let several = record.is_some_and(|record| traces[record] > 1);
+            let several = record.is_some_and(|record| split || traces[record] > 1);
             let stray = match (by.iter().any(|record| lost.has(record)), several) {
                 (true, _) => Stray::Stays,
                 // One row may have been left over; several were of something.
