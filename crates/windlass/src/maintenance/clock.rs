@@ -10,10 +10,10 @@
 use std::time::Duration;
 
 use windlass_core::{Format, Millis};
-use windlass_store::{Store, StoreExt, Version};
+use windlass_store::{Batch, Commit, Store, StoreExt, Version};
 
 use super::error::{ClockRefused, MaintenanceError};
-use super::record::{self, ClockRow, decode, encode};
+use super::record::{self, ClockRow, encode, is_damage};
 use super::run::millis;
 
 /// How far a clock may be from a mark.
@@ -42,9 +42,29 @@ pub(crate) struct Watch {
     /// Since when it has been of that version.
     since: Duration,
     mine: Option<Version>,
-    /// A mark that somebody else was seen to write, when, and too far from
-    /// what this clock said then.
-    apart: Option<(Millis, Duration)>,
+    /// A mark that somebody else was seen to write, and too far from what this
+    /// clock said then.
+    apart: Option<Fresh>,
+}
+
+/// A mark that somebody else wrote between two looks.
+#[derive(Clone, Copy, Debug)]
+struct Fresh {
+    mark: Millis,
+    /// When the look was that did not find it yet.
+    after: Duration,
+    /// When the one was that did.
+    seen: Duration,
+}
+
+impl Fresh {
+    /// Whether a clock may say `now` at this time.
+    fn fits(&self, now: Millis, at: Duration) -> bool {
+        let passed = |since: Duration| millis(at.saturating_sub(since));
+        let least = self.mark.plus_ms(passed(self.seen));
+        let most = self.mark.plus_ms(passed(self.after));
+        least.since(now) <= APART_MS_MAX && now.since(most) <= APART_MS_MAX
+    }
 }
 
 /// One look at the mark.
@@ -60,10 +80,10 @@ pub(super) struct Look {
 
 impl Watch {
     /// Notes how the mark is, and judges the clock by it. A mark that somebody
-    /// else wrote since the last look, and not longer than `within` ago, is a
-    /// fresh one. A clock that is refused by one stays refused, also when
-    /// nobody writes any more, until it is set, or a mark is near it.
-    pub(super) fn look(&mut self, look: Look, within: Duration) -> Result<(), ClockRefused> {
+    /// else wrote since the last look is no older than that look. A clock that
+    /// is refused by one stays refused, also when nobody writes any more,
+    /// until it is set, or a mark is near it.
+    pub(super) fn look(&mut self, look: Look) -> Result<(), ClockRefused> {
         let Look {
             version,
             mark,
@@ -75,15 +95,17 @@ impl Watch {
         if changed {
             self.since = at;
         }
-        let recent = before.is_some_and(|(_, before)| at.saturating_sub(before) <= within);
         if changed && is_near(now, mark) {
             self.apart = None;
-        } else if changed && recent && self.mine != Some(version) {
-            self.apart = Some((mark, at));
+        } else if let Some((_, after)) = before
+            && changed
+            && self.mine != Some(version)
+        {
+            let seen = at;
+            self.apart = Some(Fresh { mark, after, seen });
         }
-        if let Some((there, seen)) = self.apart {
-            let passed = millis(at.saturating_sub(seen));
-            if !is_near(now, there.plus_ms(passed)) {
+        if let Some(fresh) = self.apart {
+            if !fresh.fits(now, at) {
                 return Err(ClockRefused { now, mark });
             }
             self.apart = None;
@@ -107,11 +129,26 @@ impl Watch {
 
 /// The latest time that a store has seen; `None` if upkeep never ran there.
 pub(super) async fn mark(store: &dyn Store) -> Result<Option<Millis>, MaintenanceError> {
-    let Some(entry) = store.get(record::clock()).await? else {
+    let entry = match store.get(record::clock()).await {
+        Err(error) if is_damage(&error) => return Err(unreadable(&error)),
+        entry => entry?,
+    };
+    let Some(entry) = entry else {
         return Ok(None);
     };
-    let row: ClockRow = decode("clock", &entry)?;
-    Ok(Some(row.mark))
+    let row: Result<ClockRow, _> = serde_json::from_slice(&entry.value);
+    row.map(|row| Some(row.mark))
+        .map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &dyn std::error::Error) -> MaintenanceError {
+    MaintenanceError::Corrupt {
+        what: "clock",
+        why: format!(
+            "{error}; if the clock of this machine is right, accept it: \
+             windlass check --accept-clock"
+        ),
+    }
 }
 
 /// Makes `now` the latest time that the store has seen, also if it has seen a
@@ -126,7 +163,8 @@ pub(super) async fn accept(
         v: Format,
         mark: now,
     });
-    store.update(record::clock(), |_| Some(row.clone())).await?;
+    let batch = Batch::new().put(record::clock(), row);
+    let _: Commit = store.commit(batch).await?;
     Ok(before)
 }
 
@@ -163,7 +201,7 @@ mod tests {
                 now: MARK.plus_ms(passed_ms + ahead_ms),
                 at: Duration::from_millis(passed_ms),
             };
-            watch.look(look, Duration::from_secs(30)).is_err()
+            watch.look(look).is_err()
         });
         refused.collect()
     }

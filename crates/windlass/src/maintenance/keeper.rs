@@ -12,7 +12,8 @@ use super::error::MaintenanceError;
 use super::lease::{Seen, held, may_take};
 use super::pace::{Left, Pace};
 use super::record::{
-    self, ClockRow, LeaseRow, ROUNDS_KEPT, RoundsRow, Rows, TaskRow, decode, encode, read_lease,
+    self, ClockRow, LeaseRow, ROUNDS_KEPT, RoundsRow, Rows, TaskRow, decode, encode, is_damage,
+    read_lease,
 };
 use super::report::{RoundReport, TaskReport};
 use super::run::{After, Run, millis, rest};
@@ -205,38 +206,48 @@ impl Keeper {
             };
             self.windlass.upkeep().look(look)?;
         }
+        let near = rows
+            .clock
+            .is_none_or(|(_, clock)| is_near(self.now(), clock.mark));
         if let Some((version, row)) = &rows.lease {
+            let intact = rows.are_of_one_commit();
             let mine = row.holder == self.id && row.until != Millis::new(0);
             let recent = |held: &Held| {
                 held.version == *version && now.saturating_sub(held.renewed) < options.beat()
             };
-            if mine && self.held.as_ref().is_some_and(recent) {
+            if mine && intact && self.held.as_ref().is_some_and(recent) {
                 return Ok(true);
             }
-            if !mine && !self.may_take(*version, row, rows.clock, now) {
+            // A clock that somebody else wrote since is judged like any other.
+            let renews = mine && (intact || near);
+            let watched = self.watched(*version, now);
+            if !renews && !self.is_alone() && !may_take(row, self.now(), near, watched) {
+                return Ok(false);
+            }
+        }
+        if let Some(version) = rows.damaged {
+            let watched = self.watched(version, now);
+            if !self.is_alone() && watched < Duration::from_millis(options.lease_ms) {
                 return Ok(false);
             }
         }
         self.write(&rows, Batch::new()).await
     }
 
-    /// Whether a lease that is another's may be taken.
-    fn may_take(
-        &mut self,
-        version: Version,
-        row: &LeaseRow,
-        clock: Option<(Version, ClockRow)>,
-        now: Duration,
-    ) -> bool {
+    /// Whether no other process can have the store open.
+    fn is_alone(&self) -> bool {
+        self.windlass.upkeep().exclusive
+    }
+
+    /// For how long a lease has stood as it is while this process watched.
+    fn watched(&mut self, version: Version, now: Duration) -> Duration {
         let seen = self.seen.filter(|seen| seen.version == version);
         let seen = seen.unwrap_or(Seen {
             version,
             since: now,
         });
         self.seen = Some(seen);
-        let watched = now.saturating_sub(seen.since);
-        let near = clock.is_none_or(|(_, clock)| is_near(self.now(), clock.mark));
-        self.windlass.upkeep().exclusive || may_take(row, self.now(), near, watched)
+        now.saturating_sub(seen.since)
     }
 
     /// Takes or renews the lease in one commit with `more` and the time;
@@ -248,12 +259,10 @@ impl Keeper {
         let wait = self.next_round.saturating_sub(renewed);
         let before = rows.lease.as_ref().map(|(_, row)| row);
         let row = held(&self.id, before, now, ttl_ms, now.plus_ms(millis(wait)));
+        let lease = rows.lease.as_ref().map(|(version, _)| *version);
         let mark = rows.clock.map_or(now, |(_, clock)| clock.mark.max(now));
         let mut batch = Batch::new()
-            .check(
-                record::lease(),
-                expect(rows.lease.as_ref().map(|(version, _)| *version)),
-            )
+            .check(record::lease(), expect(lease.or(rows.damaged)))
             .check(
                 record::clock(),
                 expect(rows.clock.map(|(version, _)| version)),
@@ -444,7 +453,8 @@ impl Keeper {
                 .as_ref()
                 .is_some_and(|held| held.version == *version)
         };
-        if !rows.lease.as_ref().is_some_and(mine) {
+        if !rows.are_of_one_commit() || !rows.lease.as_ref().is_some_and(mine) {
+            // The next turn judges the clock that somebody else wrote.
             self.held = None;
             return Ok(());
         }
@@ -462,7 +472,10 @@ impl Keeper {
         reports: &[TaskReport],
     ) -> Result<Batch, MaintenanceError> {
         let pages = self.windlass.store();
-        let pages = pages.read(&[Scan::point(record::rounds())]).await?;
+        let pages = match pages.read(&[Scan::point(record::rounds())]).await {
+            Err(error) if is_damage(&error) => Vec::new(),
+            pages => pages?,
+        };
         let row = pages.iter().flat_map(|page| &page.entries).next();
         // Rounds that cannot be read are forgotten: they are only told.
         let kept = row.and_then(|row| decode::<RoundsRow>("rounds", row).ok());

@@ -30,7 +30,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use windlass_core::{Format, Millis, Sharing};
-use windlass_store::{Store, StoreExt};
+use windlass_store::{Batch, Commit, Store};
 
 use self::clock::{Look, Watch, is_near};
 use self::pace::{Left, Pace};
@@ -65,9 +65,7 @@ impl Upkeep {
 
     /// Judges the clock by the mark as it was just read.
     fn look(&self, look: Look) -> Result<(), ClockRefused> {
-        // Whoever has the lease writes the mark three times in this time.
-        let within = self.options.beat() * 3;
-        self.watch().look(look, within)
+        self.watch().look(look)
     }
 
     /// With the settings of an engine.
@@ -86,6 +84,9 @@ impl Upkeep {
         }))
     }
 }
+
+/// The longest time between two looks at whether somebody has the lease.
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(1);
 
 /// How much a task that is run by hand may do; what is `None` is not bounded.
 /// It ends at the bound that it meets first, and 0 does nothing.
@@ -241,9 +242,11 @@ impl Maintenance {
 
     /// Refuses a clock that cannot be right. One that is more than an hour
     /// ahead is watched until whoever has the lease has either written the
-    /// time down or let the lease go: 30 s, unless it is set otherwise.
+    /// time down or let the lease go: 30 s, unless it is set otherwise, and
+    /// two more at most.
     async fn watch_clock(&self) -> Result<(), MaintenanceError> {
         let (upkeep, env) = (self.windlass.upkeep(), self.windlass.env());
+        let began = env.monotonic();
         loop {
             let rows = Rows::read(&**self.windlass.store()).await?;
             let Some((version, clock)) = rows.clock else {
@@ -257,14 +260,22 @@ impl Maintenance {
                 at,
             })?;
             let held = rows.lease.filter(|(_, row)| row.until != Millis::new(0));
-            let Some((_, lease)) = held.filter(|_| !upkeep.exclusive) else {
+            let held = held.map(|(_, row)| row.ttl_ms);
+            let held = held.or(rows.damaged.map(|_| upkeep.options.lease_ms));
+            let Some(ttl_ms) = held.filter(|_| !upkeep.exclusive) else {
                 return Ok(());
             };
-            let stood = upkeep.watch().stood(at);
-            if is_near(now, clock.mark) || stood >= Duration::from_millis(lease.ttl_ms) {
+            let (stood, ttl) = (upkeep.watch().stood(at), Duration::from_millis(ttl_ms));
+            if is_near(now, clock.mark) || stood >= ttl {
                 return Ok(());
             }
-            env.sleep_until(at + Duration::from_secs(1)).await;
+            let look_every = upkeep.options.beat().min(LOOK_EVERY_MAX);
+            if at.saturating_sub(began) > ttl + 2 * LOOK_EVERY_MAX {
+                // The mark goes on changing, and is never near.
+                let mark = clock.mark;
+                return Err(ClockRefused { now, mark }.into());
+            }
+            env.sleep_until(at + look_every).await;
         }
     }
 
@@ -292,8 +303,8 @@ impl Maintenance {
             next_try: None,
         });
         let key = record::by_hand(task.name());
-        let store = self.windlass.store();
-        store.update(key, |_| Some(row.clone())).await?;
+        let batch = Batch::new().put(key, row);
+        let _: Commit = self.windlass.store().commit(batch).await?;
         Ok(())
     }
 

@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use windlass_core::{Format, Millis};
 use windlass_store::key::Key;
-use windlass_store::{Entry, KeyRange, Scan, Store, StoreExt, Version};
+use windlass_store::{
+    Entry, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind, StoreExt, Version,
+};
 
 use super::error::MaintenanceError;
 use super::report::{RoundReport, TaskReport};
@@ -121,21 +123,51 @@ pub(super) fn decode<T: DeserializeOwned>(
 pub(super) struct Rows {
     pub(super) lease: Option<(Version, LeaseRow)>,
     pub(super) clock: Option<(Version, ClockRow)>,
+    /// The version of a lease that cannot be read: nobody knows whose it is.
+    pub(super) damaged: Option<Version>,
 }
 
 impl Rows {
     pub(super) async fn read(store: &dyn Store) -> Result<Self, MaintenanceError> {
-        let pages = store
-            .read(&[Scan::point(lease()), Scan::point(clock())])
-            .await?;
-        let mut found = pages.into_iter().map(|mut page| page.entries.pop());
-        let mut next = || -> Option<Entry> { found.next().flatten() };
-        let (lease, clock) = (next(), next());
+        let scans = [Scan::point(lease()), Scan::point(clock())];
+        let (lease, clock, damaged) = match store.read(&scans).await {
+            Err(error) if is_damage(&error) => {
+                let [whole, clock] = scans;
+                let keys = store.read(&[whole.keys(), clock]).await?;
+                let (lease, clock) = pair(keys);
+                (None, clock, lease.map(|row| row.version))
+            }
+            pages => {
+                let (lease, clock) = pair(pages?);
+                (lease, clock, None)
+            }
+        };
+        let version = lease.as_ref().map(|row| row.version);
+        let lease = lease.map(|row| versioned("lease", &row)).transpose();
         Ok(Self {
-            lease: lease.map(|row| versioned("lease", &row)).transpose()?,
+            damaged: damaged.or(version.filter(|_| lease.is_err())),
+            lease: lease.unwrap_or_default(),
             clock: clock.map(|row| versioned("clock", &row)).transpose()?,
         })
     }
+
+    /// Whether the clock is as whoever has the lease left it, in the commit
+    /// that wrote both.
+    pub(super) fn are_of_one_commit(&self) -> bool {
+        let lease = self.lease.as_ref().map(|(version, _)| *version);
+        lease.is_some() && lease == self.clock.map(|(version, _)| version)
+    }
+}
+
+/// The first entries of two pages.
+fn pair(pages: Vec<Page>) -> (Option<Entry>, Option<Entry>) {
+    let mut found = pages.into_iter().map(|mut page| page.entries.pop());
+    let mut next = || -> Option<Entry> { found.next().flatten() };
+    (next(), next())
+}
+
+pub(super) fn is_damage(error: &StoreError) -> bool {
+    error.kind() == StoreErrorKind::Corrupt
 }
 
 /// Who does upkeep.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use windlass_core::Millis;
 use windlass_store::key::segments;
-use windlass_store::{Entry, StoreExt};
+use windlass_store::{Entry, Scan, StoreExt};
 
 use super::clock::Look;
 use super::due::{DueWork, Overdue};
 use super::error::MaintenanceError;
 use super::lease::SKEW_MS;
-use super::record::{self, ClockRow, LeaseRow, RoundsRow, TaskRow, decode};
+use super::record::{self, ClockRow, LeaseRow, RoundsRow, TaskRow, decode, is_damage};
 use super::report::{RoundReport, TaskReport};
 use super::table::TASKS;
 use crate::Windlass;
@@ -92,11 +92,11 @@ pub(super) async fn read(windlass: &Windlass) -> Result<MaintenanceStatus, Maint
         rounds: Vec::new(),
         unreadable: BTreeMap::new(),
     };
-    for row in store.scan_all(record::all()).await? {
-        if let Err(error) = status.take(&row, windlass) {
-            let key = String::from_utf8_lossy(&row.key).into_owned();
-            status.unreadable.insert(key, error.to_string());
-        }
+    match store.scan_all(record::all()).await {
+        Err(error) if is_damage(&error) => status.take_each(windlass).await?,
+        rows => rows?
+            .iter()
+            .for_each(|row| status.take_or_tell(row, windlass)),
     }
     Ok(status)
 }
@@ -114,6 +114,31 @@ fn blank(task: &super::Task, due: &DueWork) -> TaskStatus {
 }
 
 impl MaintenanceStatus {
+    /// Adds what rows say that are read one by one, as some are damaged.
+    async fn take_each(&mut self, windlass: &Windlass) -> Result<(), MaintenanceError> {
+        let store = windlass.store();
+        let scan = Scan::new(record::all()).keys();
+        let pages = store.read(&[scan]).await?;
+        for row in pages.iter().flat_map(|page| &page.entries) {
+            match store.get(row.key.clone()).await {
+                Err(error) if is_damage(&error) => self.tell(&row.key, &error),
+                row => row?.iter().for_each(|row| self.take_or_tell(row, windlass)),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_or_tell(&mut self, row: &Entry, windlass: &Windlass) {
+        if let Err(error) = self.take(row, windlass) {
+            self.tell(&row.key, &error);
+        }
+    }
+
+    fn tell(&mut self, key: &[u8], error: &dyn std::error::Error) {
+        let key = String::from_utf8_lossy(key).into_owned();
+        self.unreadable.insert(key, error.to_string());
+    }
+
     /// Adds what one row says.
     fn take(&mut self, row: &Entry, windlass: &Windlass) -> Result<(), MaintenanceError> {
         let segments = segments(&row.key).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! A clock that cannot be right.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use futures_util::FutureExt;
 use windlass::core::{Coded, ErrorKind};
 
@@ -139,6 +141,56 @@ async fn a_holder_with_a_wrong_clock_does_not_take_back_what_was_accepted() {
 }
 
 #[tokio::test]
+async fn what_was_accepted_in_the_middle_of_a_round_stays_whoever_tells_of_the_round() {
+    let right = Engine::new().await;
+    right.due_rows("queue", 3).await;
+    let heir = right.another(3, &options());
+    let accepted = AtomicBool::new(false);
+    let wrong = right.hooked(&options(), move |asked| {
+        if asked.is_about("acme/queue/") && !accepted.swap(true, Ordering::Relaxed) {
+            let maintenance = heir.windlass.maintenance();
+            let done = maintenance.accept_clock().now_or_never();
+            done.expect("a store in memory answers at once").unwrap();
+        }
+        Ok(())
+    });
+    wrong.env.advance_ms(2 * HOUR_MS);
+    let mut holder = wrong.keeper();
+    assert_eq!(round(holder.turn().await.unwrap()).scanned, 3);
+    let status = right.windlass.maintenance().status().await.unwrap();
+    assert_eq!(status.mark, Some(START));
+    assert_eq!(code(holder.turn().await), "clock_refused");
+}
+
+#[tokio::test]
+async fn what_was_accepted_while_a_holder_looked_away_stays_when_it_renews() {
+    let right = Engine::new().await;
+    let wrong = ahead(&right);
+    let mut holder = wrong.keeper();
+    round(holder.turn().await.unwrap());
+    right.windlass.maintenance().accept_clock().await.unwrap();
+    pass(&right, &wrong, 50_000);
+    assert_eq!(code(holder.turn().await), "clock_refused");
+    let status = right.windlass.maintenance().status().await.unwrap();
+    assert_eq!(status.mark, Some(START));
+}
+
+#[tokio::test]
+async fn a_holder_whose_clock_is_right_goes_on_after_it_was_accepted() {
+    let one = Engine::new().await;
+    let mut holder = one.keeper();
+    round(holder.turn().await.unwrap());
+    let other = one.another(2, &options());
+    other.windlass.maintenance().accept_clock().await.unwrap();
+    for _ in 0..4 {
+        pass(&one, &other, 10_000);
+        assert_ne!(holder.turn().await.unwrap(), Turned::Elsewhere);
+    }
+    let status = one.windlass.maintenance().status().await.unwrap();
+    assert_eq!(status.holder.unwrap().generation, 1);
+}
+
+#[tokio::test]
 async fn a_lease_that_was_given_back_is_not_for_a_clock_that_is_far_off() {
     let one = Engine::new().await;
     let mut first = one.keeper();
@@ -190,6 +242,34 @@ async fn upkeep_by_hand_watches_whether_a_clock_far_ahead_is_the_wrong_one() {
             clock.advance_ms(40_000);
             let turned = holder.lock().unwrap().turn().now_or_never();
             turned.expect("a store in memory answers at once").unwrap();
+        }
+        Ok(())
+    });
+    wrong.env.advance_ms(3 * HOUR_MS);
+    let refused = wrong.by_hand("keys").await.unwrap_err();
+    assert_eq!(refused.code(), "clock_refused");
+}
+
+#[tokio::test]
+async fn upkeep_by_hand_does_not_watch_without_end_where_leases_are_short() {
+    let one = Engine::new().await;
+    let mut short = options();
+    short.maintenance.lease_ms = 1_000;
+    let busy = one.another(3, &short);
+    let holder = std::sync::Mutex::new(busy.keeper());
+    let (clock, looks) = (Arc::clone(&busy.env), AtomicU32::new(0));
+    busy.windlass.maintenance().accept_clock().await.unwrap();
+    let turn = move || {
+        clock.advance_ms(400);
+        let turned = holder.lock().unwrap().turn().now_or_never();
+        turned.expect("a store in memory answers at once").unwrap();
+    };
+    turn();
+    let wrong = one.hooked(&short, move |asked| {
+        if matches!(asked, Asked::Read(_)) && asked.is_about("maintenance/lease") {
+            let looks = looks.fetch_add(1, Ordering::Relaxed);
+            assert!(looks < 100, "it watches without end");
+            turn();
         }
         Ok(())
     });

@@ -3,6 +3,7 @@
 mod bounds;
 mod caches;
 mod clocks;
+mod damaged;
 mod failures;
 mod holders;
 mod reports;
