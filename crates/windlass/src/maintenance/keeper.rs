@@ -1,10 +1,14 @@
 //! Upkeep as one process does it: holding the lease, and a round when it is
 //! time for one.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use windlass_core::{Format, Millis};
-use windlass_store::{Batch, Commit, Expect, Scan, Version};
+use windlass_store::{Batch, Commit, Expect, Scan, StoreError, Version};
 
 use super::clock::{Look, is_near};
 use super::due::DueWork;
@@ -51,6 +55,34 @@ struct Held {
     renewed: Duration,
 }
 
+/// The commit of the lease that may not be over yet. One that was begun goes
+/// on when the turn that began it is dropped.
+#[derive(Default)]
+struct UnderWay(Mutex<Option<Writing>>);
+
+type Writing = Pin<Box<dyn Future<Output = Result<Commit, StoreError>> + Send>>;
+
+impl fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnderWay(..)")
+    }
+}
+
+impl UnderWay {
+    fn begin(&mut self, writing: Writing) {
+        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(writing);
+    }
+
+    /// What came of it, once it is over; `None` if there is none. When this is
+    /// dropped, it is still under way.
+    async fn end(&mut self) -> Option<Result<Commit, StoreError>> {
+        let place = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let done = place.as_mut()?.as_mut().await;
+        *place = None;
+        Some(done)
+    }
+}
+
 /// A candidate for upkeep, which does what is due whenever it is given a turn.
 /// For whoever drives upkeep with a loop of their own;
 /// [`Maintenance::run`](super::Maintenance::run) is such a loop.
@@ -60,6 +92,7 @@ pub struct Keeper {
     id: String,
     held: Option<Held>,
     seen: Option<Seen>,
+    under_way: UnderWay,
     next_round: Duration,
     next_turn: Duration,
     /// When what is this process's alone is looked after, while another has
@@ -78,6 +111,7 @@ impl Keeper {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
             held: None,
             seen: None,
+            under_way: UnderWay::default(),
             next_round: now,
             next_turn: now,
             next_own: now,
@@ -133,6 +167,8 @@ impl Keeper {
     pub async fn release(&mut self) -> Result<(), MaintenanceError> {
         self.windlass.upkeep().tallies.holds(false);
         self.held = None;
+        // Of a turn that was dropped; the lease says what came of it.
+        let _: Option<Result<Commit, StoreError>> = self.under_way.end().await;
         for _ in 0..RELEASES_MAX {
             let lease = read_lease(&**self.windlass.store()).await?;
             let Some((version, row)) = lease else {
@@ -149,8 +185,6 @@ impl Keeper {
             let batch = Batch::new()
                 .check(record::lease(), Expect::Version(version))
                 .put(record::lease(), encode(&free));
-            // A renewal may still have been under way, of a turn that was
-            // dropped.
             if let Commit::Applied(_) = self.windlass.store().commit(batch).await? {
                 return Ok(());
             }
@@ -195,6 +229,7 @@ impl Keeper {
     }
 
     async fn held_now(&mut self) -> Result<bool, MaintenanceError> {
+        let _: Option<Result<Commit, StoreError>> = self.under_way.end().await;
         let (now, options) = (self.monotonic(), self.windlass.upkeep().options.clone());
         let rows = self.read().await?;
         if let Some((version, clock)) = &rows.clock {
@@ -270,13 +305,17 @@ impl Keeper {
             .put(record::lease(), encode(&row))
             .put(record::clock(), encode(&ClockRow { v: Format, mark }));
         batch.append(more);
-        match self.windlass.store().commit(batch).await? {
-            Commit::Applied(version) => {
+        let store = Arc::clone(self.windlass.store());
+        self.under_way
+            .begin(Box::pin(async move { store.commit(batch).await }));
+        let done = self.under_way.end().await.transpose()?;
+        match done {
+            Some(Commit::Applied(version)) => {
                 self.held = Some(Held { version, renewed });
                 self.windlass.upkeep().watch().wrote(version, renewed);
                 Ok(true)
             }
-            Commit::Conflict { .. } => Ok(false),
+            _ => Ok(false),
         }
     }
 

@@ -138,6 +138,60 @@ async fn a_lease_is_given_back_also_while_a_renewal_of_it_is_still_under_way() {
     assert_eq!(status.holder, None);
 }
 
+/// A store that commits behind the back of who asked, a little later.
+#[derive(Debug)]
+struct Late(Arc<dyn Store>);
+
+async fn a_little() {
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[async_trait]
+impl Store for Late {
+    async fn read(&self, scans: &[Scan]) -> Result<Vec<Page>, StoreError> {
+        self.0.read(scans).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
+        let store = Arc::clone(&self.0);
+        let late = tokio::spawn(async move {
+            a_little().await;
+            store.commit(batch).await
+        });
+        late.await.expect("a commit does not panic")
+    }
+
+    async fn export(&self, range: KeyRange) -> Result<Export, StoreError> {
+        self.0.export(range).await
+    }
+
+    fn subscribe(&self, prefix: &[u8]) -> Changes {
+        self.0.subscribe(prefix)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.0.close().await
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_given_back_also_while_it_is_being_taken() {
+    let base = Engine::new().await;
+    let store = Arc::new(Late(Arc::clone(base.windlass.store())));
+    let one = base.over(2, base.env.now(), store, &options());
+    let mut keeper = one.keeper();
+    let turned = keeper.turn().now_or_never();
+    assert_eq!(turned.map(Result::unwrap), None, "it is over");
+    keeper.release().await.unwrap();
+    a_little().await;
+    a_little().await;
+    let lease = base.windlass.maintenance().status().await.unwrap();
+    assert_eq!(lease.holder, None);
+    assert!(lease.mark.is_some(), "it was never taken");
+}
+
 #[tokio::test]
 async fn who_has_the_store_alone_does_not_wait_for_one_who_died() {
     let one = Engine::new().await;
