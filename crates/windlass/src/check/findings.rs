@@ -165,6 +165,12 @@ const CODES: &[(&str, Severity, &str, &str)] = &[
         "see that a server with upkeep runs",
     ),
     (
+        "references_unchecked",
+        Severity::Warning,
+        "records point at more than can be looked at: some of that was not",
+        "check tenant by tenant, with `--tenant`",
+    ),
+    (
         "wal_large",
         Severity::Warning,
         "the write-ahead log has more than 256 MiB",

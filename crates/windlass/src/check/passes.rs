@@ -175,7 +175,8 @@ impl<'a> Passes<'a> {
         Ok(())
     }
 
-    /// Names the records that point at nothing, share by share.
+    /// Names the records that point at nothing: at once if what they point at
+    /// fitted into memory, or else share by share, with three passes for each.
     async fn references(
         &mut self,
         met: References,
@@ -183,32 +184,46 @@ impl<'a> Passes<'a> {
         findings: &mut Findings,
         observe: Observe<'_>,
     ) -> Result<(), CheckError> {
-        let mut shares = 1;
-        let mut missing = vec![met];
-        while missing.iter().any(References::is_full) {
-            shares *= 8;
-            missing = Vec::new();
-            for share in 0..shares {
-                let references = References::new(share, shares);
-                let mut gather = Second::new(HashSet::new(), references);
-                gather.gathers = true;
-                self.pass(None, &mut gather, observe).await?;
-                gather.gathers = false;
-                if !gather.references.is_full() {
-                    self.pass(None, &mut gather, observe).await?;
-                }
-                missing.push(gather.references);
-            }
+        if !met.is_full() {
+            return self.unmet(met, looker, findings, observe).await;
         }
-        for references in missing.into_iter().filter(|left| !left.is_empty()) {
-            let mut third = Third {
-                references,
-                from: BTreeMap::new(),
-            };
-            self.pass(None, &mut third, observe).await?;
-            for ((from, to), ()) in &third.from {
-                looker.reference(from, to, findings).await?;
-            }
+        let (shares, mut full) = (met.shares(), false);
+        drop(met);
+        for share in 0..shares {
+            let references = References::new(share, shares);
+            let mut gather = Second::new(HashSet::new(), references);
+            gather.gathers = true;
+            self.pass(None, &mut gather, observe).await?;
+            gather.gathers = false;
+            self.pass(None, &mut gather, observe).await?;
+            full |= gather.references.is_full();
+            self.unmet(gather.references, looker, findings, observe)
+                .await?;
+        }
+        if full {
+            findings.note("", "references_unchecked");
+        }
+        Ok(())
+    }
+
+    /// Names the records that point at these, which were not met.
+    async fn unmet(
+        &mut self,
+        references: References,
+        looker: &Looker<'_>,
+        findings: &mut Findings,
+        observe: Observe<'_>,
+    ) -> Result<(), CheckError> {
+        if references.is_empty() {
+            return Ok(());
+        }
+        let mut third = Third {
+            references,
+            from: BTreeMap::new(),
+        };
+        self.pass(None, &mut third, observe).await?;
+        for ((from, to), ()) in &third.from {
+            looker.reference(from, to, findings).await?;
         }
         Ok(())
     }

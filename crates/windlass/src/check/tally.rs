@@ -8,6 +8,9 @@ const BUCKETS: usize = 1 << 16;
 /// References that are kept in mind at a time: 16 MiB or so.
 const REFERENCES_MAX: usize = 1 << 20;
 
+/// Shares that references are looked at in: 32 million.
+const SHARES_MAX: u64 = 64;
+
 /// The hash of some bytes, the same in every pass.
 pub(super) fn hash(bytes: &[&[u8]]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -59,6 +62,8 @@ pub(super) struct References {
     shares: u64,
     wanted: HashSet<u64>,
     full: bool,
+    /// References there were, of all shares.
+    count: u64,
 }
 
 impl References {
@@ -69,16 +74,26 @@ impl References {
             shares,
             wanted: HashSet::new(),
             full: false,
+            count: 0,
         }
     }
 
     pub(super) fn refer(&mut self, to: &[u8]) {
+        self.count += 1;
         let hash = hash(&[to]);
         if hash % self.shares != self.share || self.full {
             return;
         }
         self.wanted.insert(hash);
         self.full = self.wanted.len() >= REFERENCES_MAX;
+    }
+
+    /// Shares of which each fits into memory; fewer than that where it would be
+    /// too many.
+    pub(super) fn shares(&self) -> u64 {
+        // Shares are not quite alike.
+        let fit = REFERENCES_MAX as u64 / 2;
+        self.count.div_ceil(fit).clamp(1, SHARES_MAX)
     }
 
     /// There is such an entry.
@@ -113,6 +128,31 @@ mod tests {
         assert_eq!(tally.open(), [Tally::bucket(b"b")].into());
         tally.demand(b"b", b"");
         assert_eq!(tally.open(), HashSet::new());
+    }
+
+    #[test]
+    fn references_are_looked_at_in_as_many_shares_as_fit_and_no_more() {
+        let shares = |count: u64| {
+            let references = References {
+                count,
+                ..References::new(0, 1)
+            };
+            references.shares()
+        };
+        let million = REFERENCES_MAX as u64;
+        let counts = [
+            0,
+            million / 2,
+            million / 2 + 1,
+            million,
+            10 * million,
+            u64::MAX,
+        ];
+        assert_eq!(counts.map(shares), [1, 1, 2, 2, 20, 64]);
+        let mut references = References::new(0, 3);
+        (0..100_u32).for_each(|to| references.refer(&to.to_le_bytes()));
+        assert_eq!(references.count, 100, "also those of other shares count");
+        assert!(references.wanted.len() < 100);
     }
 
     #[test]
