@@ -56,12 +56,17 @@ export async function open(context, url, place) {
   return page;
 }
 
-/** Waits until the page stands: a heading, and nothing that still loads. */
+/** Waits until the page stands: a heading, and for a while nothing that loads. */
 export async function settled(page) {
-  await page.waitForFunction(
-    () => document.querySelector("main h1:not(.unseen)") && ![...document.querySelectorAll(".loading")].some((each) => each.checkVisibility()),
-    null,
-    { timeout: 15_000 },
-  );
-  await page.waitForTimeout(250);
+  for (let stood = false; !stood; ) {
+    await page.waitForFunction(stands, null, { timeout: 15_000 });
+    await page.waitForTimeout(250);
+    stood = await page.evaluate(stands);
+  }
+}
+
+// Runs in the page.
+function stands() {
+  const loads = [...document.querySelectorAll(".loading, .page > p.hint")].some((each) => each.checkVisibility() && each.textContent === "Loading\u2026");
+  return Boolean(document.querySelector("main h1:not(.unseen)")) && !loads;
 }

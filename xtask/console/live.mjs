@@ -67,3 +67,22 @@ export async function broken(report, browser, ground, command) {
     return `${after} rows`;
   });
 }
+
+/** A server that is stopped as it should be, which tells whoever looks. */
+export async function renewed(report, browser, ground) {
+  await report.check("uses of a session are told on, also behind a server that was stopped in order", async () => {
+    const { context } = await watched(browser, ground.url);
+    await ground.ask("POST", "/v1/sessions", { id: "live-c", agent: "newcomer", intent: "to be looked at for long", tools: "all", budget: { calls: 50 } });
+    const use = (tool) => ground.ask("POST", "/v1/sessions/live-c/uses", { agent: "newcomer", items: [{ tool }] });
+    const page = await open(context, ground.url, "sessions/live-c");
+    await use("before-it");
+    await page.locator("main tbody").getByText("before-it").waitFor({ timeout: 5_000 });
+    await ground.end();
+    await ground.serve();
+    await use("after-it");
+    await page.locator("main tbody").getByText("after-it").waitFor({ timeout: 20_000 });
+    const rows = await page.locator("main tbody tr").count();
+    await context.close();
+    must(rows === 2, `${rows} rows for two uses`);
+  });
+}

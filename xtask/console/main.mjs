@@ -7,9 +7,10 @@ import { acting, entering } from "./actions.mjs";
 import { launch } from "./browser.mjs";
 import { fill } from "./fill.mjs";
 import { hostile } from "./hostile.mjs";
-import { broken, live } from "./live.mjs";
+import { broken, live, renewed } from "./live.mjs";
 import { load, paint, weight } from "./load.mjs";
 import { pages } from "./pages.mjs";
+import { pieces } from "./pieces.mjs";
 import { place } from "./place.mjs";
 import { Report, must } from "./report.mjs";
 import { Ground } from "./server.mjs";
@@ -55,7 +56,7 @@ async function keyed() {
 try {
   const names = fs.readdirSync(ASSETS, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
   const files = names.map((each) => path.relative(ASSETS, path.join(each.parentPath ?? each.path, each.name)));
-  if (["pages", "live", "place", "paint", "pictures"].some(wanted)) {
+  if (["pages", "live", "place", "paint", "pictures", "pieces"].some(wanted)) {
     let first;
     await report.check("recorded runs are replayed and served", async () => void (first = await recorded()));
     must(first?.url, "there is no server");
@@ -65,6 +66,8 @@ try {
     // A replay has no cache; a server has one.
     await first.end();
     await first.serve();
+    if (wanted("pieces")) await pieces(report, browser, first.url);
+    if (wanted("live")) await renewed(report, browser, first);
     if (wanted("paint")) await weight(report, first.url, files);
     if (wanted("paint")) await paint(report, browser, first.url);
     if (wanted("pages")) await pages(report, browser, first.url, path.join(PLACE, "screens"));

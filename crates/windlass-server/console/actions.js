@@ -2,7 +2,7 @@
 // asks before it does anything. What the key may not do is not offered.
 
 import { may } from "./access.js";
-import { at, change, operation } from "./api.js";
+import { at, change, explain, operation } from "./api.js";
 import { confirm, say, show } from "./dialog.js";
 import { h } from "./dom.js";
 import { bytes, count, plural, span } from "./format.js";
@@ -12,12 +12,26 @@ import { quoted } from "./text.js";
 /** A button for an action, or nothing. `done` is called behind a change. */
 function button(verb, label, ask, { danger = false, name } = {}) {
   if (!may(verb)) return null;
-  return h("button", { type: "button", class: danger ? "danger" : null, "aria-label": name, "data-key": `act-${label}`, on: { click: ask } }, label);
+  const click = (event) => once(event.currentTarget, ask);
+  return h("button", { type: "button", class: danger ? "danger" : null, "aria-label": name, "data-key": `act-${label}`, on: { click } }, label);
+}
+
+/** Asks, unless it is being asked already. */
+async function once(asker, ask) {
+  if (asker.asking) return;
+  asker.asking = true;
+  try {
+    await ask();
+  } catch (error) {
+    say(explain(error));
+  } finally {
+    asker.asking = false;
+  }
 }
 
 export function closeSession(session, done) {
-  const once = operation();
-  return button("session.manage", "Close", () =>
+  return button("session.manage", "Close", () => {
+    const once = operation();
     confirm({
       title: `Close session ${session.id}?`,
       body: h("p", null, "Nothing can be used in it afterwards. The sessions it delegated to end with it, unless they were made to go on. It can still be read while it is kept."),
@@ -28,7 +42,8 @@ export function closeSession(session, done) {
         done();
         return `Session ${session.id} is closed.`;
       },
-    }), { danger: true, name: `Close session ${session.id}` });
+    });
+  }, { danger: true, name: `Close session ${session.id}` });
 }
 
 export function topUp(session, done) {
@@ -155,23 +170,22 @@ function collected({ collected: report, lineages }) {
 /** Collects contents that no state needs: first only says what would go. */
 export function collect(done) {
   return button("store.manage", "Collect\u2026", async () => {
-    try {
-      const dry = await change("POST", "/v1/store/collect", { body: { dry_run: true } });
-      confirm({
-        title: "Collect what no state needs?",
-        body: [h("p", null, "This is what would go. Nothing has been removed yet."), collected(dry)],
-        yes: dry.collected.deleted ? `Remove ${plural(dry.collected.deleted, "content")}` : "Collect anyway",
-        danger: dry.collected.deleted > 0,
-        run: async () => {
-          const report = await change("POST", "/v1/store/collect", { body: {} });
-          done();
-          show({ title: "Collected", body: collected(report) });
-          return `${plural(report.collected.deleted, "content")} removed.`;
-        },
-      });
-    } catch (error) {
-      say(error.message);
-    }
+    const place = location.hash;
+    const dry = await change("POST", "/v1/store/collect", { body: { dry_run: true } });
+    // Whoever has gone on meanwhile is not asked any more.
+    if (location.hash !== place) return;
+    confirm({
+      title: "Collect what no state needs?",
+      body: [h("p", null, "This is what would go. Nothing has been removed yet."), collected(dry)],
+      yes: dry.collected.deleted ? `Remove ${plural(dry.collected.deleted, "content")}` : "Collect anyway",
+      danger: dry.collected.deleted > 0,
+      run: async () => {
+        const report = await change("POST", "/v1/store/collect", { body: {} });
+        done();
+        show({ title: "Collected", body: collected(report) });
+        return `${plural(report.collected.deleted, "content")} removed.`;
+      },
+    });
   }, { name: "Collect contents that no state needs" });
 }
 

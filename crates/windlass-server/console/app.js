@@ -29,6 +29,7 @@ const nav = document.getElementById("nav");
 const menu = document.getElementById("menu");
 const live = document.getElementById("live");
 let shown = null;
+let entered = false;
 
 function pageOf({ names }) {
   if (names[0] === "sessions" && names.length > 1) return SESSION;
@@ -70,7 +71,8 @@ async function route() {
     main.replaceChildren(host);
     render(host, h("h1", { tabindex: "-1" }, page?.title ?? "Not found"), trouble(explain(error), page?.of() && again));
   }
-  if (!first) arrive();
+  if (!first || entered) arrive();
+  entered = false;
 }
 
 function again() {
@@ -136,10 +138,11 @@ async function begin() {
   try {
     await learn();
   } catch (error) {
+    entered = false;
     stop();
     const told = error.status === 401 ? (key() ? "This key lets nobody in." : "") : explain(error);
     if (error.status === 401) setKey(null);
-    render(main, signIn(told, (given) => (setKey(given), begin())));
+    render(main, signIn(told, (given) => ((entered = true), setKey(given), begin())));
     main.querySelector("input")?.focus();
     return;
   }

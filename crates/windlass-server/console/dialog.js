@@ -3,11 +3,13 @@
 
 import { explain } from "./api.js";
 import { add, h } from "./dom.js";
+import { toHeading } from "./focus.js";
 
 /**
  * Asks, and does it if the answer is yes. `fields` are inputs with a label;
  * `run` gets what was filled in, and answers what to say afterwards. What goes
- * wrong is said in the dialog, which stays.
+ * wrong is said in the dialog, which stays. Who does not wait for it is told
+ * all the same.
  */
 export function confirm({ title, body, fields = [], yes, danger = false, run }) {
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
@@ -23,11 +25,12 @@ export function confirm({ title, body, fields = [], yes, danger = false, run }) 
     problem,
     h("div", { class: "buttons" }, cancel, accept),
   );
-  const dialog = h("dialog", { "aria-labelledby": "dialog-title", on: { close: () => dialog.remove() } }, form);
+  const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
   async function submit(event) {
     event.preventDefault();
     if (accept.disabled) return;
     accept.disabled = true;
+    cancel.textContent = "Do not wait";
     problem.hidden = true;
     try {
       const values = Object.fromEntries(inputs.map((each) => [each.name, each.value()]));
@@ -35,11 +38,28 @@ export function confirm({ title, body, fields = [], yes, danger = false, run }) 
       dialog.close();
       if (typeof said === "string") say(said);
     } catch (error) {
+      if (!dialog.open) return void say(`${title} ${explain(error)}`);
       problem.textContent = explain(error);
       problem.hidden = false;
       accept.disabled = false;
+      cancel.textContent = "Cancel";
     }
   }
+  return opened(dialog);
+}
+
+/** Opens a dialog, which goes when its place is left. */
+function opened(dialog) {
+  const asker = document.activeElement;
+  const within = asker?.closest("section, .page-head");
+  const leave = () => dialog.close();
+  function closed() {
+    removeEventListener("hashchange", leave);
+    dialog.remove();
+    if (!asker?.isConnected && document.activeElement === document.body) toHeading(within);
+  }
+  addEventListener("hashchange", leave);
+  dialog.addEventListener("close", closed);
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
@@ -70,12 +90,10 @@ export function show({ title, body }) {
   const close = h("button", { type: "button", class: "primary", on: { click: () => dialog.close() } }, "Close");
   const dialog = h(
     "dialog",
-    { "aria-labelledby": "dialog-title", on: { close: () => dialog.remove() } },
+    { "aria-labelledby": "dialog-title" },
     h("h2", { id: "dialog-title" }, title),
     h("div", { class: "dialog-body" }, body),
     h("div", { class: "buttons" }, close),
   );
-  document.body.append(dialog);
-  dialog.showModal();
-  return dialog;
+  return opened(dialog);
 }

@@ -1,6 +1,7 @@
 // Making elements, and bringing those on the page up to date. Text becomes a
 // text node and nothing else; there is no way to hand markup in.
 
+import { holding } from "./focus.js";
 import { visible } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -56,7 +57,9 @@ function dispatch(event) {
 export function render(host, ...children) {
   const wanted = document.createDocumentFragment();
   add(wanted, children);
+  const release = holding(host);
   reconcile(host, wanted);
+  release();
 }
 
 function reconcile(host, wanted) {
@@ -71,9 +74,8 @@ function reconcile(host, wanted) {
     const old = key === undefined ? at : known.get(key);
     if (old && alike(old, next) && (key !== undefined || old.dataset?.key === undefined)) {
       if (old !== at) host.insertBefore(old, at);
-      update(old, next);
       known.delete(key);
-      at = old.nextSibling;
+      at = update(old, next).nextSibling;
     } else {
       host.insertBefore(next, at);
     }
@@ -89,16 +91,17 @@ function alike(old, next) {
   return old.nodeType === next.nodeType && old.nodeName === next.nodeName;
 }
 
-function update(old, next) {
+/** Makes `old` what `next` is; answers which of them is on the page then. */
+export function update(old, next) {
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.data !== next.data) old.data = next.data;
-    return;
+    return old;
   }
   // An element with a life of its own stays as long as it is about the same.
-  if (next.kept !== undefined && old.kept === next.kept) return;
+  if (next.kept !== undefined && old.kept === next.kept) return old;
   if (next.kept !== undefined || old.kept !== undefined) {
     old.replaceWith(next);
-    return;
+    return next;
   }
   for (const { name } of [...old.attributes]) {
     if (!next.hasAttribute(name) && name !== "open" && name !== "style") old.removeAttribute(name);
@@ -117,4 +120,5 @@ function update(old, next) {
     if (old.value !== next.value) old.value = next.value;
   }
   if (old.nodeName !== "TEXTAREA") reconcile(old, next);
+  return old;
 }

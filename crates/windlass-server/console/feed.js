@@ -66,7 +66,9 @@ class Feed {
       this.became("signed-out");
       return "stop";
     }
-    if (typeof value.at === "number" && event.type !== "history") clock(value.at);
+    // A snapshot may be older than its event, which says when it was written.
+    const time = value.now ?? (event.type === "history" ? undefined : value.at);
+    if (typeof time === "number") clock(time);
     this.last.set(event.type, value);
     this.tell(event.type, value);
     return undefined;

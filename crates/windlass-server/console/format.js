@@ -65,6 +65,14 @@ export function span(ms) {
   return second ? `${first} ${unit} ${second} ${next[1]}` : `${first} ${unit}`;
 }
 
+const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+/** A span in one unit, with a tenth of it: for an axis. */
+export function mark(ms) {
+  const [size, unit] = SPANS.find(([each]) => ms >= each) ?? [1, "ms"];
+  return ms === 0 ? "0" : `${tenths.format(ms / size)} ${unit}`;
+}
+
 /** A span in its largest unit alone. */
 function rough(ms) {
   const [size, unit] = SPANS.find(([each]) => ms >= each);

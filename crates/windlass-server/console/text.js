@@ -4,10 +4,11 @@
 import { h } from "./dom.js";
 import { bytes } from "./format.js";
 
-// Controls other than tab and line feed; marks that turn the direction of
-// writing; what has no width; line separators; halves of pairs.
+// Controls other than tab and line feed; line separators; all that directs how
+// other letters are written, and all that takes no room, other than within
+// pictures that are made of several.
 const HIDDEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+  /(?!(?<=\p{Extended_Pictographic})\ufe0f|(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}]\ufe0f?)\u200d(?=\p{Extended_Pictographic}))[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** The text with what cannot be seen replaced by what can. */
 export function visible(text) {
@@ -21,10 +22,16 @@ function shown(text) {
   });
 }
 
+/** Where a text can be cut at or before a place: not within a pair. */
+function seam(text, at) {
+  const code = text.charCodeAt(at - 1);
+  return at < text.length && code >= 0xd800 && code < 0xdc00 ? at - 1 : at;
+}
+
 /** The beginning of a text, on one line, for a cell or a heading. */
 export function brief(text, most = 120) {
   const whole = String(text ?? "");
-  const cut = whole.length > most ? `${whole.slice(0, most)}\u2026` : whole;
+  const cut = whole.length > most ? `${whole.slice(0, seam(whole, most))}\u2026` : whole;
   return visible(cut).replace(/[\n\t]/g, (c) => (c === "\n" ? " \u00b6 " : " "));
 }
 
@@ -41,17 +48,19 @@ const MORE = 64_000;
 export function block(text, label = "text") {
   const whole = String(text ?? "");
   const pre = h("pre", { class: "block", tabindex: "0", role: "region", "aria-label": label });
-  pre.append(visible(whole.slice(0, FIRST)));
-  if (whole.length <= FIRST) return h("div", { class: "said", keep: whole }, pre);
-  let end = FIRST;
+  let end = seam(whole, Math.min(FIRST, whole.length));
+  pre.append(visible(whole.slice(0, end)));
+  if (end === whole.length) return h("div", { class: "said", keep: whole }, pre);
   const left = () => `${bytes(whole.length - end)} more`;
   const more = h("button", { type: "button", class: "quiet", on: { click: extend } });
   function extend() {
-    const until = Math.min(end + MORE, whole.length);
+    const until = seam(whole, Math.min(end + MORE, whole.length));
     pre.append(visible(whole.slice(end, until)));
     end = until;
     more.textContent = `Show more (${left()})`;
-    if (end === whole.length) more.remove();
+    if (end < whole.length) return;
+    more.remove();
+    pre.focus({ preventScroll: true });
   }
   more.textContent = `Show more (${left()})`;
   return h("div", { class: "said", keep: whole }, pre, more);

@@ -5,6 +5,7 @@ import { explain, gaveUp, get } from "../api.js";
 import { h, render } from "../dom.js";
 import { on } from "../feed.js";
 import { count, when } from "../format.js";
+import { newest } from "../fresh.js";
 import { Paged } from "../parts/paged.js";
 import { empty, facts, id, loading, section, tag } from "../parts/pieces.js";
 import { table } from "../parts/table.js";
@@ -35,20 +36,23 @@ export default async function mount(host, at, signal) {
     h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", null, "The chain"), verify), verified),
     section("Events", filters, list.element),
   );
+  const proving = newest(signal);
   const named = () => chain || (ofTenant() ? undefined : "system");
 
   async function prove() {
+    const mine = proving();
     render(verified, loading());
     try {
-      const [told, head] = [await get("/v1/audit/verify", { chain: named() }, signal), await get("/v1/audit/head", { chain: named() }, signal)];
-      render(verified, verdict(told, head));
+      const told = await get("/v1/audit/verify", { chain: named() }, mine);
+      const head = await get("/v1/audit/head", { chain: named() }, mine);
+      if (!mine.aborted) render(verified, verdict(told, head));
     } catch (error) {
-      if (!gaveUp(error)) render(verified, h("p", { class: "hint" }, explain(error)));
+      if (!mine.aborted && !gaveUp(error)) render(verified, h("p", { class: "hint" }, explain(error)));
     }
   }
 
-  async function read(cursor, s) {
-    const page = await get("/v1/audit", { chain: named(), after: cursor, limit: 100, order }, s);
+  async function read(cursor, s, limit) {
+    const page = await get("/v1/audit", { chain: named(), after: cursor, limit, order }, s);
     return { rows: page.events, next: page.next };
   }
 
@@ -80,8 +84,7 @@ export default async function mount(host, at, signal) {
     const other = (query.chain ?? "") !== chain;
     ({ chain = "", order = "newest" } = query);
     form();
-    list.pages = 1;
-    list.poke();
+    list.restart();
     if (other) prove();
   };
 }

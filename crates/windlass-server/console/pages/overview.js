@@ -20,11 +20,14 @@ const CHARTS = [
 ];
 
 export default async function mount(host, at, signal) {
-  const top = h("div");
+  const top = h("div", { class: "page" });
   const running = h("div");
   const beside = h("div", { class: "columns" });
   host.append(h("div", { class: "page-head" }, h("h1", null, "Overview")), top, running, beside);
   if (ofService()) host.append(new History(signal, CHARTS).element);
+
+  const mayLook = (ofTenant() && may("session.read")) || (ofService() && may("store.read"));
+  if (!mayLook) return void render(top, noVerb());
 
   function show() {
     const [mine, all] = [latest("overview"), latest("service")];
@@ -32,8 +35,8 @@ export default async function mount(host, at, signal) {
       render(top, state() === "refused" ? narrow() : loading());
       return;
     }
-    render(top, figures(mine, all));
-    render(running, mine && section("Running", mine.running.length ? sessions(mine.running) : noSession()));
+    render(top, mine?.failed && outdated(mine), figures(mine, all));
+    render(running, mine && section("Running", mine.running.length ? sessions(mine.running) : mine.sessions.active ? noneSeen() : noSession()));
     const stuck = [...(mine?.stuck ?? []), ...(all?.stuck ?? [])];
     render(beside, section("Stuck", stuck.length ? troubles(stuck) : nothingStuck()), mine && section("Refused", mine.refused.length ? refusals(mine.refused) : nothingRefused(mine)));
   }
@@ -43,8 +46,16 @@ export default async function mount(host, at, signal) {
   show();
 }
 
+function noVerb() {
+  return trouble(`This key lacks the verb ${ofTenant() ? "session.read" : "store.read"}, which it takes to see what goes on. What it may do stands beside.`);
+}
+
 function narrow() {
   return trouble("This key reaches its own sessions only, and what happens is told of a whole tenant. Its sessions stand under Sessions.");
+}
+
+function outdated({ failed, at }) {
+  return h("div", { class: "trouble" }, h("p", null, "The store could not be looked at (", h("span", { class: "code" }, failed), "). What is stored is told as of ", when(at), "."));
 }
 
 function figures(mine, all) {
@@ -52,10 +63,10 @@ function figures(mine, all) {
   const since = () => ["since ", when((mine ?? all).started_at)];
   const { sessions, work, streams } = mine ?? {};
   return stats(
-    sessions && stat("Sessions active", atLeast(sessions.active, sessions), { to: href(["sessions"], { status: "active" }), note: `${atLeast(sessions.stored, sessions)} stored` }),
+    sessions && stat("Sessions active", atLeast(sessions.active, sessions), { to: href(["sessions"], { status: "active" }), note: `${atLeast(sessions.stored, sessions)} stored${sessions.unreadable ? `, ${count(sessions.unreadable)} unreadable` : ""}` }),
     stat("Uses", compact(counted.uses), { note: since() }),
     stat("Refusals", compact(counted.refused), { note: since() }),
-    work && stat("Work waiting", atLeast(work.ready, work), { to: href(["queue"]), note: work.oldest_ms == null ? "none" : `oldest ${span(work.oldest_ms)}` }),
+    work && stat("Work waiting", atLeast(work.ready, work), { to: href(["queue"]), note: work.unreadable ? `${count(work.unreadable)} unreadable` : work.oldest_ms == null ? "none" : `oldest ${span(work.oldest_ms)}` }),
     work && stat("Work claimed", atLeast(work.claimed, work)),
     work && stat("Work dead", atLeast(work.dead, work), { tone: work.dead ? "bad" : null }),
     streams && stat("Streams read", count(streams.reading), { note: `of ${count(streams.reading_max)}` }),
@@ -103,7 +114,7 @@ function troubles(rows) {
     caption: "What is stuck",
     hideCaption: true,
     rows,
-    key: (row) => `${row.kind} ${row.session ?? ""} ${row.detail ?? ""}`,
+    key: distinct((row) => `${row.kind} ${row.session ?? ""}`),
     columns: [
       { label: "What", cell: (row) => tag(STUCK[row.kind] ?? row.kind, /dead|fail/.test(row.kind) ? "bad" : "warn") },
       { label: "Session", kind: "name", cell: (row) => (row.session ? sessionLink(row.session, /work/.test(row.kind) ? "queue" : undefined) : "\u2013") },
@@ -118,7 +129,7 @@ function refusals(rows) {
     caption: "What was refused",
     hideCaption: true,
     rows,
-    key: (row) => `${row.action} ${row.code} ${row.session ?? ""} ${row.tool ?? ""}`,
+    key: distinct((row) => `${row.action} ${row.code} ${row.session ?? ""} ${row.tool ?? ""}`),
     columns: [
       { label: "Why", kind: "name", cell: (row) => h("span", { class: "code" }, row.code) },
       { label: "Times", kind: "number", cell: (row) => count(row.count) },
@@ -129,12 +140,27 @@ function refusals(rows) {
   });
 }
 
+/** A key that tells rows apart by what they are about, and those that are alike by their order. */
+function distinct(about) {
+  const seen = new Map();
+  return (row) => {
+    const name = about(row);
+    const many = (seen.get(name) ?? 0) + 1;
+    seen.set(name, many);
+    return `${name} ${many}`;
+  };
+}
+
 function nothingStuck() {
   return empty("Nothing is stuck", "Dead work, work that waits too long and budgets that are nearly spent stand here.");
 }
 
 function nothingRefused({ started_at: since }) {
   return h("div", { class: "empty" }, h("p", { class: "empty-title" }, "Nothing was refused"), h("p", null, "Since the server began, ", when(since), "."));
+}
+
+function noneSeen() {
+  return empty("None of those that changed last is active", "Every active session stands under Sessions.");
 }
 
 function noSession() {

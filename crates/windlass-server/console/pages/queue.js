@@ -25,8 +25,8 @@ export default async function mount(host, at, signal) {
   const list = new Paged({ signal, read, show });
   host.append(h("div", { class: "page-head" }, h("h1", null, "Queue")), figures, charts.element, dead, section("Sessions with a queue", list.element));
 
-  async function read(cursor, s) {
-    const page = await get("/v1/queue", { limit: 100, cursor }, s);
+  async function read(cursor, s, limit) {
+    const page = await get("/v1/queue", { limit, cursor }, s);
     const broken = page.unreadable ?? [];
     if (!cursor) await readDead(page.sessions, s);
     return { rows: page.sessions, next: page.next_cursor, extra: broken };

@@ -6,15 +6,13 @@ import { explain, gaveUp, get } from "../api.js";
 import { h, render } from "../dom.js";
 import { on } from "../feed.js";
 import { count, money, now, span, when } from "../format.js";
-import { reading } from "../fresh.js";
+import { newest, reading } from "../fresh.js";
+import { Listing } from "../parts/listing.js";
 import { empty, loading, meter, sessionLink, tag, trouble, unreadable } from "../parts/pieces.js";
 import { LongTable } from "../parts/table.js";
 import { adjust } from "../router.js";
 import { brief, quoted } from "../text.js";
 
-const PAGE = 200;
-const ROWS_MOST = 50_000;
-const FIRST_MOST = 2_000;
 const RESTORED_MOST = 10_000;
 const PLACE = "windlass.sessions";
 
@@ -44,117 +42,75 @@ function slim(session) {
   };
 }
 
-/** The sessions that match, as far as they have been read. */
-class Listing {
-  constructor(query) {
-    this.query = query;
-    this.pages = [];
-    this.next = undefined;
-    this.unreadable = [];
-  }
-
-  get rows() {
-    return (this.all ??= this.pages.flatMap((page) => page.rows));
-  }
-
-  get whole() {
-    return this.next === null || this.rows.length >= ROWS_MOST;
-  }
-
-  async more(signal, limit = PAGE) {
-    const cursor = this.next;
-    const answer = await get("/v1/sessions", { ...this.query, limit, cursor }, signal);
-    this.unreadable.push(...(answer.unreadable ?? []));
-    this.pages.push({ cursor, limit, rows: answer.sessions.map(slim) });
-    this.next = answer.next_cursor;
-    this.all = undefined;
-  }
-
-  /** Reads those pages again that hold rows in sight. */
-  async again([start, end], signal) {
-    let first = 0;
-    for (const page of this.pages) {
-      const last = first + page.rows.length;
-      if (first < end && last > start) await this.renew(page, signal);
-      first = last;
-    }
-    this.all = undefined;
-  }
-
-  // Sessions that are new push others off the first page, which then stand
-  // behind it; those that are gone leave it.
-  async renew(page, signal) {
-    const limit = page.limit;
-    const answer = await get("/v1/sessions", { ...this.query, limit, cursor: page.cursor }, signal);
-    const rows = answer.sessions.map(slim);
-    const index = this.pages.indexOf(page);
-    if (index === this.pages.length - 1) {
-      page.rows = rows;
-      this.next = answer.next_cursor;
-      return;
-    }
-    const read = new Set(rows.map((row) => row.id));
-    const last = page.rows.findLastIndex((row) => read.has(row.id));
-    if (index === 0 && (last === -1 || page.rows.length > FIRST_MOST)) {
-      // So much is new that what was read behind it is begun anew.
-      this.pages = [{ ...page, rows }];
-      this.next = answer.next_cursor;
-      return;
-    }
-    const following = new Set(this.pages[index + 1].rows.map((row) => row.id));
-    page.rows = [...rows, ...page.rows.slice(last + 1)].filter((row) => !following.has(row.id));
-  }
-}
-
 export default async function mount(host, at, signal) {
   const filters = h("form", { class: "filters", "aria-label": "Filters", on: { submit: apply, change: apply } });
-  const summary = h("p", { class: "hint", role: "status" });
+  const summary = h("p", { class: "hint summary" });
+  const found = h("p", { class: "unseen", role: "status" });
   const table = new LongTable({ caption: "Sessions", columns: COLUMNS, key: (row) => row.id, near: more, signal });
   const below = h("div");
-  const card = h("section", { class: "card" }, filters, summary, table.element, below);
+  const card = h("section", { class: "card" }, filters, summary, found, table.element, below);
   host.append(h("div", { class: "page-head" }, h("h1", null, "Sessions")), card);
 
   let listing;
-  let busy = false;
-  const renew = reading(signal, async () => (await listing.again(table.sight(), signal), listing), paint, fail);
+  let told = 0;
+  const asking = newest(signal);
+  const renew = reading(signal, async () => {
+    const mine = listing;
+    await mine.again(table.sight());
+    return mine;
+  }, paint, fail);
 
   function begin(query) {
     form(query);
-    listing = new Listing({ order: "newest", ...query });
-    listing.kept = place();
+    const mine = asking();
+    listing = new Listing(async (cursor, limit) => {
+      const answer = await get("/v1/sessions", { order: "newest", ...query, limit, cursor }, mine);
+      return { rows: answer.sessions.map(slim), next: answer.next_cursor, unreadable: answer.unreadable };
+    });
+    Object.assign(listing, { query, kept: place(), busy: false });
     table.show([], undefined);
+    summary.textContent = "";
     render(below, loading());
     more();
   }
 
   async function more() {
     const mine = listing;
-    if (busy === mine || mine.whole || signal.aborted) return;
-    busy = mine;
+    if (mine.busy || mine.whole || signal.aborted) return;
+    mine.busy = true;
+    const first = mine.pages.length === 0;
+    const wanted = first ? Math.min(mine.kept.rows ?? 0, RESTORED_MOST) : 0;
     try {
-      const wanted = mine.pages.length === 0 ? Math.min(mine.kept.rows ?? 0, RESTORED_MOST) : 0;
-      do await mine.more(signal, wanted > PAGE ? 1_000 : PAGE);
-      while (mine.rows.length < wanted && !mine.whole);
-      busy = false;
-      if (mine !== listing) return;
-      paint();
-      if (wanted) scrollTo(0, mine.kept.top);
+      await mine.more(wanted || undefined);
+      mine.busy = false;
+      paint(mine);
+      if (first && mine === listing) found.textContent = summary.textContent || "No session matches";
+      if (wanted && mine === listing) scrollTo(0, mine.kept.top);
     } catch (error) {
-      busy = false;
-      if (!signal.aborted && !gaveUp(error)) fail(explain(error));
+      mine.busy = false;
+      if (mine === listing && !signal.aborted && !gaveUp(error)) fail(explain(error));
     }
   }
 
-  function paint() {
-    const { rows, whole } = listing;
+  function paint(mine) {
+    if (mine !== listing) return;
+    const { rows, whole, ended } = mine;
     table.element.hidden = rows.length === 0;
-    table.show(rows, whole ? rows.length : undefined);
-    summary.textContent = rows.length ? `${count(rows.length)}${whole ? "" : "+"} sessions` : "";
-    render(below, unreadable(listing.unreadable), rows.length === 0 && listing.next === null && nothing(listing.query));
+    table.show(rows, ended ? rows.length : undefined);
+    const said = rows.length ? `${count(rows.length)}${ended ? "" : "+"} sessions` : "";
+    if (summary.textContent !== said) summary.textContent = said;
+    const full = whole && !ended && h("p", { class: "hint" }, "More are not shown here: choose filters.");
+    render(below, unreadable(mine.unreadable), full, rows.length === 0 && ended && nothing(mine.query));
   }
 
-  function fail(told) {
-    render(below, trouble(told, more));
+  function fail(text) {
+    render(below, trouble(text, listing.pages.length ? renew : more));
+  }
+
+  /** What comes into sight may have been read long ago. */
+  function settled() {
+    keep();
+    if (listing.older(table.sight(), told)) renew();
   }
 
   function apply(event) {
@@ -187,9 +143,9 @@ export default async function mount(host, at, signal) {
   }
 
   let timer;
-  addEventListener("scroll", () => (clearTimeout(timer), (timer = setTimeout(keep, 120))), { passive: true, signal });
+  addEventListener("scroll", () => (clearTimeout(timer), (timer = setTimeout(settled, 120))), { passive: true, signal });
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
-  on("overview", renew, signal);
+  on("overview", () => ((told = performance.now()), renew()), signal);
   begin(at.query);
   return (changed) => begin(changed.query);
 }

@@ -3,14 +3,14 @@
 import { at as path, explain, get } from "../api.js";
 import { cancelStream } from "../actions.js";
 import { h, render } from "../dom.js";
-import { bytes, when } from "../format.js";
+import { bytes, count, when } from "../format.js";
 import { reading } from "../fresh.js";
 import { facts, id, section, sessionLink, trouble } from "../parts/pieces.js";
 import { place, rowsOf, standing } from "../parts/streams.js";
+import { Tape, beforehand } from "../parts/tape.js";
 import { follow } from "../sse.js";
 import { block, brief, quoted, visible } from "../text.js";
 
-const ROWS_KEPT = 2_000;
 const ROWS_BEFORE = 500n;
 const ROW_SHOWN = 2_000;
 
@@ -20,15 +20,17 @@ export default async function mount(host, at, signal) {
   const about = h("div");
   const rows = h("div", { class: "rows", tabindex: "0", role: "log", "aria-label": "Rows", "aria-live": "off" });
   const view = h("select", { id: "view", on: { change: () => refill() } }, h("option", { value: "rows" }, "row by row"), h("option", { value: "text" }, "as one text"));
-  const held = h("p", { class: "hint", role: "status" });
+  // Only how it stands is read out, not each count of rows.
+  const standingNow = h("span", { role: "status" });
+  const tally = h("span");
+  const held = h("p", { class: "hint" }, standingNow, tally);
   const tools = h("div", { class: "filters" }, h("label", { for: "view" }, "Show", view));
   document.title = `${brief(name, 60)} \u00b7 Windlass`;
   host.append(head, about, section("Rows", tools, rows, held));
   const stream = await get(path`/v1/streams/${name}`, null, signal);
   const renew = reading(signal, (s) => get(path`/v1/streams/${name}`, null, s), told);
-  const tape = [];
+  const tape = new Tape();
   let stuck = true;
-  let read = 0;
   let over = false;
   told(stream);
   rows.addEventListener("scroll", () => (stuck = rows.scrollHeight - rows.scrollTop - rows.clientHeight < 24), { passive: true });
@@ -49,7 +51,7 @@ export default async function mount(host, at, signal) {
 
   const tail = place(stream.tail);
   const earliest = place(stream.earliest);
-  const from = tail - ROWS_BEFORE > earliest ? tail - ROWS_BEFORE : earliest;
+  const from = tail - beforehand(tail - earliest, stream.bytes, ROWS_BEFORE);
   const query = { follow: "true", from: from.toString(16).padStart(16, "0") };
   let connection = "connecting";
   const state = (now) => ((connection = now), following());
@@ -60,34 +62,33 @@ export default async function mount(host, at, signal) {
   function take(event) {
     if (!event.data) return undefined;
     const line = JSON.parse(event.data);
-    if (line.row !== undefined) put(line.row);
-    else if (line.bytes !== undefined) put(line.bytes);
+    if (line.row !== undefined) put(line.row, event.data.length);
+    else if (line.bytes !== undefined) put(line.bytes, event.data.length);
     else if (line.end || line.error) {
       renew();
       const failed = line.error && !line.error.closed && line.error.resume !== undefined && line.error.code !== "cancelled";
       over = !failed;
-      held.textContent = line.error ? `It ended: ${visible(line.error.message ?? line.error.code)}` : "It has ended.";
+      said(line.error ? `It ended: ${visible(line.error.message ?? line.error.code)}` : "It has ended.");
+      tally.textContent = "";
       return failed ? undefined : "stop";
     }
     return undefined;
   }
 
-  let fresh = [];
+  function said(text) {
+    if (standingNow.textContent !== text) standingNow.textContent = text;
+  }
+
   let frame;
-  function put(row) {
-    read += 1;
-    tape.push(row);
-    if (tape.length > ROWS_KEPT) tape.shift();
-    fresh.push(row);
+  function put(row, chars) {
+    tape.push(row, chars);
     frame ??= setTimeout(() => ((frame = undefined), flush()), 100);
   }
   signal.addEventListener("abort", () => clearTimeout(frame), { once: true });
 
   function flush() {
-    const added = fresh.slice(-ROWS_KEPT);
-    fresh = [];
-    rows.append(...added.map(shown));
-    while (rows.childNodes.length > ROWS_KEPT) rows.firstChild.remove();
+    rows.append(...tape.fresh().map(shown));
+    while (rows.childNodes.length > tape.length) rows.firstChild.remove();
     if (stuck) rows.scrollTop = rows.scrollHeight;
     following();
     renew();
@@ -96,11 +97,12 @@ export default async function mount(host, at, signal) {
   function following() {
     if (over) return;
     const how = { live: "Following", lost: "Connection lost, trying again" }[connection] ?? "Connecting";
-    held.textContent = `${how}: ${read.toLocaleString("en")} rows read here.`;
+    said(how);
+    tally.textContent = `: ${count(tape.read)} rows read here${tape.read > tape.length ? `, the last ${count(tape.length)} are shown` : ""}.`;
   }
 
   function refill() {
-    rows.replaceChildren(...tape.map(shown));
+    rows.replaceChildren(...tape.whole().map(shown));
     rows.scrollTop = rows.scrollHeight;
   }
 

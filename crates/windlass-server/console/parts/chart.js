@@ -11,8 +11,8 @@ const PAD = { top: 8, right: 8, bottom: 18, left: 58 };
  * `{ name, values }`, values being numbers or null where nothing is known.
  */
 export class Chart {
-  constructor({ title, unit = count, base = 10, least = 1, wide = 1, steps = false, signal }) {
-    Object.assign(this, { title, unit, base, least, wide, steps, data: { at: [], lines: [] }, width: 0 });
+  constructor({ title, unit = count, mark = unit, base = 10, least = 1, wide = 1, steps = false, signal }) {
+    Object.assign(this, { title, unit, mark, base, least, wide, steps, data: { at: [], lines: [] }, width: 0 });
     this.plot = s("svg", { role: "img", height: HEIGHT, class: "plot", on: { pointermove: (e) => this.point(e), pointerleave: () => this.point(null) } });
     this.legend = h("div", { class: "legend" });
     this.element = h("figure", { class: "chart" }, h("figcaption", null, title), this.legend, this.plot);
@@ -66,7 +66,7 @@ export class Chart {
       const y = Math.round(this.y(top * share)) + 0.5;
       return s("g", { class: "scale", "data-key": `scale-${share}` },
         s("line", { x1: PAD.left, x2: this.width - PAD.right, y1: y, y2: y }),
-        s("text", { x: PAD.left - 6, y: y + 4, "text-anchor": "end" }, this.unit(top * share)));
+        s("text", { x: PAD.left - 6, y: y + 4, "text-anchor": "end" }, this.mark(top * share)));
     });
   }
 

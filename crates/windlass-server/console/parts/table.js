@@ -1,6 +1,6 @@
 // Tables: short ones as they are, long ones by the window that is looked at.
 
-import { h, render } from "../dom.js";
+import { h, update } from "../dom.js";
 
 /**
  * A whole table. A column has a `label`, a `cell` of a row, and a `kind`:
@@ -43,7 +43,7 @@ const BEYOND = 8;
  */
 export class LongTable {
   constructor({ caption, columns, key, near, signal }) {
-    Object.assign(this, { columns, key, near, rows: [], height: 34, drawn: "" });
+    Object.assign(this, { columns, key, near, rows: [], height: 34, drawn: "", made: new Map() });
     this.above = h("tbody", { role: "presentation", "aria-hidden": "true" });
     this.body = h("tbody", { role: "rowgroup" });
     this.below = h("tbody", { role: "presentation", "aria-hidden": "true" });
@@ -56,7 +56,7 @@ export class LongTable {
       this.body,
       this.below,
     );
-    this.element = h("div", { class: "table" }, this.table);
+    this.element = h("div", { class: "table", role: "region", "aria-label": caption, tabindex: "-1" }, this.table);
     const look = () => this.later();
     addEventListener("scroll", look, { passive: true, signal });
     addEventListener("resize", look, { passive: true, signal });
@@ -67,7 +67,7 @@ export class LongTable {
     this.rows = rows;
     this.table.setAttribute("aria-rowcount", total == null ? -1 : total + 1);
     this.drawn = "";
-    this.draw();
+    this.draw(true);
   }
 
   /** The rows that are on the page now: first and one behind the last. */
@@ -86,18 +86,50 @@ export class LongTable {
     });
   }
 
-  draw() {
+  draw(anew = false) {
     const [start, end] = this.sight();
     const drawn = `${start} ${end}`;
     if (drawn !== this.drawn) {
       this.drawn = drawn;
-      const shown = this.rows.slice(start, end);
-      render(this.body, shown.map((row, i) => line(this.columns, row, this.key(row), start + i + 2)));
+      this.arrange(this.rows.slice(start, end), start + 2, anew);
       this.measure();
       space(this.above, start * this.height);
       space(this.below, (this.rows.length - end) * this.height);
     }
     if (end >= this.rows.length - BEYOND) this.near?.();
+  }
+
+  // Rows that stay in sight are not made again, only those that come.
+  arrange(rows, first, anew) {
+    const made = new Map(rows.map((row, i) => [this.key(row), this.lineOf(row, first + i, anew)]));
+    this.made = made;
+    const wanted = [...made.values()].map(({ element }) => element);
+    this.leave(new Set(wanted));
+    let at = this.body.firstChild;
+    for (const element of wanted) {
+      if (element === at) at = at.nextSibling;
+      else this.body.insertBefore(element, at);
+    }
+  }
+
+  lineOf(row, index, anew) {
+    const key = this.key(row);
+    const known = this.made.get(key);
+    if (known && known.row === row && !anew) {
+      if (known.index !== index) known.element.setAttribute("aria-rowindex", index);
+      return { row, index, element: known.element };
+    }
+    const next = line(this.columns, row, key, index);
+    return { row, index, element: known ? update(known.element, next) : next };
+  }
+
+  /** Takes away the other rows; the focus of one of them goes to the table. */
+  leave(stay) {
+    for (const element of [...this.body.children]) {
+      if (stay.has(element)) continue;
+      if (element.contains(document.activeElement)) this.element.focus({ preventScroll: true });
+      element.remove();
+    }
   }
 
   measure() {

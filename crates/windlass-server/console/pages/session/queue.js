@@ -17,14 +17,14 @@ export default async function begin(region, { session, place, signal }) {
   const figures = h("div");
   const dead = h("div");
   const choice = h("div", { class: "filters" });
-  const list = new Paged({ signal, read, show });
+  const list = new Paged({ signal, read, show, size: 50 });
   region.append(figures, dead, section("Work in line", choice, list.element));
   form();
 
-  async function read(cursor, s) {
+  async function read(cursor, s, limit) {
     const base = path`/v1/sessions/${session.id}`;
     const [page, counts, held] = await Promise.all([
-      get(`${base}/work`, { limit: 50, cursor, state, payloads: true }, s),
+      get(`${base}/work`, { limit, cursor, state, payloads: true }, s),
       cursor ? null : get(`${base}/work/counts`, null, s),
       cursor ? null : getIfThere(`${base}/lease`, null, s),
     ]);
@@ -53,8 +53,7 @@ export default async function begin(region, { session, place, signal }) {
   return (changed) => {
     state = changed.query.state ?? "";
     form();
-    list.pages = 1;
-    list.poke();
+    list.restart();
   };
 }
 

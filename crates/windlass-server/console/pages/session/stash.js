@@ -21,8 +21,8 @@ export default async function begin(region, { session, place, signal }) {
   region.append(section("Stash", filters, usage, list.element));
   form();
 
-  async function read(cursor, s) {
-    const query = { limit: 100, cursor, group, prefix };
+  async function read(cursor, s, limit) {
+    const query = { limit, cursor, group, prefix };
     const [page, used] = await Promise.all([
       get(path`/v1/sessions/${session.id}/stash/entries`, query, s),
       cursor ? null : getIfThere(path`/v1/sessions/${session.id}/stash`, null, s),
@@ -86,7 +86,6 @@ export default async function begin(region, { session, place, signal }) {
   return (changed) => {
     ({ group = "", prefix = "" } = changed.query);
     form();
-    list.pages = 1;
-    list.poke();
+    list.restart();
   };
 }

@@ -6,7 +6,7 @@ import { show as dialog } from "../../dialog.js";
 import { h, render } from "../../dom.js";
 import { on } from "../../feed.js";
 import { bytes, count, plural, when } from "../../format.js";
-import { reading } from "../../fresh.js";
+import { newest, reading } from "../../fresh.js";
 import { difference } from "../../parts/diff.js";
 import { graph } from "../../parts/graph.js";
 import { empty, facts, id, loading, section, trouble } from "../../parts/pieces.js";
@@ -26,6 +26,7 @@ export default async function begin(region, { session, place, signal }) {
   let chosen = place.query;
   let pages = 1;
   let known;
+  const looking = newest(signal);
   const poke = reading(signal, read, show, (told) => render(log, trouble(told, poke)));
 
   async function read(s) {
@@ -80,18 +81,19 @@ export default async function begin(region, { session, place, signal }) {
   }
 
   async function look() {
+    const mine = looking();
     if (!known) return void render(looked);
     try {
-      if (chosen.from && chosen.to) await compared();
-      else await one(chosen.at ?? "head");
+      const shown = chosen.from && chosen.to ? await compared(mine) : await one(chosen.at ?? "head", mine);
+      if (!mine.aborted) render(looked, shown);
     } catch (error) {
-      if (!gaveUp(error)) render(looked, trouble(explain(error), look));
+      if (!mine.aborted && !gaveUp(error)) render(looked, trouble(explain(error), look));
     }
   }
 
-  async function one(at) {
-    const { commit, parts } = await get(`${base}/commits/${encodeURIComponent(at)}`, null, signal);
-    render(looked, h("section", { class: "card" }, h("h2", null, `Revision ${commit.revision}`), about(commit), partTable(parts, commit.revision)));
+  async function one(at, mine) {
+    const { commit, parts } = await get(`${base}/commits/${encodeURIComponent(at)}`, null, mine);
+    return h("section", { class: "card" }, h("h2", null, `Revision ${commit.revision}`), about(commit), partTable(parts, commit.revision));
   }
 
   function partTable(parts, revision) {
@@ -135,28 +137,25 @@ export default async function begin(region, { session, place, signal }) {
     }
   }
 
-  async function compared() {
+  async function compared(mine) {
     const [from, to] = [chosen.from, chosen.to];
-    const diff = await get(`${base}/diff`, { from, to }, signal);
+    const diff = await get(`${base}/diff`, { from, to }, mine);
     const parts = Object.entries(diff.parts);
-    render(
-      looked,
-      h(
-        "section",
-        { class: "card" },
-        h("div", { class: "card-head" }, h("h2", null, `From r${diff.from.revision} to r${diff.to.revision}`),
-          h("button", { type: "button", on: { click: () => adjust({}) } }, "Stop comparing")),
-        h("p", { class: "hint" }, [plural(parts.length, "part"), " differ, ", plural(diff.entered.length, "node"), " came, ", plural(diff.left.length, "node"), " left", diff.truncated && "; not all of it is shown"]),
-        parts.map(([name, change]) => partDifference(name, change, diff)),
-        nodes("Nodes that came", diff.entered, "+"),
-        nodes("Nodes that left", diff.left, "\u2212"),
-        parts.length + diff.entered.length + diff.left.length === 0 && h("p", null, "Nothing differs."),
-      ),
+    return h(
+      "section",
+      { class: "card" },
+      h("div", { class: "card-head" }, h("h2", null, `From r${diff.from.revision} to r${diff.to.revision}`),
+        h("button", { type: "button", on: { click: () => adjust({}) } }, "Stop comparing")),
+      h("p", { class: "hint" }, [plural(parts.length, "part"), " differ, ", plural(diff.entered.length, "node"), " came, ", plural(diff.left.length, "node"), " left", diff.truncated && "; not all of it is shown"]),
+      parts.map(([name, change]) => partDifference(name, change, diff)),
+      nodes("Nodes that came", diff.entered, "+"),
+      nodes("Nodes that left", diff.left, "\u2212"),
+      parts.length + diff.entered.length + diff.left.length === 0 && h("p", null, "Nothing differs."),
     );
   }
 
   function partDifference(name, { before, after }, diff) {
-    const host = h("div", { keep: `${name} ${before?.blob} ${after?.blob}` });
+    const host = h("div", { "data-key": `part ${name}`, keep: `${name} ${before?.blob} ${after?.blob}` });
     const what = !before ? "added" : !after ? "removed" : `${bytes(before.size)} \u2192 ${bytes(after.size)}`;
     host.append(h("h3", null, h("span", { class: "code" }, quoted(name, 60)), h("span", { class: "note" }, what)), h("p", { class: "hint" }, "Loading\u2026"));
     compare().catch((error) => !gaveUp(error) && host.lastChild.replaceWith(h("p", { class: "problem" }, explain(error))));

@@ -10,8 +10,8 @@ export default async function begin(region, { session, signal }) {
   const list = new Paged({ signal, read, show });
   region.append(section("Streams", list.element));
 
-  async function read(cursor, s) {
-    const page = await get(path`/v1/sessions/${session.id}/streams`, { limit: 50, cursor }, s);
+  async function read(cursor, s, limit) {
+    const page = await get(path`/v1/sessions/${session.id}/streams`, { limit, cursor }, s);
     return { rows: page.streams, next: page.next_cursor };
   }
 

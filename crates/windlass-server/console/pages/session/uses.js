@@ -2,7 +2,7 @@
 
 import { at as path, explain, gaveUp, get } from "../../api.js";
 import { h, render } from "../../dom.js";
-import { compact, count, money, now, span, when } from "../../format.js";
+import { compact, count, mark, money, now, span, when } from "../../format.js";
 import { Chart } from "../../parts/chart.js";
 import { empty, loading, section, sessionLink, tag, trouble } from "../../parts/pieces.js";
 import { table } from "../../parts/table.js";
@@ -18,6 +18,9 @@ const METERS = [
   { name: "tokens", title: "Tokens left", unit: compact },
   { name: "cost_micros", title: "Cost left", unit: money },
 ];
+
+/** Ends of a stream behind which nothing comes; others are of the connection. */
+const OVER = new Set(["closed", "expired", "removed", "revoked"]);
 
 export default async function begin(region, { session, signal, renew }) {
   const charts = new Burndown(session, signal);
@@ -51,7 +54,7 @@ export default async function begin(region, { session, signal, renew }) {
 
   function live(after) {
     const take = (event) => {
-      if (event.type === "end") return "stop";
+      if (event.type === "end") return ended(JSON.parse(event.data));
       if (event.type !== "event") return undefined;
       events.push(JSON.parse(event.data));
       if (events.length > KEPT_MOST) earlier.first = events.shift().number;
@@ -60,6 +63,12 @@ export default async function begin(region, { session, signal, renew }) {
     };
     const query = after ? { after } : undefined;
     follow(path`/v1/sessions/${session.id}/events`, { query, signal, take }).catch(() => renew());
+  }
+
+  function ended({ reason }) {
+    if (!OVER.has(reason)) return undefined;
+    renew();
+    return "stop";
   }
 
   let frame;
@@ -90,9 +99,11 @@ export default async function begin(region, { session, signal, renew }) {
 
   function paint() {
     if (signal.aborted || !session.now) return;
-    charts.draw(events, earlier.first === 0);
-    note.hidden = earlier.first === 0;
-    note.textContent = earlier.first === 0 ? "" : `Of the last ${count(events.length)} changes.`;
+    const whole = earlier.first === 0;
+    const known = charts.draw(events, whole);
+    const told = [!whole && `Of the last ${count(events.length)} changes, without what came back of budgets that were handed on before.`, !known && RETURNED].filter(Boolean).join(" ");
+    note.hidden = told === "";
+    note.textContent = told;
     const rows = events.slice(-shown).reverse();
     const left = shown < events.length || earlier.first > 0;
     render(
@@ -143,19 +154,39 @@ function nothing({ id, now: { agent } }) {
   );
 }
 
-/** What was left after each change, told from what is left now backwards. */
-export function burndown(events, readings, name) {
-  const values = new Array(events.length + 1);
+const RETURNED =
+  "What other sessions spend of a shared budget, and what they give back, is no change of this one: the line ends where it was first handed on, and begins again with what is left now.";
+
+/**
+ * What was left to begin with, after each change, and now. It is told from now
+ * backwards; null is where it is not known.
+ */
+export function burndown(events, readings, name, whole = true) {
   const { limit, used, lent = 0 } = readings[name];
-  let left = limit - used - lent;
-  values[events.length] = left;
+  const now = limit - used - lent;
   const charged = new Map();
   for (const event of events) if (event.kind === "use") charged.set(event.call, amount(event, name));
-  for (let i = events.length - 1; i >= 0; i -= 1) {
-    values[i + 1] = left;
-    left += spent(events[i], name, charged);
-  }
-  values[0] = left;
+  const costs = events.map((event) => spent(event, name, charged));
+  if (!isAllTold(events, lent, name)) return [...upToFirst(events, limit, name, costs, whole), now];
+  const values = [now, now];
+  for (let i = events.length - 1; i >= 0; i -= 1) values.push(values.at(-1) + costs[i]);
+  return values.reverse();
+}
+
+// What is handed on is told, what comes back of it is not; of a shared budget
+// nothing is told that others spend.
+function isAllTold(events, lent, name) {
+  const given = events.filter((event) => event.kind === "delegate");
+  return given.every((event) => !event.shared) && given.reduce((sum, event) => sum + (event[name] ?? 0), 0) === lent;
+}
+
+function upToFirst(events, limit, name, costs, whole) {
+  const values = new Array(events.length + 1).fill(null);
+  if (!whole) return values;
+  const raised = events.filter((event) => event.kind === "top_up").reduce((sum, event) => sum + (event[name] ?? 0), 0);
+  const first = events.findIndex((event) => event.kind === "delegate");
+  values[0] = limit - raised;
+  for (let i = 0; i <= first; i += 1) values[i + 1] = values[i] - costs[i];
   return values;
 }
 
@@ -178,21 +209,25 @@ class Burndown {
     this.row = h("div", { class: "charts" });
     const make = (title, unit) => new Chart({ title, unit, steps: true, signal });
     this.charts = METERS.map((meter) => ({ ...meter, chart: make(meter.title, meter.unit) }));
-    this.time = new Chart({ title: "Time left", unit: span, signal });
+    this.time = new Chart({ title: "Time left", unit: span, mark, signal });
   }
 
+  /** Draws them; answers whether all of their lines is known. */
   draw(events, whole) {
     const { budget, created_at: created, expires_at: expires, ended_at: ended } = this.session.now;
     const until = Math.min(now(), ended ?? Infinity, expires);
     const start = whole || !events.length ? created : events[0].at;
     const shown = this.charts.filter(({ name }) => budget[name].limit != null);
     const at = [start, ...events.map((event) => event.at), until];
+    let known = true;
     for (const { name, chart } of shown) {
-      const values = burndown(events, budget, name);
-      chart.draw(at, [{ name: "left", values: [...values, values.at(-1)] }]);
+      const values = burndown(events, budget, name, whole);
+      known &&= !values.includes(null);
+      chart.draw(at, [{ name: "left", values }]);
     }
     this.time.draw([start, until], [{ name: "left", values: [expires - start, Math.max(0, expires - until)] }], { top: expires - created });
     const wanted = [...shown.map(({ chart }) => chart.element), this.time.element];
     if (wanted.some((element, i) => this.row.children[i] !== element)) this.row.replaceChildren(...wanted);
+    return known;
   }
 }
