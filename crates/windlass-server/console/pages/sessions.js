@@ -83,7 +83,7 @@ export default async function mount(host, at, signal) {
     try {
       await mine.more(wanted || undefined);
       mine.busy = false;
-      paint(mine);
+      paint(mine, first);
       if (first && mine === listing) found.textContent = summary.textContent || "No session matches";
       if (wanted && mine === listing) scrollTo(0, mine.kept.top);
     } catch (error) {
@@ -92,11 +92,11 @@ export default async function mount(host, at, signal) {
     }
   }
 
-  function paint(mine) {
+  function paint(mine, anew = true) {
     if (mine !== listing) return;
     const { rows, whole, ended } = mine;
     table.element.hidden = rows.length === 0;
-    table.show(rows, ended ? rows.length : undefined);
+    table.show(rows, ended ? rows.length : undefined, anew);
     const said = rows.length ? `${count(rows.length)}${ended ? "" : "+"} sessions` : "";
     if (summary.textContent !== said) summary.textContent = said;
     const full = whole && !ended && h("p", { class: "hint" }, "More are not shown here: choose filters.");

@@ -43,7 +43,7 @@ const BEYOND = 8;
  */
 export class LongTable {
   constructor({ caption, columns, key, near, signal }) {
-    Object.assign(this, { columns, key, near, rows: [], height: 34, drawn: "", made: new Map() });
+    Object.assign(this, { columns, key, near, rows: [], height: 34, drawn: "", made: new Map(), measured: false });
     this.above = h("tbody", { role: "presentation", "aria-hidden": "true" });
     this.body = h("tbody", { role: "rowgroup" });
     this.below = h("tbody", { role: "presentation", "aria-hidden": "true" });
@@ -59,15 +59,18 @@ export class LongTable {
     this.element = h("div", { class: "table", role: "region", "aria-label": caption, tabindex: "-1" }, this.table);
     const look = () => this.later();
     addEventListener("scroll", look, { passive: true, signal });
-    addEventListener("resize", look, { passive: true, signal });
+    addEventListener("resize", () => ((this.measured = false), look()), { passive: true, signal });
   }
 
-  /** Shows these rows; `total` says how many there are, if that is known. */
-  show(rows, total) {
+  /**
+   * Shows these rows; `total` says how many there are, if that is known. Those
+   * that are on the page are made `anew` if time has passed for them.
+   */
+  show(rows, total, anew = true) {
     this.rows = rows;
     this.table.setAttribute("aria-rowcount", total == null ? -1 : total + 1);
     this.drawn = "";
-    this.draw(true);
+    this.draw(anew);
   }
 
   /** The rows that are on the page now: first and one behind the last. */
@@ -132,9 +135,14 @@ export class LongTable {
     }
   }
 
+  // Rows are of one height. Asking for it makes the browser lay out the table,
+  // which is most of what scrolling costs.
   measure() {
+    if (this.measured) return;
     const height = this.body.firstChild?.getBoundingClientRect().height;
-    if (height) this.height = height;
+    if (!height) return;
+    this.height = height;
+    this.measured = true;
   }
 }
 
