@@ -66,10 +66,11 @@ impl Engine {
                 Some(known) => *known,
                 None => {
                     let key = SessionKeys::new(tenant, &id).alive();
-                    self.store.get(key).await?.is_some()
+                    let known = self.store.get(key).await?.is_some();
+                    alive.0.insert(id, known);
+                    known
                 }
             };
-            alive.0.insert(id, known);
             if !known {
                 return Ok(false);
             }
@@ -81,6 +82,13 @@ impl Engine {
 /// Which sessions above were found to be alive, while counting.
 #[derive(Debug, Default)]
 pub(crate) struct Alive(HashMap<SessionId, bool>);
+
+impl Alive {
+    /// How many reads that took.
+    pub(crate) fn reads(&self) -> usize {
+        self.0.len()
+    }
+}
 
 fn head_of(entry: &Entry) -> Result<(Head, Version), SessionError> {
     Ok((decode("session head", &entry.value)?, entry.version))

@@ -83,6 +83,52 @@ async fn a_tally_looks_at_no_more_than_it_may_and_says_so() {
     assert_eq!((one.active, one.stored), (0, 3), "the agent alone");
 }
 
+/// Agents are many where active sessions may be few, and every one costs.
+#[tokio::test]
+async fn a_tally_tells_what_it_looked_at() {
+    let world = populated().await;
+    for (rows, wanted) in [(1, 1), (4, 4), (6, 6), (1_000, 6)] {
+        let found = tally(&world, "acme", rows).await;
+        assert_eq!(found.rows, wanted, "{rows} rows: {found:?}");
+    }
+    world.env.advance_ms(25 * HOUR);
+    assert_eq!(tally(&world, "acme", 1_000).await.rows, 2, "the agents");
+    let world = World::new();
+    world.create(|_| {}).await;
+    for id in ["s2", "s3"] {
+        let child = delegation(id, |_| {});
+        let parent = session_id("s1");
+        let made = world.sessions.delegate(&caller(), &parent, child).await;
+        made.expect("within its parent");
+    }
+    let tenant = caller().tenant.to_string();
+    let found = tally(&world, &tenant, 1_000).await;
+    assert_eq!(found.active, 3);
+    assert_eq!(found.rows, 5, "an agent, three sessions, one above two");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_left_out_and_told() {
+    let world = populated().await;
+    world.put("acme/agent/a/head", "no record").await;
+    let found = tally(&world, "acme", 1_000).await;
+    let of = |found: &Tally| (found.active, found.stored, found.unreadable);
+    assert_eq!(of(&found), (4, 1, 1), "{found:?}");
+    world.delete("acme/agent/b/head").await;
+    assert_eq!(of(&tally(&world, "acme", 1_000).await), (4, 0, 2));
+    let is_active = |key: &String| key.contains("/active/") && key.ends_with("/s2");
+    let rows = world.keys().await;
+    let row = rows.iter().find(|key| is_active(key)).expect("a row");
+    world.put(row, "no row").await;
+    let found = tally(&world, "acme", 1_000).await;
+    assert_eq!(of(&found), (3, 0, 3));
+    assert_eq!(names(&found), ["s1", "s3", "s4"]);
+    // A key that names no agent, before all others.
+    world.put("acme/agent/!/head", "nobody's").await;
+    let found = tally(&world, "acme", 1_000).await;
+    assert_eq!((of(&found), found.more), ((3, 0, 4), false));
+}
+
 #[tokio::test]
 async fn a_number_of_rows_out_of_range_is_refused() {
     let world = World::new();
