@@ -18,7 +18,8 @@ use windlass_core::{Act, Audit, Detail, Env, Millis, Outcome, TenantId};
 
 /// Tenants of which anything is kept.
 pub const TENANTS_MAX: usize = 256;
-/// Sessions of a tenant that are kept, those used last.
+/// Sessions of a tenant that are kept, those used last that were not told to
+/// have ended.
 pub const SESSIONS_MAX: usize = 64;
 /// Kinds of refusal of a tenant that are kept, those met last.
 pub const REFUSALS_MAX: usize = 50;
@@ -255,8 +256,13 @@ impl Boards {
         };
         board.turn = turn;
         board.counted.uses += uses;
-        if let Some(session) = subject(act, "session") {
-            board.note_session(name.set(session), turn, (at, uses));
+        // Whom a refusal speaks of need not be, or not be of use any more.
+        if let Some(session) = subject(act, "session").filter(|_| outcome == Outcome::Done) {
+            let id = name.set(session);
+            match act.action {
+                "session.closed" | "session.expired" => _ = board.sessions.remove(id),
+                _ => board.note_session(id, turn, (at, uses)),
+            }
         }
         if let Outcome::Refused(code) = outcome {
             board.counted.refused += 1;
@@ -376,6 +382,34 @@ mod tests {
         activity.hear(&Act { figures, ..act }, outcome);
     }
 
+    fn ended(activity: &Activity, of: &TenantId, action: &'static str, session: &str) {
+        let on: [(&'static str, &dyn fmt::Display); 1] = [("session", &session)];
+        activity.hear(&Act::new(action, Some(of), None, &on), Outcome::Done);
+    }
+
+    fn named(of: &TenantActivity) -> Vec<&str> {
+        of.sessions.iter().map(|seen| seen.id.as_str()).collect()
+    }
+
+    #[test]
+    fn what_has_ended_takes_no_place_from_what_runs() {
+        let (activity, acme) = (kept(), tenant("acme"));
+        used(&activity, &acme, "long", Outcome::Done);
+        for number in 0..2 * SESSIONS_MAX {
+            let id = format!("s{number}");
+            used(&activity, &acme, &id, Outcome::Done);
+            let action = ["session.closed", "session.expired"][number % 2];
+            ended(&activity, &acme, action, &id);
+            used(&activity, &acme, &id, Outcome::Refused("session_closed"));
+        }
+        assert_eq!(named(&activity.of(&acme)), ["long"]);
+        // Whoever was not to close it changed nothing.
+        let on: [(&'static str, &dyn fmt::Display); 1] = [("session", &"long")];
+        let close = Act::new("session.closed", Some(&acme), None, &on);
+        activity.hear(&close, Outcome::Refused("not_found"));
+        assert_eq!(named(&activity.of(&acme)), ["long"]);
+    }
+
     #[test]
     fn what_is_granted_and_what_is_refused_is_counted_by_tenant() {
         let (activity, acme, other) = (kept(), tenant("acme"), tenant("other"));
@@ -386,8 +420,8 @@ mod tests {
         let of = activity.of(&acme);
         let both = |uses, refused| Counted { uses, refused };
         assert_eq!((of.counted, activity.counted()), (both(2, 2), both(2, 2)));
-        let names: Vec<_> = of.sessions.iter().map(|seen| seen.id.as_str()).collect();
-        assert_eq!((names, of.sessions[1].uses), (vec!["s2", "s1"], 2));
+        assert_eq!(named(&of), ["s1"]);
+        assert_eq!(of.sessions[0].uses, 2);
         let kind = &of.refused[0];
         let meant = (kind.session.as_deref(), kind.tool.as_deref());
         assert_eq!((kind.code, kind.count), ("expired", 2));
