@@ -28,8 +28,12 @@ pub struct SessionCounts {
     pub active: u64,
     /// Stored, ended ones included until their retention is over.
     pub stored: u64,
-    /// Whether counting ended early, so that there are at least so many.
+    /// Whether there are at least so many: counting ended early, or left out
+    /// what cannot be read.
     pub at_least: bool,
+    /// Records that were left out since they cannot be read.
+    #[serde(default)]
+    pub unreadable: u64,
 }
 
 /// What share of something is left: 1 of all of it, 0 of nothing; null of what
@@ -122,8 +126,12 @@ pub struct WorkCounts {
     pub oldest_ms: Option<u64>,
     /// Sessions whose queues were looked at.
     pub sessions: u64,
-    /// Whether there are queues that were not looked at.
+    /// Whether there is at least so much: there are queues that were not looked
+    /// at, or cannot be read.
     pub at_least: bool,
+    /// Queues that were left out since they cannot be read.
+    #[serde(default)]
+    pub unreadable: u64,
 }
 
 /// Reads of streams that are open in this process.
@@ -185,6 +193,11 @@ pub struct TenantOverview {
     /// When it was looked.
     #[cfg_attr(feature = "schema", schema(value_type = UnixMs))]
     pub at: u64,
+    /// The code of the error for which it could not be looked again, if it could
+    /// not: what is stored is shown as it was seen at `at`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(required))]
+    pub failed: Option<String>,
     /// When the process started that was asked.
     #[cfg_attr(feature = "schema", schema(value_type = UnixMs))]
     pub started_at: u64,

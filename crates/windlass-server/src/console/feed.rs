@@ -1,13 +1,15 @@
 //! Looking on: snapshots are made once for all who look at the same, as long
-//! as somebody does, and never more of the time than a twentieth is spent on
-//! making them.
+//! as somebody does, and no more of the time than a twentieth is spent on
+//! making them where one takes a quarter of a second or less.
+//!
+//! That something changed is told meanwhile, with what was seen last.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use windlass::core::TenantId;
 use windlass::store::Changes;
 use windlass_client::console as wire;
@@ -16,10 +18,16 @@ use super::{overview, service};
 use crate::app::App;
 use crate::auth::Identity;
 
-/// The least time between two snapshots.
+/// The least time between two looks, and between two events.
 const REST_MIN: Duration = Duration::from_millis(500);
-/// How much longer than a snapshot takes nothing is done after it.
+/// How much longer than a look takes none is taken after it.
 const REST_TIMES: u32 = 19;
+/// And the most of it: whoever looks on is not to wait for long.
+const REST_MAX: Duration = Duration::from_secs(5);
+/// For how long a change waits for the look that shows it.
+const CHANGE_WAITS: Duration = Duration::from_millis(500);
+/// How often hints are taken.
+const HEAR: Duration = Duration::from_millis(100);
 /// How often it is looked whether there is something new of which no hint
 /// comes.
 const TICK: Duration = Duration::from_millis(250);
@@ -41,7 +49,7 @@ pub(super) enum Subject {
 /// What was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Seen {
-    Overview(wire::TenantOverview),
+    Overview(Box<wire::TenantOverview>),
     Service(Box<wire::Service>),
 }
 
@@ -93,8 +101,8 @@ impl Snapshot {
         let whole = || self.whole.get_or_init(|| json(&self.seen)).clone();
         match &self.seen {
             Seen::Overview(seen) if !overview::may_see_all(identity) => {
-                let part = overview::for_verbs(seen.clone(), identity);
-                json(&Seen::Overview(part))
+                let part = overview::for_verbs((**seen).clone(), identity);
+                json(&Seen::Overview(Box::new(part)))
             }
             _ => whole(),
         }
@@ -127,6 +135,8 @@ impl Feeds {
             app: Arc::clone(app),
             subject,
             sender,
+            mind: Mutex::default(),
+            hinted: Notify::new(),
         };
         tokio::spawn(looking.run());
         receiver
@@ -138,6 +148,9 @@ struct Looking {
     app: Arc<App>,
     subject: Subject,
     sender: watch::Sender<Latest>,
+    mind: Mutex<Mind>,
+    /// Wakes who waits for a reason to look.
+    hinted: Notify,
 }
 
 impl Drop for Looking {
@@ -152,68 +165,126 @@ impl Drop for Looking {
 }
 
 /// What one keeps in mind from look to look.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Mind {
     number: u64,
-    revision: u64,
-    slow: service::Slow,
-    slow_at: Option<Instant>,
-    /// Whether something of the tenant has changed since the last look, be it
-    /// to be seen in a snapshot or not.
+    /// The revision in memory when the last look began, and that of which the
+    /// last event told.
+    looked: u64,
+    told: u64,
+    told_at: Option<Instant>,
+    /// Whether something of the tenant has changed since the last look began,
+    /// be it to be seen in a snapshot or not.
     changed: bool,
+    /// Since when there is a change of which no event has told.
+    untold_since: Option<Instant>,
 }
+
+impl Mind {
+    /// Whether a change has waited for long enough to be told without a look.
+    fn is_late(&self, now: Instant) -> bool {
+        let after = |at: Option<Instant>, time: Duration| at.is_none_or(|at| at + time <= now);
+        let waits = self.untold_since;
+        waits.is_some() && after(waits, CHANGE_WAITS) && after(self.told_at, REST_MIN)
+    }
+}
+
+/// What is read of the store for the service, and when it was.
+#[derive(Default)]
+struct Slow(service::Slow, Option<Instant>);
 
 impl Looking {
     async fn run(self) {
-        let mut changes = match &self.subject {
-            Subject::Tenant(tenant) => Some(self.app.engine.tenant_changes(tenant)),
-            Subject::Service => None,
-        };
-        let mut mind = Mind::default();
+        tokio::select! {
+            () = self.look_on() => {}
+            () = self.hear_on() => {}
+        }
+    }
+
+    /// Looks whenever there is a reason to, until nobody wants to know.
+    async fn look_on(&self) {
+        let mut slow = Slow::default();
         loop {
             let began = Instant::now();
-            mind.revision = self.revision();
-            if let Some(seen) = self.look(&mut mind).await {
-                self.show(seen, &mut mind);
-            }
-            sleep_until(Instant::now() + rest(began.elapsed())).await;
-            if !self.wait(&mut changes, &mut mind, began).await {
+            self.begin();
+            let seen = self.look(&mut slow).await;
+            let rest = Instant::now() + rest(began.elapsed());
+            self.keep_apart().await;
+            self.show(seen);
+            sleep_until(rest).await;
+            if !self.wait(began).await {
                 return;
             }
         }
     }
 
-    async fn look(&self, mind: &mut Mind) -> Option<Seen> {
+    fn mind(&self) -> MutexGuard<'_, Mind> {
+        self.mind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) {
+        let revision = self.revision();
+        let mut mind = self.mind();
+        (mind.looked, mind.changed) = (revision, false);
+    }
+
+    async fn look(&self, slow: &mut Slow) -> Seen {
         let app = &self.app;
         let Subject::Tenant(tenant) = &self.subject else {
-            if mind.slow_at.is_none_or(|at| at.elapsed() >= SLOW_AGAIN) {
-                mind.slow = service::slow(app).await;
-                mind.slow_at = Some(Instant::now());
+            if slow.1.is_none_or(|at| at.elapsed() >= SLOW_AGAIN) {
+                *slow = Slow(service::slow(app).await, Some(Instant::now()));
             }
-            let seen = service::look(app, &mind.slow);
-            return Some(Seen::Service(Box::new(seen)));
+            return Seen::Service(Box::new(service::look(app, &slow.0)));
         };
         match overview::look(app, tenant).await {
-            Ok(seen) => Some(Seen::Overview(seen)),
+            Ok(seen) => Seen::Overview(Box::new(seen)),
             Err(problem) => {
                 // What was seen last stays until it can be looked again.
-                tracing::debug!(code = problem.code(), "an overview cannot be read");
-                None
+                let mut last = self.last().unwrap_or_else(|| overview::nothing(app));
+                last.failed = Some(problem.code().to_owned());
+                overview::hear(&mut last, app, tenant);
+                Seen::Overview(Box::new(last))
             }
         }
     }
 
-    fn show(&self, seen: Seen, mind: &mut Mind) {
+    /// What was seen last of a tenant.
+    fn last(&self) -> Option<wire::TenantOverview> {
+        match &self.sender.borrow().as_ref()?.seen {
+            Seen::Overview(seen) => Some((**seen).clone()),
+            Seen::Service(_) => None,
+        }
+    }
+
+    /// Waits until the last event was long enough ago.
+    async fn keep_apart(&self) {
+        loop {
+            let next = self.mind().told_at.map(|at| at + REST_MIN);
+            match next.filter(|next| *next > Instant::now()) {
+                Some(next) => sleep_until(next).await,
+                None => return,
+            }
+        }
+    }
+
+    fn show(&self, seen: Seen) {
         let is_known = |latest: &Latest| {
             let latest = latest.as_ref();
             latest.is_some_and(|latest| latest.seen.is_like(&seen))
         };
+        let mut mind = self.mind();
+        mind.told = mind.looked;
         // Who is told of a change reads what else is in sight.
-        let changed = std::mem::take(&mut mind.changed);
-        if !changed && is_known(&self.sender.borrow()) {
+        if mind.untold_since.is_none() && is_known(&self.sender.borrow()) {
             return;
         }
+        self.send(seen, &mut mind);
+    }
+
+    fn send(&self, seen: Seen, mind: &mut Mind) {
         mind.number += 1;
+        mind.untold_since = None;
+        mind.told_at = Some(Instant::now());
         self.sender.send_replace(Some(Arc::new(Snapshot {
             number: mind.number,
             seen,
@@ -229,7 +300,7 @@ impl Looking {
     }
 
     /// Waits until there may be something new; `false` once nobody looks.
-    async fn wait(&self, changes: &mut Option<Changes>, mind: &mut Mind, last: Instant) -> bool {
+    async fn wait(&self, last: Instant) -> bool {
         let again = match self.subject {
             Subject::Tenant(_) => TENANT_AGAIN,
             Subject::Service => SERVICE_AGAIN,
@@ -238,30 +309,58 @@ impl Looking {
             if self.sender.receiver_count() == 0 && self.ends() {
                 return false;
             }
-            if self.revision() != mind.revision || last.elapsed() >= again {
+            let revision = self.revision();
+            let is_new = |mind: &Mind| mind.changed || mind.looked != revision;
+            if is_new(&self.mind()) || last.elapsed() >= again {
                 return true;
             }
-            let hint = async {
-                match changes {
-                    Some(changes) => changes.changed().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let mut hints_end = false;
             tokio::select! {
-                more = hint => match more {
-                    true => {
-                        mind.changed = true;
-                        return true;
-                    }
-                    false => hints_end = true,
-                },
+                () = self.hinted.notified() => {}
                 () = sleep_until(Instant::now() + TICK) => {}
             }
-            if hints_end {
-                *changes = None;
-            }
         }
+    }
+
+    /// Takes hints, and tells of changes that no look has shown for a while:
+    /// it may be under way, or has to rest.
+    async fn hear_on(&self) {
+        let Subject::Tenant(tenant) = &self.subject else {
+            return std::future::pending().await;
+        };
+        let mut changes = Some(self.app.engine.tenant_changes(tenant));
+        loop {
+            let next = Instant::now() + HEAR;
+            if hint_until(&mut changes, next).await {
+                self.note_change();
+                sleep_until(next).await;
+            }
+            self.tell(tenant);
+        }
+    }
+
+    fn note_change(&self) {
+        let mut mind = self.mind();
+        mind.changed = true;
+        mind.untold_since.get_or_insert_with(Instant::now);
+        drop(mind);
+        self.hinted.notify_one();
+    }
+
+    /// Tells of a change, if one has waited for long enough, with what was seen
+    /// last and what is kept in memory.
+    fn tell(&self, tenant: &TenantId) {
+        let revision = self.revision();
+        let mut mind = self.mind();
+        if mind.told != revision {
+            mind.untold_since.get_or_insert_with(Instant::now);
+        }
+        if !mind.is_late(Instant::now()) {
+            return;
+        }
+        let Some(mut last) = self.last() else { return };
+        overview::hear(&mut last, &self.app, tenant);
+        mind.told = revision;
+        self.send(Seen::Overview(Box::new(last)), &mut mind);
     }
 
     /// Ends, unless somebody came meanwhile.
@@ -275,9 +374,28 @@ impl Looking {
     }
 }
 
-/// For how long nothing is done after a look that took so long.
+/// Whether a hint comes until then; without any to come it waits for nothing.
+async fn hint_until(changes: &mut Option<Changes>, end: Instant) -> bool {
+    let hint = async {
+        match changes {
+            Some(changes) => changes.changed().await,
+            None => std::future::pending().await,
+        }
+    };
+    match timeout_at(end, hint).await {
+        Ok(true) => true,
+        Ok(false) => {
+            *changes = None;
+            sleep_until(end).await;
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// For how long none is taken after a look that took so long.
 fn rest(took: Duration) -> Duration {
-    REST_MIN.max(took.saturating_mul(REST_TIMES))
+    took.saturating_mul(REST_TIMES).clamp(REST_MIN, REST_MAX)
 }
 
 #[cfg(test)]
@@ -285,12 +403,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looking_takes_no_more_than_a_twentieth_of_the_time() {
-        for ms in [0, 1, 20, 26, 27, 100, 5_000] {
+    fn looking_takes_no_more_than_a_twentieth_of_the_time_and_is_seen_to_within_seconds() {
+        for ms in [0, 1, 20, 26, 27, 100, 263] {
             let took = Duration::from_millis(ms);
             let rest = rest(took);
             assert!(rest >= REST_MIN, "{ms} ms");
             assert!(took * 20 <= took + rest || took * 20 <= REST_MIN, "{ms} ms");
         }
+        for took in [Duration::from_secs(1), Duration::MAX] {
+            assert_eq!(rest(took), REST_MAX);
+        }
+    }
+
+    #[test]
+    fn a_change_waits_for_a_look_for_a_while_and_events_stay_apart() {
+        let ms = |ms| Duration::from_millis(ms);
+        let begin = Instant::now() + ms(10_000);
+        let mut mind = Mind::default();
+        assert!(!mind.is_late(begin), "nothing has changed");
+        mind.untold_since = Some(begin);
+        assert!(!mind.is_late(begin + CHANGE_WAITS - ms(1)));
+        assert!(mind.is_late(begin + CHANGE_WAITS));
+        mind.told_at = Some(begin + CHANGE_WAITS - ms(1));
+        assert!(!mind.is_late(begin + CHANGE_WAITS));
+        assert!(mind.is_late(begin + CHANGE_WAITS + REST_MIN));
     }
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use windlass::core::Millis;
 
 use super::feed::{Snapshot, Subject};
 use super::history::SERIES;
@@ -42,6 +43,13 @@ impl End {
             Self::Failed => "failed",
         }
     }
+}
+
+/// An object in JSON with the time at which it is sent: what was seen may have
+/// been seen long before.
+fn stamped(json: &str, now: Millis) -> String {
+    let members = json.strip_prefix('{').unwrap_or(json);
+    format!("{{\"now\":{},{members}", now.get())
 }
 
 struct Follower {
@@ -142,7 +150,7 @@ impl Follower {
         let latest = self.snapshots.borrow_and_update().clone();
         if let Some(latest) = latest {
             let (number, name) = (latest.number, latest.name());
-            let data = latest.json(&self.identity);
+            let data = stamped(&latest.json(&self.identity), self.app.env.now());
             let _ = write!(piece, "id: {number}\nevent: {name}\ndata: {data}\n\n");
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use windlass::access::TenantQuery;
 use windlass::core::{PrincipalId, TenantId};
 use windlass::queue;
+use windlass::session::Tally;
 use windlass_client::console as wire;
 
 use super::judge;
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::metrics::TimeCounts;
 
 /// The series, and what their values are.
-pub(crate) const SERIES: [(&str, &str); 23] = [
+pub(crate) const SERIES: [(&str, &str); 24] = [
     ("uses_per_s", "1/s"),
     ("refusals_per_s", "1/s"),
     ("requests_per_s", "1/s"),
@@ -32,6 +33,7 @@ pub(crate) const SERIES: [(&str, &str); 23] = [
     ("work_claimed", "work"),
     ("work_dead", "work"),
     ("work_oldest_ms", "ms"),
+    ("records_unreadable", "records"),
     ("connections", "connections"),
     ("streams_open", "streams"),
     ("stream_reads", "reads"),
@@ -47,10 +49,12 @@ pub(crate) const SERIES: [(&str, &str); 23] = [
 
 /// Tenants whose sessions and work are counted for a sample.
 const TENANTS_MAX: usize = 100;
-/// Agents and active sessions that are counted for a sample.
-const ROWS_MAX: usize = 100_000;
+/// Agents, active sessions and those above them that are counted for a sample.
+const ROWS_MAX: usize = 10_000;
 /// Sessions whose queues are looked at for a sample.
 const QUEUES_MAX: usize = 1_000;
+/// How much longer than counting takes it is not done again.
+const REST_TIMES: u32 = 19;
 
 /// The samples of a process, and who waits for the next.
 #[derive(Debug)]
@@ -74,8 +78,7 @@ struct Totals {
 /// What is as it is.
 #[derive(Clone, Debug, Default)]
 struct Gauges {
-    sessions: Option<(u64, u64)>,
-    work: Option<wire::WorkCounts>,
+    stored: Stored,
     connections: u64,
     streams: u64,
     reads: u64,
@@ -85,12 +88,37 @@ struct Gauges {
     memory_bytes: Option<u64>,
 }
 
+/// What was counted of what is stored; `None` of what could not be counted to
+/// its end. Records that cannot be read are left out.
+#[derive(Clone, Debug, Default)]
+struct Stored {
+    sessions: Option<Sessions>,
+    work: Option<wire::WorkCounts>,
+}
+
+/// Sessions of all tenants, while they are counted.
+#[derive(Clone, Debug, Default)]
+struct Sessions {
+    active: u64,
+    stored: u64,
+    unreadable: u64,
+    /// Rows looked at.
+    rows: usize,
+}
+
+/// What was counted last, and when it is to be counted again.
+#[derive(Debug, Default)]
+struct Counted {
+    stored: Stored,
+    again: Option<Instant>,
+}
+
 impl History {
     pub(crate) fn new(config: &Config) -> Self {
         let samples = config.history_ms / config.history_interval_ms.max(1);
         let samples = usize::try_from(samples).unwrap_or(usize::MAX);
         Self {
-            ring: Mutex::new(Ring::new(samples, SERIES.len())),
+            ring: Mutex::new(Ring::new(samples, SERIES.len(), config.history_interval_ms)),
             latest: watch::Sender::new(None),
         }
     }
@@ -126,11 +154,12 @@ pub(crate) async fn sample(app: Arc<App>) {
     let interval = Duration::from_millis(app.config.history_interval_ms);
     let mut next = Instant::now() + interval;
     let (mut before, mut began) = (totals(&app), app.env.monotonic());
+    let mut counted = Counted::default();
     loop {
         sleep_until(next).await;
         // A sample that took long, or a machine that slept, is not made up for.
         next = (next + interval).max(Instant::now());
-        let (gauges, now) = (gauges(&app).await, totals(&app));
+        let (gauges, now) = (gauges(&app, &mut counted).await, totals(&app));
         let ended = app.env.monotonic();
         let passed = ended.saturating_sub(began);
         let at = app.env.now().get();
@@ -157,14 +186,17 @@ fn totals(app: &App) -> Totals {
     }
 }
 
-async fn gauges(app: &App) -> Gauges {
-    let (sessions, work) = count(app).await;
+async fn gauges(app: &App, counted: &mut Counted) -> Gauges {
+    if counted.is_due(Instant::now()) {
+        let began = Instant::now();
+        let stored = count(app).await;
+        counted.took(stored, began, Instant::now());
+    }
     let cache = app.engine.cache().map(|cache| cache.stats());
     let upkeep = app.engine.maintenance().counts();
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     Gauges {
-        sessions,
-        work,
+        stored: counted.stored.clone(),
         connections: number(app.places.taken()),
         streams: app.streams.taken(),
         reads: number(app.engine.streams().occupancy().all),
@@ -175,38 +207,60 @@ async fn gauges(app: &App) -> Gauges {
     }
 }
 
-/// Sessions, active and stored, and work, of all tenants; `None` of what could
-/// not be counted to its end.
-async fn count(app: &App) -> (Option<(u64, u64)>, Option<wire::WorkCounts>) {
+impl Counted {
+    fn is_due(&self, now: Instant) -> bool {
+        self.again.is_none_or(|again| now >= again)
+    }
+
+    /// Keeps what was counted for as long as that is to rest.
+    fn took(&mut self, stored: Stored, began: Instant, ended: Instant) {
+        let rest = ended.duration_since(began).saturating_mul(REST_TIMES);
+        self.stored = stored;
+        self.again = ended.checked_add(rest);
+    }
+}
+
+/// Sessions and work of all tenants.
+async fn count(app: &App) -> Stored {
     let query = TenantQuery {
         limit: TENANTS_MAX,
         after: None,
     };
     let page = app.engine.tenants().list(&query).await.ok();
     let Some(page) = page.filter(|page| page.next.is_none()) else {
-        return (None, None);
+        return Stored::default();
     };
     let tenants: Vec<TenantId> = page.tenants.into_iter().map(|it| it.tenant).collect();
-    (
-        count_sessions(app, &tenants).await,
-        count_work(app, &tenants).await,
-    )
+    Stored {
+        sessions: count_sessions(app, &tenants).await,
+        work: count_work(app, &tenants).await,
+    }
 }
 
-async fn count_sessions(app: &App, tenants: &[TenantId]) -> Option<(u64, u64)> {
-    let (mut active, mut stored, mut left) = (0, 0, ROWS_MAX);
+async fn count_sessions(app: &App, tenants: &[TenantId]) -> Option<Sessions> {
+    let mut all = Sessions::default();
     for tenant in tenants {
-        if left == 0 {
-            return None;
-        }
+        let left = all.left()?;
         let tally = app.engine.sessions().tally(tenant, left).await.ok()?;
-        if tally.more {
-            return None;
-        }
-        left = left.saturating_sub(usize::try_from(tally.active).unwrap_or(left));
-        (active, stored) = (active + tally.active, stored + tally.stored);
+        all.add(&tally)?;
     }
-    Some((active, stored))
+    Some(all)
+}
+
+impl Sessions {
+    /// Rows that may still be looked at; `None` if there are none.
+    fn left(&self) -> Option<usize> {
+        Some(ROWS_MAX.saturating_sub(self.rows)).filter(|left| *left > 0)
+    }
+
+    /// Adds those of a tenant; `None` if they were not counted to their end.
+    fn add(&mut self, tally: &Tally) -> Option<()> {
+        self.rows += tally.rows;
+        self.active += tally.active;
+        self.stored += tally.stored;
+        self.unreadable += tally.unreadable;
+        (!tally.more).then_some(())
+    }
 }
 
 async fn count_work(app: &App, tenants: &[TenantId]) -> Option<wire::WorkCounts> {
@@ -220,7 +274,8 @@ async fn count_work(app: &App, tenants: &[TenantId]) -> Option<wire::WorkCounts>
         let caller = queue::Caller::new(tenant.clone(), looker.clone());
         let page = app.engine.queue().overview(&caller, None, left).await;
         let page = page.ok().filter(|page| page.next.is_none())?;
-        left -= page.sessions.len();
+        left -= page.sessions.len() + page.unreadable.len();
+        all.unreadable += u64::try_from(page.unreadable.len()).unwrap_or(u64::MAX);
         let now = app.env.now();
         for (_, counts) in &page.sessions {
             judge::add(&mut all, counts, now);
@@ -245,8 +300,9 @@ fn values(before: &Totals, now: &Totals, passed: Duration, gauges: &Gauges) -> V
     let (hits, misses) = (came(|it| it.hits), came(|it| it.misses));
     let has_cache = gauges.cache_bytes.is_some();
     let of_cache = |value: Option<f64>| value.filter(|_| has_cache);
-    let work = |of: fn(&wire::WorkCounts) -> u64| gauges.work.as_ref().map(of);
-    let oldest = gauges.work.map(|work| work.oldest_ms.unwrap_or(0));
+    let stored = &gauges.stored;
+    let sessions = |of: fn(&Sessions) -> u64| stored.sessions.as_ref().map(of);
+    let work = |of: fn(&wire::WorkCounts) -> u64| stored.work.as_ref().map(of);
     vec![
         rate(came(|it| it.uses)),
         rate(came(|it| it.refused)),
@@ -254,12 +310,13 @@ fn values(before: &Totals, now: &Totals, passed: Duration, gauges: &Gauges) -> V
         time(50),
         time(99),
         rate(came(|it| it.rows)),
-        maybe(gauges.sessions.map(|(active, _)| active)),
-        maybe(gauges.sessions.map(|(_, stored)| stored)),
+        maybe(sessions(|it| it.active)),
+        maybe(sessions(|it| it.stored)),
         maybe(work(|it| it.ready)),
         maybe(work(|it| it.claimed)),
         maybe(work(|it| it.dead)),
-        maybe(oldest),
+        maybe(work(|it| it.oldest_ms.unwrap_or(0))),
+        maybe(unreadable(stored)),
         is(gauges.connections),
         is(gauges.streams),
         is(gauges.reads),
@@ -274,10 +331,66 @@ fn values(before: &Totals, now: &Totals, passed: Duration, gauges: &Gauges) -> V
     ]
 }
 
+/// Records that were left out of what was counted.
+fn unreadable(stored: &Stored) -> Option<u64> {
+    let sessions = stored.sessions.as_ref().map(|it| it.unreadable);
+    let work = stored.work.as_ref().map(|it| it.unreadable);
+    match (sessions, work) {
+        (None, None) => None,
+        (sessions, work) => Some(sessions.unwrap_or(0) + work.unwrap_or(0)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::Times;
+
+    fn sessions(active: u64, stored: u64, unreadable: u64) -> Stored {
+        let counted = Sessions {
+            active,
+            stored,
+            unreadable,
+            rows: 0,
+        };
+        Stored {
+            sessions: Some(counted),
+            work: None,
+        }
+    }
+
+    #[test]
+    fn counting_stops_at_its_rows_also_where_nothing_is_active() {
+        let mut all = Sessions::default();
+        let idle = Tally {
+            stored: 1,
+            rows: ROWS_MAX / 2,
+            ..Tally::default()
+        };
+        assert_eq!(all.left(), Some(ROWS_MAX));
+        assert_eq!(all.add(&idle), Some(()));
+        assert_eq!(all.left(), Some(ROWS_MAX - ROWS_MAX / 2));
+        assert_eq!(all.add(&idle), Some(()));
+        assert_eq!((all.left(), all.stored), (None, 2));
+        let cut = Tally {
+            more: true,
+            ..Tally::default()
+        };
+        assert_eq!(all.add(&cut), None);
+    }
+
+    #[test]
+    fn counting_takes_no_more_than_a_twentieth_of_the_time() {
+        let mut counted = Counted::default();
+        let began = Instant::now();
+        assert!(counted.is_due(began));
+        let ended = began + Duration::from_secs(2);
+        counted.took(sessions(3, 4, 0), began, ended);
+        assert!(!counted.is_due(ended + Duration::from_secs(37)));
+        assert!(counted.is_due(ended + Duration::from_secs(38)));
+        let known = counted.stored.sessions.expect("what was counted");
+        assert_eq!((known.active, known.stored), (3, 4));
+    }
 
     fn value(values: &[Option<f64>], name: &str) -> Option<f64> {
         let place = SERIES.iter().position(|(known, _)| *known == name);
@@ -306,7 +419,7 @@ mod tests {
             ..before.clone()
         };
         let gauges = Gauges {
-            sessions: Some((7, 9)),
+            stored: sessions(7, 9, 1),
             cache_bytes: Some((1, 2)),
             ..Gauges::default()
         };
@@ -318,6 +431,7 @@ mod tests {
             ("requests_per_s", Some(3.0)),
             ("sessions_active", Some(7.0)),
             ("sessions_stored", Some(9.0)),
+            ("records_unreadable", Some(1.0)),
             ("cache_hit_ratio", Some(0.75)),
             ("cache_second_bytes", Some(2.0)),
             // Not known, and not nothing.

@@ -3,8 +3,6 @@
 //! What is looked at is bounded, whatever there is: where it does not reach
 //! the end, the answer says so.
 
-use std::collections::HashSet;
-
 use windlass::access::Verb;
 use windlass::activity::TenantActivity;
 use windlass::core::{Millis, PrincipalId, SessionId, TenantId};
@@ -19,9 +17,11 @@ use crate::problem::Refused;
 
 /// Sessions shown.
 const RUNNING_MAX: usize = 20;
-/// Sessions read to find these.
-const READS_MAX: usize = 64;
-/// Agents and active sessions counted.
+/// Sessions read to find these among those heard of, which may have ended.
+const RECENT_MAX: usize = 44;
+/// And among those stored as active.
+const OTHERS_MAX: usize = RUNNING_MAX;
+/// Agents, active sessions and those above them that are counted.
 const ROWS_MAX: usize = 2_000;
 /// Sessions whose queues are looked at.
 const QUEUES_MAX: usize = 200;
@@ -36,8 +36,8 @@ fn looker() -> PrincipalId {
 /// Looks at what is going on in `tenant`, all of it.
 pub(super) async fn look(app: &App, tenant: &TenantId) -> Result<wire::TenantOverview, Refused> {
     let now = app.env.now();
-    let heard = app.engine.activity().of(tenant);
     let tally = app.engine.sessions().tally(tenant, ROWS_MAX).await?;
+    let heard = app.engine.activity().of(tenant);
     let running = running(app, tenant, &heard, &tally.some).await?;
     let (work, mut stuck) = work(app, tenant, now).await?;
     let shown = running.iter();
@@ -46,24 +46,51 @@ pub(super) async fn look(app: &App, tenant: &TenantId) -> Result<wire::TenantOve
         .collect();
     stuck.extend(shown.iter().flat_map(judge::nearly_over));
     stuck.truncate(STUCK_MAX);
-    Ok(wire::TenantOverview {
+    let mut overview = wire::TenantOverview {
         at: now.get(),
-        started_at: app.console.started_at.get(),
-        counted: wire::ProcessCounts {
-            uses: heard.counted.uses,
-            refused: heard.counted.refused,
-        },
         sessions: wire::SessionCounts {
             active: tally.active,
             stored: tally.stored,
-            at_least: tally.more,
+            at_least: tally.more || tally.unreadable > 0,
+            unreadable: tally.unreadable,
         },
         running: shown,
-        refused: heard.refused.into_iter().map(judge::refused).collect(),
         work: Some(work),
-        streams: Some(reads(app, tenant)),
         stuck,
-    })
+        ..nothing(app)
+    };
+    hear(&mut overview, app, tenant);
+    Ok(overview)
+}
+
+/// What is shown of a tenant that could not be looked at yet: at least nothing.
+pub(super) fn nothing(app: &App) -> wire::TenantOverview {
+    wire::TenantOverview {
+        at: app.env.now().get(),
+        failed: None,
+        started_at: app.console.started_at.get(),
+        counted: wire::ProcessCounts::default(),
+        sessions: wire::SessionCounts {
+            at_least: true,
+            ..wire::SessionCounts::default()
+        },
+        running: Vec::new(),
+        refused: Vec::new(),
+        work: None,
+        streams: None,
+        stuck: Vec::new(),
+    }
+}
+
+/// Brings what is kept in memory up to date, for which nothing is read.
+pub(super) fn hear(overview: &mut wire::TenantOverview, app: &App, tenant: &TenantId) {
+    let heard = app.engine.activity().of(tenant);
+    overview.counted = wire::ProcessCounts {
+        uses: heard.counted.uses,
+        refused: heard.counted.refused,
+    };
+    overview.refused = heard.refused.into_iter().map(judge::refused).collect();
+    overview.streams = Some(reads(app, tenant));
 }
 
 /// Whether all of an overview is for whoever asks.
@@ -95,17 +122,10 @@ async fn running(
     others: &[SessionId],
 ) -> Result<Vec<(Session, u64)>, SessionError> {
     let caller = Caller::new(tenant.clone(), looker());
-    let recent = heard.sessions.iter();
-    let recent = recent.filter_map(|seen| Some((seen.id.parse().ok()?, seen.uses)));
-    let others = others.iter().map(|id| (id.clone(), 0));
-    let mut seen: HashSet<SessionId> = HashSet::new();
     let mut found = Vec::new();
-    for (id, uses) in recent.chain(others) {
-        if found.len() >= RUNNING_MAX || seen.len() >= READS_MAX {
+    for (id, uses) in candidates(heard, others) {
+        if found.len() >= RUNNING_MAX {
             break;
-        }
-        if !seen.insert(id.clone()) {
-            continue;
         }
         match app.engine.sessions().get(&caller, &id).await {
             Ok(Some(session)) if session.status == Status::Active => found.push((session, uses)),
@@ -115,6 +135,23 @@ async fn running(
         }
     }
     Ok(found)
+}
+
+/// Sessions to read, and the calls that each was granted. However many of those
+/// heard of have ended, some that are stored as active are among them.
+fn candidates(heard: &TenantActivity, others: &[SessionId]) -> Vec<(SessionId, u64)> {
+    let heard = heard.sessions.iter();
+    let heard = heard.filter_map(|seen| Some((seen.id.parse().ok()?, seen.uses)));
+    let heard: Vec<(SessionId, u64)> = heard.collect();
+    let (recent, older) = heard.split_at(heard.len().min(RECENT_MAX));
+    let is_new = |id: &&SessionId| !recent.iter().any(|(known, _)| known == *id);
+    let uses_of = |id: &SessionId| {
+        let known = older.iter().find(|(known, _)| known == id);
+        known.map_or(0, |(_, uses)| *uses)
+    };
+    let others = others.iter().filter(is_new).take(OTHERS_MAX);
+    let others = others.map(|id| (id.clone(), uses_of(id)));
+    recent.iter().cloned().chain(others).collect()
 }
 
 async fn work(
@@ -127,7 +164,8 @@ async fn work(
     let page = page.await?;
     let mut all = wire::WorkCounts {
         sessions: u64::try_from(page.sessions.len()).unwrap_or(u64::MAX),
-        at_least: page.next.is_some(),
+        at_least: page.next.is_some() || !page.unreadable.is_empty(),
+        unreadable: u64::try_from(page.unreadable.len()).unwrap_or(u64::MAX),
         ..wire::WorkCounts::default()
     };
     let mut stuck = Vec::new();

@@ -20,28 +20,39 @@ pub(crate) struct Sample {
 pub(crate) struct Ring {
     samples_max: usize,
     series: usize,
+    /// The time between two samples, in milliseconds.
+    interval_ms: u64,
     times: VecDeque<u64>,
     /// Those of a sample one after the other; what is not a number is nothing.
     values: VecDeque<f64>,
 }
 
 impl Ring {
-    /// A ring that keeps so many samples of so many series.
-    pub(crate) const fn new(samples_max: usize, series: usize) -> Self {
+    /// A ring that keeps so many samples of so many series, one each
+    /// `interval_ms`.
+    pub(crate) const fn new(samples_max: usize, series: usize, interval_ms: u64) -> Self {
         Self {
             samples_max,
             series,
+            interval_ms,
             times: VecDeque::new(),
             values: VecDeque::new(),
         }
     }
 
-    /// Takes a sample in. One that is not later than the last is left out: a
-    /// clock was set back.
+    /// Takes a sample in. One that is a little earlier than the last is left
+    /// out; one that is earlier by an interval or more takes the place of all
+    /// that are later, which a clock named that was ahead.
     pub(crate) fn push(&mut self, sample: &Sample) {
-        let is_later = self.times.back().is_none_or(|last| *last < sample.at);
-        if !is_later || self.samples_max == 0 {
+        if self.samples_max == 0 {
             return;
+        }
+        match self.times.back() {
+            Some(last) if last.saturating_sub(sample.at) >= self.interval_ms.max(1) => {
+                self.forget_from(sample.at);
+            }
+            Some(last) if *last >= sample.at => return,
+            _ => {}
         }
         if self.times.len() >= self.samples_max {
             self.times.pop_front();
@@ -52,6 +63,12 @@ impl Ring {
         let values = values.chain(std::iter::repeat(None)).take(self.series);
         self.values
             .extend(values.map(|value| value.flatten().unwrap_or(f64::NAN)));
+    }
+
+    fn forget_from(&mut self, at: u64) {
+        let left = self.times.partition_point(|time| *time < at);
+        self.times.truncate(left);
+        self.values.truncate(left * self.series);
     }
 
     /// The times after `since`, and of each series in `wanted` its values at
@@ -94,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_newest_samples_stay_and_no_more_than_agreed_on() {
-        let mut ring = Ring::new(8_640, 2);
+        let mut ring = Ring::new(8_640, 2, 1);
         for number in 0..30_000_u32 {
             let value = f64::from(number);
             ring.push(&sample(u64::from(number), &[value, -value]));
@@ -109,7 +126,7 @@ mod tests {
 
     #[test]
     fn only_what_is_later_and_asked_for_is_given() {
-        let mut ring = Ring::new(3, 2);
+        let mut ring = Ring::new(3, 2, 10);
         for at in [10, 20, 30, 40] {
             ring.push(&sample(at, &[1.0, 2.0]));
         }
@@ -124,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_nothing_and_not_zero() {
-        let mut ring = Ring::new(2, 2);
+        let mut ring = Ring::new(2, 2, 1);
         ring.push(&Sample {
             at: 1,
             values: vec![None],
@@ -135,14 +152,33 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_adds_nothing_and_an_empty_ring_stays_empty() {
-        let mut ring = Ring::new(2, 1);
+    fn a_clock_that_stepped_back_a_little_adds_nothing_and_an_empty_ring_stays_empty() {
+        let mut ring = Ring::new(2, 1, 20);
         for at in [20, 20, 10, 30] {
             ring.push(&sample(at, &[1.0]));
         }
         assert_eq!(ring.after(None, &[]).0, [20, 30]);
-        let mut off = Ring::new(0, 1);
+        let mut off = Ring::new(0, 1, 10);
         off.push(&sample(1, &[1.0]));
         assert_eq!(off.held(), (0, 0));
+    }
+
+    #[test]
+    fn after_a_clock_that_was_ahead_samples_go_on() {
+        let mut ring = Ring::new(4, 2, 10);
+        for (at, value) in [(10, 1.0), (20, 2.0), (1_000, 3.0), (1_010, 4.0)] {
+            ring.push(&sample(at, &[value, -value]));
+        }
+        ring.push(&sample(40, &[5.0, -5.0]));
+        assert_eq!(ring.held(), (3, 6));
+        ring.push(&sample(50, &[6.0, -6.0]));
+        let (at, values) = ring.after(None, &[0, 1]);
+        assert_eq!(at, [10, 20, 40, 50]);
+        let first: Vec<_> = [1.0, 2.0, 5.0, 6.0].map(Some).into();
+        assert_eq!(values[0], first);
+        // Further back than anything that is kept.
+        ring.push(&sample(5, &[7.0, -7.0]));
+        assert_eq!(ring.after(None, &[]).0, [5]);
+        assert_eq!(ring.held(), (1, 2));
     }
 }
