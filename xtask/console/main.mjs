@@ -17,7 +17,7 @@ import { Ground } from "./server.mjs";
 import { painted } from "./pictures.mjs";
 
 const { SUITE_PLACE: PLACE, SUITE_ASSETS: ASSETS, SUITE_RECORDINGS: RECORDINGS, SUITE_LIVE: LIVE } = process.env;
-const only = process.env.SUITE_ONLY?.split(",") ?? [];
+const only = (process.env.SUITE_ONLY ?? "").split(",").filter(Boolean);
 const seconds = Number(process.env.SUITE_LOAD_SECONDS ?? 300);
 const wanted = (part) => only.length === 0 || only.includes(part);
 

@@ -35,7 +35,8 @@ export class Report {
 
   end() {
     console.log(`${this.done} checks, ${this.failed.length} failed${this.failed.length ? `: ${this.failed.join("; ")}` : ""}`);
-    return this.failed.length ? 1 : 0;
+    // Nothing looked at is nothing shown.
+    return this.failed.length || !this.done ? 1 : 0;
   }
 }
 
