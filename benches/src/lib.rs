@@ -17,6 +17,7 @@ pub mod drills;
 pub mod error;
 pub mod footprint;
 pub mod harness;
+pub mod peers;
 pub mod queue;
 pub mod server;
 pub mod sessions;

@@ -53,11 +53,14 @@ enum Command {
         #[command(flatten)]
         table: Table,
     },
-    /// Measures the table of the cache.
+    /// Measures the table of the cache; beside another one where its program
+    /// was built.
     Cache {
         /// Measures one part only.
         #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(cache::part_names()))]
         only: Option<String>,
+        #[command(flatten)]
+        peer: Peer,
         #[command(flatten)]
         table: Table,
     },
@@ -75,9 +78,8 @@ enum Command {
         /// Measures one part only.
         #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(queue::PARTS))]
         only: Option<String>,
-        /// The program of benches/peers.
-        #[arg(long, value_name = "PATH")]
-        peer: Option<PathBuf>,
+        #[command(flatten)]
+        peer: Peer,
         #[command(flatten)]
         table: Table,
     },
@@ -156,6 +158,13 @@ struct Table {
     directory: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, Args)]
+struct Peer {
+    /// The program of benches/peers.
+    #[arg(long = "peer", value_name = "PATH")]
+    program: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(code) => ExitCode::from(code),
@@ -175,14 +184,16 @@ fn run(command: Command) -> Result<u8, BenchError> {
         Command::Stash { only, table } => {
             measure(&table, |bench| stash::run(bench, only.as_deref()))
         }
-        Command::Cache { only, table } => {
-            measure(&table, |bench| cache::run(bench, only.as_deref()))
+        Command::Cache { only, peer, table } => {
+            let run = |bench: &Bench<'_>| cache::run(bench, only.as_deref());
+            measure_beside(&peer, &table, run)
         }
         Command::Checkpoints { only, table } => {
             measure(&table, |bench| checkpoints::run(bench, only.as_deref()))
         }
         Command::Queue { only, peer, table } => {
-            measure(&table, |bench| queue::run(bench, only.as_deref(), peer))
+            let run = |bench: &Bench<'_>| queue::run(bench, only.as_deref());
+            measure_beside(&peer, &table, run)
         }
         Command::Backup { table } => measure(&table, backup::run),
         Command::Stores { table } => measure(&table, stores::run),
@@ -212,12 +223,21 @@ fn measure(
     table: &Table,
     run: impl FnOnce(&Bench<'_>) -> Result<Report, BenchError>,
 ) -> Result<u8, BenchError> {
-    let report = with_bench(table, run)?;
+    measure_beside(&Peer::default(), table, run)
+}
+
+fn measure_beside(
+    peer: &Peer,
+    table: &Table,
+    run: impl FnOnce(&Bench<'_>) -> Result<Report, BenchError>,
+) -> Result<u8, BenchError> {
+    let report = with_bench(peer, table, run)?;
     print(&report, table.json).map_err(BenchError::io("print the table"))?;
     Ok(report.exit_code())
 }
 
 fn with_bench<T>(
+    peer: &Peer,
     table: &Table,
     run: impl FnOnce(&Bench<'_>) -> Result<T, BenchError>,
 ) -> Result<T, BenchError> {
@@ -238,6 +258,7 @@ fn with_bench<T>(
             Effort::full()
         },
         quick: table.quick,
+        peer: peer.program.as_deref(),
         say: &Progress,
     };
     run(&bench)
@@ -249,7 +270,7 @@ fn failover(cycles: usize, table: &Table) -> Result<u8, BenchError> {
         kept = drills::failover::failover(bench, cycles, table.json, &mut io::stdout().lock())?;
         Ok(())
     };
-    with_bench(table, bench)?;
+    with_bench(&Peer::default(), table, bench)?;
     Ok(u8::from(!kept))
 }
 

@@ -1,86 +1,65 @@
-//! Jobs a second of other queues on SQLite, for the table of the queue.
+//! What others make of the work of our tables. Each peer works by itself and
+//! prints one JSON object.
 //!
-//! `windlass-peers apalis PATH WORKERS SECONDS` works on a fresh database at
-//! PATH with apalis-sqlite as its `setup` configures it (write-ahead log,
-//! `synchronous` OFF: what was acknowledged does not survive the loss of
-//! power) over a pool of one connection, and prints one JSON object:
-//! `{"jobs": …, "seconds": …}`. Jobs are pushed before the workers start, and
-//! only fetching, running (a job does nothing) and acknowledging them is timed:
-//! pushing beside that takes turns with the workers at the one connection and
-//! makes it several times slower.
+//! | arguments | prints | |
+//! |---|---|---|
+//! | `apalis PATH WORKERS SECONDS` | `{"jobs": …, "seconds": …}` | [`jobs`] |
+//! | `foyer DIRECTORY BYTES COUNT SECONDS` | `{"reads": …, "seconds": …}` | [`hits`] |
+//! | `foyer-uring DIRECTORY BYTES COUNT SECONDS` | the same | with io_uring, which no table asks for |
+
+mod hits;
+mod jobs;
 
 use std::error::Error;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use apalis::prelude::*;
-use apalis_sqlite::SqliteStorage;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use foyer::{IoEngineConfig, PsyncIoEngineConfig, UringIoEngineConfig};
+use serde_json::{Value, json};
 
-/// What a job carries: as much as in our own row.
-const PAYLOAD: &str =
-    "{\"step\":12,\"tool\":\"search_documents\",\"query\":\"bearings, three suppliers\"}";
-/// Jobs that lie ready: more than are done in the time.
-const READY: usize = 30_000;
+use hits::Entries;
+
+/// Why there is no figure.
+pub type Failed = Box<dyn Error + Send + Sync>;
+
+const USAGE: &str = "usage: windlass-peers apalis PATH WORKERS SECONDS, or windlass-peers \
+                     foyer|foyer-uring DIRECTORY BYTES COUNT SECONDS";
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, path, workers, seconds] = arguments.as_slice() else {
-        return Err("usage: windlass-peers apalis PATH WORKERS SECONDS".into());
-    };
-    if name != "apalis" {
-        return Err(format!("no peer is called `{name}`").into());
-    }
-    let span = Duration::from_secs_f64(seconds.parse()?);
-    let (jobs, seconds) = apalis(path, workers.parse()?, span).await?;
-    println!(
-        "{}",
-        serde_json::json!({ "jobs": jobs, "seconds": seconds })
-    );
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    println!("{}", run(&arguments).await?);
     Ok(())
 }
 
-async fn apalis(path: &str, workers: usize, span: Duration) -> Result<(u64, f64), Box<dyn Error>> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true);
-    let pool: SqlitePool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .connect_with(options)
-        .await?;
-    SqliteStorage::setup(&pool).await?;
-    let mut producer = SqliteStorage::<String>::new(&pool);
-    for _ in 0..READY {
-        producer
-            .push(PAYLOAD.to_owned())
-            .await
-            .map_err(|error| error.to_string())?;
+async fn run(arguments: &[&str]) -> Result<Value, Failed> {
+    match arguments {
+        ["apalis", path, workers, seconds] => {
+            let (jobs, seconds) = jobs::apalis(path, workers.parse()?, span(seconds)?).await?;
+            Ok(json!({ "jobs": jobs, "seconds": seconds }))
+        }
+        [
+            name @ ("foyer" | "foyer-uring"),
+            directory,
+            bytes,
+            count,
+            seconds,
+        ] => {
+            let entries = Entries {
+                bytes: bytes.parse()?,
+                count: count.parse()?,
+            };
+            let io: Box<dyn IoEngineConfig> = match *name {
+                "foyer" => Box::new(PsyncIoEngineConfig::new()),
+                _ => Box::new(UringIoEngineConfig::new()),
+            };
+            let (reads, seconds) = hits::foyer(directory, io, entries, span(seconds)?).await?;
+            Ok(json!({ "reads": reads, "seconds": seconds }))
+        }
+        _ => Err(USAGE.into()),
     }
-    let done = Arc::new(AtomicU64::new(0));
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..workers {
-        let (backend, done) = (SqliteStorage::<String>::new(&pool), Arc::clone(&done));
-        tasks.spawn(async move {
-            let worker = WorkerBuilder::new(format!("worker-{number}"))
-                .backend(backend)
-                .data(done)
-                .build(work);
-            let _ = worker.run().await;
-        });
-    }
-    // The first second is for starting.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let (start, before) = (Instant::now(), done.load(Ordering::Relaxed));
-    tokio::time::sleep(span).await;
-    let jobs = done.load(Ordering::Relaxed) - before;
-    let seconds = start.elapsed().as_secs_f64();
-    tasks.shutdown().await;
-    Ok((jobs, seconds))
 }
 
-async fn work(_: String, done: Data<Arc<AtomicU64>>) -> Result<(), BoxDynError> {
-    done.fetch_add(1, Ordering::Relaxed);
-    Ok(())
+fn span(seconds: &str) -> Result<Duration, Failed> {
+    Ok(Duration::try_from_secs_f64(seconds.parse()?)?)
 }

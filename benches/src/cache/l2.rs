@@ -1,5 +1,6 @@
 //! The second tier: hits that come from a store, beside files that are opened
-//! and read; puts of many callers, beside a transaction each; and flushes.
+//! and read and beside another cache on the disk; puts of many callers, beside a
+//! transaction each; and flushes.
 
 use std::fs;
 use std::hint::black_box;
@@ -22,16 +23,43 @@ use windlass_store_sqlite::{Durability as Survives, SqliteStore};
 use crate::clock;
 use crate::error::BenchError;
 use crate::harness::contest::{Durability, Rounds, Side, contest};
-use crate::harness::row::{Bar, Comparison, Figures};
+use crate::harness::row::{Bar, Comparison, Figures, Row};
 use crate::harness::throughput::{Caller, decimal, drive};
+use crate::peers::skipped;
 use crate::sessions::{Bench, Measured, dropped_note};
 
-/// Sizes of blobs, how many of each there are, and how much longer than a file
-/// a hit may take.
-const SIZES: [(usize, usize, f64); 3] = [
-    (4 << 10, 512, 4.0),
-    (64 << 10, 128, 4.0),
-    (1 << 20, 16, 6.0),
+use super::peer::Foyer;
+
+/// Blobs of one size.
+#[derive(Clone, Copy, Debug)]
+struct Blobs {
+    bytes: usize,
+    count: usize,
+    /// How much longer than a file a hit may take.
+    file: Bar,
+    /// How much longer than a hit of the other cache.
+    peer: Bar,
+}
+
+const SIZES: [Blobs; 3] = [
+    Blobs {
+        bytes: 4 << 10,
+        count: 512,
+        file: Bar::RatioAtMost(4.0),
+        peer: Bar::RatioAtMost(1.0),
+    },
+    Blobs {
+        bytes: 64 << 10,
+        count: 128,
+        file: Bar::RatioAtMost(4.0),
+        peer: Bar::RatioAtMost(1.0),
+    },
+    Blobs {
+        bytes: 1 << 20,
+        count: 16,
+        file: Bar::RatioAtMost(6.0),
+        peer: Bar::Absent,
+    },
 ];
 /// Callers that put at the same time.
 const CALLERS: usize = 64;
@@ -54,8 +82,11 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Whatever makes the figures worthless.
 pub fn l2(bench: &Bench<'_>) -> Result<Measured, BenchError> {
     let mut measured = Measured::default();
-    for (bytes, count, bar) in SIZES {
-        hits(bench, (bytes, count, bar), &mut measured)?;
+    for blobs in SIZES {
+        hits(bench, blobs, &mut measured)?;
+    }
+    if bench.peer.is_none() {
+        measured.notes.push(skipped("foyer's disk hit"));
     }
     for survives in [Survives::Power, Survives::Process] {
         puts(bench, survives, &mut measured)?;
@@ -210,11 +241,14 @@ fn files(directory: &Path, bytes: usize, count: usize) -> Result<Held, BenchErro
     Ok(Held::Files(paths))
 }
 
-fn hits(
-    bench: &Bench<'_>,
-    (bytes, count, bar): (usize, usize, f64),
-    measured: &mut Measured,
-) -> Result<(), BenchError> {
+/// The places of the sides.
+const ON_SQLITE: usize = 0;
+const FILE: usize = 1;
+const ON_SLED: usize = 2;
+const PEER: usize = 3;
+
+fn hits(bench: &Bench<'_>, blobs: Blobs, measured: &mut Measured) -> Result<(), BenchError> {
+    let Blobs { bytes, count, .. } = blobs;
     let path = |name: &str| bench.directory.join(format!("{name}-{bytes}"));
     let held = bench.runtime.block_on(async {
         let ours = sqlite(&path("hits.db"), Survives::Process).await?;
@@ -233,26 +267,40 @@ fn hits(
         })
     };
     let files = files(bench.directory, bytes, count)?;
-    let mut sides = [side(ours), side(files), side(sled)];
+    let mut sides = vec![side(ours), side(files), side(sled)];
+    if let Some(program) = bench.peer {
+        let peer = Foyer::new(program, bench.directory, (bytes, count));
+        sides.push(Box::new(peer));
+    }
     let rounds = contest(&mut sides, bench.effort, bench.directory)?;
-    for (what, ours, bar) in [
-        ("sqlite", 0, Bar::RatioAtMost(bar)),
-        ("sled", 2, Bar::Absent),
-    ] {
+    measured.rows.extend(hit_rows(bench, blobs, &rounds));
+    measured.notes.extend(dropped_note("hits", &rounds.dropped));
+    Ok(())
+}
+
+fn hit_rows(bench: &Bench<'_>, blobs: Blobs, rounds: &Rounds<f64>) -> Vec<Row> {
+    let file = (FILE, "open and read a file");
+    let peer = bench.peer.map(|_| (PEER, "foyer's disk hit"));
+    let rows = [
+        ("sqlite", ON_SQLITE, Some(file), blobs.file),
+        ("sqlite", ON_SQLITE, peer, blobs.peer),
+        ("sled", ON_SLED, Some(file), Bar::Absent),
+    ];
+    let row = |(what, ours, against, bar)| {
+        let (against, versus): (usize, &'static str) = against?;
         let comparison = Comparison {
-            what: format!("cache below: hit of {} KiB on {what}", bytes >> 10),
-            versus: "open and read a file",
+            what: format!("cache below: hit of {} KiB on {what}", blobs.bytes >> 10),
+            versus,
             unit: "us",
             number: &|us: &f64| *us,
             figures: &|all| Figures::plain(all.iter().map(|it| **it), Durability::Reads),
             ours,
-            against: Some(1),
+            against: Some(against),
             bar,
         };
-        measured.rows.push(comparison.row(&rounds));
-    }
-    measured.notes.extend(dropped_note("hits", &rounds.dropped));
-    Ok(())
+        Some(comparison.row(rounds))
+    };
+    rows.into_iter().filter_map(row).collect()
 }
 
 /// One of many that put.

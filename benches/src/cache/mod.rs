@@ -8,10 +8,12 @@
 //! | [`ratio`] | hit ratios on the traces |
 //! | [`l1`] | gets and puts in memory, on one thread and on two |
 //! | [`l2`] | hits, puts and flushes of the second tier |
+//! | [`peer`] | another hybrid cache, in a process of its own |
 //! | [`sweeps`] | what upkeep costs, and what readers notice of it |
 
 pub mod l1;
 pub mod l2;
+pub mod peer;
 pub mod policies;
 pub mod ratio;
 pub mod sweeps;

@@ -1,6 +1,6 @@
 //! Jobs a second: enqueue, claim, complete.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use crate::error::BenchError;
 use crate::harness::contest::{Durability, Rounds, Side, contest};
 use crate::harness::row::{Bar, Comparison, Figures, Row};
 use crate::harness::throughput::{Caller, drive};
+use crate::peers::skipped;
 use crate::sessions::fixture::{open, session_id};
 use crate::sessions::{Bench, Measured, dropped_note};
 
@@ -40,7 +41,7 @@ const PEER_ALONE: usize = 4;
 /// # Errors
 ///
 /// Whatever makes the figures worthless.
-pub fn jobs(bench: &Bench<'_>, peer: Option<PathBuf>) -> Result<Measured, BenchError> {
+pub fn jobs(bench: &Bench<'_>) -> Result<Measured, BenchError> {
     let path = |side: &str| bench.directory.join(format!("jobs-{side}.db"));
     let ours =
         |name: &str, workers, at_once| Ours::open(bench.runtime, &path(name), workers, at_once);
@@ -50,22 +51,17 @@ pub fn jobs(bench: &Bench<'_>, peer: Option<PathBuf>) -> Result<Measured, BenchE
         Box::new(ours("many", WORKERS, MANY)?),
     ];
     let mut notes = Vec::new();
-    let has_peer = peer.is_some();
-    match peer {
+    match bench.peer {
         Some(program) => {
-            let peer = |workers| Apalis::new(program.clone(), bench.directory, workers);
+            let peer = |workers| Apalis::new(program, bench.directory, workers);
             sides.push(Box::new(peer(WORKERS)));
             sides.push(Box::new(peer(1)));
         }
-        None => notes.push(
-            "skipped: no rows beside apalis-sqlite; build benches/peers and name the program \
-             with --peer"
-                .to_owned(),
-        ),
+        None => notes.push(skipped("apalis-sqlite")),
     }
     let rounds = contest(&mut sides, bench.effort, bench.directory)?;
     let mut rows = Vec::new();
-    if has_peer {
+    if bench.peer.is_some() {
         let bar = Bar::RatioAtLeast;
         rows.push(row(
             "claims of one, 16 workers",

@@ -4,14 +4,12 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`jobs`] | enqueue, claim, complete: claims of one and of 32 |
-//! | [`peer`] | the other queue, as a process of its own |
+//! | [`peer`] | the other queue, in a process of its own |
 //! | [`waiting`] | workers that wait, and how soon they wake |
 
 pub mod jobs;
 pub mod peer;
 pub mod waiting;
-
-use std::path::PathBuf;
 
 use windlass::queue::Caller;
 
@@ -23,24 +21,19 @@ use crate::sessions::{Bench, machine_note};
 /// The parts of the table.
 pub const PARTS: [&str; 2] = ["jobs", "waiting"];
 
-/// Measures every part, or the one called `only`; beside the program `peer`
-/// if there is one.
+/// Measures every part, or the one called `only`.
 ///
 /// # Errors
 ///
 /// Whatever makes the figures worthless; a missed bar is no error.
-pub fn run(
-    bench: &Bench<'_>,
-    only: Option<&str>,
-    peer: Option<PathBuf>,
-) -> Result<Report, BenchError> {
+pub fn run(bench: &Bench<'_>, only: Option<&str>) -> Result<Report, BenchError> {
     let mut report = Report::default();
     report.notes.push(machine_note(bench)?);
     let chosen = |part: &str| only.is_none_or(|name| name == part);
     let mut measured = Vec::new();
     if chosen("jobs") {
         bench.say.say("jobs");
-        measured.push(jobs::jobs(bench, peer)?);
+        measured.push(jobs::jobs(bench)?);
     }
     if chosen("waiting") {
         bench.say.say("waiting");

@@ -1,14 +1,14 @@
-//! Another queue on SQLite, as a process of its own: it brings a second SQLite
-//! that cannot be linked beside ours.
+//! Another queue on SQLite, in a process of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::error::BenchError;
 use crate::harness::contest::Side;
+use crate::harness::throughput::decimal;
+use crate::peers;
 
 /// What the program prints.
 #[derive(Debug, Deserialize)]
@@ -28,11 +28,10 @@ pub(super) struct Apalis {
 }
 
 impl Apalis {
-    pub(super) fn new(program: PathBuf, directory: &Path, workers: usize) -> Self {
-        let directory = directory.to_owned();
+    pub(super) fn new(program: &Path, directory: &Path, workers: usize) -> Self {
         Self {
-            program,
-            directory,
+            program: program.to_owned(),
+            directory: directory.to_owned(),
             workers,
             runs: 0,
         }
@@ -51,20 +50,8 @@ impl Side for Apalis {
         self.runs += 1;
         let name = format!("apalis-{}-{}.db", self.workers, self.runs);
         let path = self.directory.join(name);
-        let output = Command::new(&self.program)
-            .arg("apalis")
-            .arg(&path)
-            .arg(self.workers.to_string())
-            .arg(span.as_secs_f64().to_string())
-            .output()
-            .map_err(BenchError::io("start the peer"))?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(BenchError::Process(text));
-        }
-        let printed: Printed = serde_json::from_slice(&output.stdout)
-            .map_err(|cause| BenchError::Process(cause.to_string()))?;
-        let jobs = u32::try_from(printed.jobs).unwrap_or(u32::MAX);
-        Ok(f64::from(jobs) / printed.seconds)
+        let (workers, seconds) = (self.workers.to_string(), span.as_secs_f64().to_string());
+        let printed: Printed = peers::ask(&self.program, &[&"apalis", &path, &workers, &seconds])?;
+        Ok(decimal(printed.jobs) / printed.seconds)
     }
 }
