@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
+use windlass::audit::AuditOptions;
 use windlass::core::{AgentId, OperationId, SessionId};
 use windlass::session::{Agent, Allow, Caller, Charge, Create, RateLimit, Use, UseItem};
 use windlass::{Options, SystemEnv, Windlass};
@@ -119,8 +120,32 @@ pub async fn open(path: &Path, vfs: Option<&str>) -> Result<Windlass, BenchError
         vfs: vfs.map(str::to_owned),
         ..SqliteOptions::default()
     };
-    let store = Arc::new(SqliteStore::open(path, options).await?);
-    Windlass::over(store, &Options::default(), Arc::new(SystemEnv::new()))
+    over(path, options, &Options::default()).await
+}
+
+/// Opens the database at `path` with an audit as given.
+///
+/// # Errors
+///
+/// The store's failures.
+pub async fn open_audited(
+    path: &Path,
+    audit: Option<AuditOptions>,
+) -> Result<Windlass, BenchError> {
+    let options = Options {
+        audit,
+        ..Options::default()
+    };
+    over(path, SqliteOptions::default(), &options).await
+}
+
+async fn over(
+    path: &Path,
+    below: SqliteOptions,
+    options: &Options,
+) -> Result<Windlass, BenchError> {
+    let store = Arc::new(SqliteStore::open(path, below).await?);
+    Windlass::over(store, options, Arc::new(SystemEnv::new()))
         .map_err(|cause| BenchError::Unfair(cause.to_string()))
 }
 

@@ -9,9 +9,10 @@
 //! | [`naive`] | one mutex, one transaction a call |
 //! | [`bare`] | a thread that commits whatever waits, and nothing else |
 //! | [`anchors`] | what a machine fit for this table reaches at least |
-//! | [`durable`], [`deep`], [`refusals`], [`opening`], [`processes`] | the rows |
+//! | [`durable`], [`deep`], [`refusals`], [`audited`], [`opening`], [`processes`] | the rows |
 
 pub mod anchors;
+pub mod audited;
 pub mod bare;
 pub mod deep;
 pub mod durable;
@@ -50,6 +51,8 @@ pub struct Bench<'a> {
     pub effort: Effort,
     /// Whether to only show that everything runs.
     pub quick: bool,
+    /// The program of `benches/peers`, where it was named.
+    pub peer: Option<&'a Path>,
     /// Tells what is being done.
     pub say: &'a dyn Say,
 }
@@ -76,7 +79,7 @@ pub struct Measured {
     pub notes: Vec<String>,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     Part {
         name: "use",
         run: durable::uses,
@@ -96,6 +99,10 @@ const PARTS: [Part; 8] = [
     Part {
         name: "refusal",
         run: refusals::refusals,
+    },
+    Part {
+        name: "audit",
+        run: audited::audited,
     },
     Part {
         name: "open",
