@@ -52,7 +52,7 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_KILL_CYCLES",
         unit: "SIGKILL cycles",
         quick: 10,
-        ci: 300,
+        ci: 200,
         nightly: 3_000,
     },
     Loop {
@@ -80,7 +80,7 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_REPLAY_KILLS",
         unit: "SIGKILLs of a replay by workers",
         quick: 4,
-        ci: 24,
+        ci: 12,
         nightly: 1_000,
     },
     Loop {
@@ -150,7 +150,7 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_WAL_SECONDS",
         unit: "seconds of overlapping readers",
         quick: 2,
-        ci: 60,
+        ci: 20,
         nightly: 600,
     },
     Loop {
