@@ -144,6 +144,20 @@ pub(crate) const STATUSES: &[(&str, u16)] = &[
     ("unavailable", 503),
 ];
 
+/// Refusals of which no part tells the engine: those of stashes, and those of
+/// a tenant's quota, which is decided before a part is asked.
+pub(crate) const UNTOLD: &[&str] = &[
+    "cross_group_access",
+    "group_not_allowed",
+    "group_quota_exceeded",
+    "key_limit_exceeded",
+    "key_unavailable",
+    "operation_limit",
+    "tenant_quota_exceeded",
+    "too_many_operations",
+    "total_size_exceeded",
+];
+
 /// What any route may answer, whatever it does.
 pub(crate) const OF_EVERY_ROUTE: &[&str] = &[
     "body_not_expected",

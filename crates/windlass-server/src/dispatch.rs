@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::body::{incoming, receive};
 use crate::call::{Call, Incoming, Precondition, Reply, parse_id, tag_text};
+use crate::codes;
 use crate::connection::Flights;
 use crate::problem::{Problem, Refused};
 use crate::route::{Access, Preconditions, Route};
@@ -142,8 +143,8 @@ async fn respond(
     let deadline = Instant::now() + Duration::from_millis(app.config.request_ms_max);
     let who = identity.who(id);
     let call = Call {
-        app,
-        identity,
+        app: Arc::clone(&app),
+        identity: Arc::clone(&identity),
         parameters,
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
@@ -157,11 +158,21 @@ async fn respond(
     if route.endless {
         return work.await;
     }
-    timeout_at(deadline, work).await.unwrap_or_else(|_| {
+    let answer = timeout_at(deadline, work).await.unwrap_or_else(|_| {
         let detail = "the request took too long; what it asked for may have happened";
         let problem = Problem::new(503, "timeout", detail);
         Err(Box::new(problem.with("outcome", "unknown")))
-    })
+    });
+    answer.inspect_err(|problem| count_untold(&app, route, &identity, problem))
+}
+
+/// Counts a refusal of which no part tells.
+fn count_untold(app: &App, route: &Route, identity: &Identity, problem: &Problem) {
+    let mut untold = codes::UNTOLD.iter();
+    let code = untold.find(|code| **code == problem.code());
+    if let (Some(code), Some(tenant)) = (code, identity.tenant()) {
+        app.engine.activity().refused(tenant, route.name, code);
+    }
 }
 
 /// Who asks, if they may.

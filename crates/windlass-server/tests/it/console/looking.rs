@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use windlass::access::{Reach, Verbs};
+use windlass::access::{Groups, Reach, Verbs};
 
 use crate::matrix::world::{grant, operator, without};
-use crate::support::{Connection, Running, get, post};
+use crate::support::{Connection, Request, Running, get, post};
 
 pub(super) const OVERVIEW: &str = "/v1/console/overview";
 const SERVICE: &str = "/v1/console/service";
@@ -130,6 +130,49 @@ async fn an_overview_shows_what_runs_and_what_was_refused_and_why() {
         (&json!("s2"), &json!(1))
     );
     assert_eq!(refused["tool"], "email");
+}
+
+#[tokio::test]
+async fn refusals_of_stashes_and_quotas_are_counted_as_others_are() {
+    let server = Running::start().await;
+    let token = token(&server, "acme").await;
+    create(&server, &token, "s1", 10).await;
+    let secret = "/v1/sessions/s1/stash/entries/secret";
+    let put = format!("{secret}?group=red");
+    let put = post(&put, r#"{"value": 1}"#);
+    let method = "PUT";
+    let put = Request { method, ..put };
+    server.ask(put.by(&token)).await.expect(200);
+    let mut narrow = grant("acme", "bob", Reach::Tenant, Verbs::all());
+    narrow.groups = Groups::Only(["green".parse().expect("an id")].into());
+    let narrow = server.key_of(narrow).await;
+    for _ in 0..2 {
+        let refused = server.ask(get(secret).by(&narrow)).await;
+        assert_eq!(refused.expect(403).code(), "cross_group_access");
+    }
+    let quota = post("/v1/tenants/acme/quota", r#"{"sessions": 1}"#);
+    let quota = Request { method, ..quota };
+    let boss = server.key_of(operator(Verbs::all())).await;
+    server.ask(quota.by(&boss)).await.expect(200);
+    let body = json!({"id": "s2", "agent": "researcher", "intent": "one too many"}).to_string();
+    let refused = server.ask(post("/v1/sessions", &body).by(&token)).await;
+    assert_eq!(refused.expect(429).code(), "tenant_quota_exceeded");
+    let seen = overview(&server, &token).await;
+    let kinds = seen["refused"].as_array().expect("a list").iter();
+    let kinds = kinds.map(|kind| (&kind["action"], &kind["code"], &kind["count"]));
+    let expected = [
+        (
+            json!("create_session"),
+            json!("tenant_quota_exceeded"),
+            json!(1),
+        ),
+        (json!("get_entry"), json!("cross_group_access"), json!(2)),
+    ];
+    let expected = expected
+        .iter()
+        .map(|(action, code, count)| (action, code, count));
+    assert_eq!(kinds.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    assert_eq!(seen["counted"]["refused"], 3);
 }
 
 #[tokio::test]
