@@ -89,12 +89,10 @@ impl Run {
             return Ok(Answer::Stored(Stored { version, held }));
         }
         self.draft.visits.push(visit);
-        let replaced = !matches!(old, Known::Absent);
-        self.displace(&era, &key, old);
         let chain = putting.chain.as_ref().map(|written| written.chain);
         let record = Record::of(&entry, putting.crc, chain);
         let blob = chain.is_none().then_some(blob);
-        self.insert(&entry, Kept { record, blob }, replaced);
+        self.set(&entry, Kept { record, blob }, old);
         let held = true;
         Ok(Answer::Stored(Stored { version, held }))
     }
@@ -129,12 +127,27 @@ impl Run {
         }
     }
 
-    fn insert(&mut self, entry: &Arc<Entry>, kept: Kept, replaced: bool) {
-        let Self { draft, state, .. } = self;
-        let stored = &state.as_ref().expect("it was made sure of").spaces;
-        draft.insert(stored, &kept);
-        draft.head.stamp = draft.head.stamp.max(entry.stamp);
-        draft.effects.push(Effect::Put {
+    /// Puts an entry where `old` is. One that nothing else finds takes its
+    /// place in the indexes too: where it will be listed is decided when that
+    /// place is looked at.
+    fn set(&mut self, entry: &Arc<Entry>, mut kept: Kept, old: Known) {
+        let replaced = !matches!(old, Known::Absent);
+        match old {
+            Known::Kept(old) if kept.record.can_stand_where(&old.record) => {
+                kept.record.slot = Some(old.record.slot());
+                kept.record.due = kept.record.due.min(old.record.due);
+                self.draft.replace(&old.record, &kept);
+                self.draft.effects.push(Effect::Written(old.record.stamp));
+            }
+            old => {
+                self.displace(&entry.era, &entry.place.key, old);
+                let Self { draft, state, .. } = self;
+                let stored = &state.as_ref().expect("it was made sure of").spaces;
+                draft.insert(stored, &kept);
+            }
+        }
+        self.draft.head.stamp = self.draft.head.stamp.max(entry.stamp);
+        self.draft.effects.push(Effect::Put {
             entry: Arc::clone(entry),
             replaced,
         });
@@ -216,6 +229,7 @@ impl Run {
         kept.record.used = now;
         let expires = kept.record.expires;
         let stamp = kept.record.stamp;
+        kept.record.due = kept.record.ends(now).min(old.record.due);
         self.renew(&old, kept);
         self.draft.effects.push(Effect::Touched {
             era: Arc::clone(era),
@@ -228,8 +242,7 @@ impl Run {
     }
 
     /// Writes a record anew whose times have changed.
-    pub(super) fn renew(&mut self, old: &Kept, mut kept: Kept) {
-        kept.record.due = kept.record.ends(kept.record.used);
+    pub(super) fn renew(&mut self, old: &Kept, kept: Kept) {
         self.draft.renew(&old.record, &kept);
         let name = (kept.record.generation, kept.record.key.clone());
         self.known.insert(name, Known::Kept(Arc::new(kept)));
@@ -272,7 +285,7 @@ impl Run {
             }
             let old = self.look_up(era, key).await?;
             let stamp = keys::stamp_of(row);
-            let same = matches!(&old, Known::Kept(kept) if Some(kept.record.stamp) == stamp);
+            let same = matches!(&old, Known::Kept(kept) if Some(kept.record.slot()) == stamp);
             if same {
                 self.take_one(era, key, old, &mut taken);
             } else {
@@ -360,6 +373,7 @@ impl Run {
             {
                 let mut kept = Kept::clone(&old);
                 kept.record.used = last.at;
+                kept.record.due = kept.record.ends(last.at).min(old.record.due);
                 self.renew(&old, kept);
             }
             self.draft.effects.push(Effect::Written(last.stamp));

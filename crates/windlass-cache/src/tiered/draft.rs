@@ -145,29 +145,18 @@ impl Draft {
     /// Writes an entry with its indexes, and counts it.
     pub(super) fn insert(&mut self, stored: &HashMap<Namespace, SpaceRow>, kept: &Kept) {
         let record = &kept.record;
-        let generation = record.generation;
+        let (generation, slot) = (record.generation, record.slot());
         self.put(keys::entry(generation, record.key.as_str()), kept.row());
-        let mut index = IndexRow {
-            v: Format,
-            generation,
-            key: record.key.clone(),
-            charge: Some(record.charge),
-        };
-        let ranked = encode(&index);
-        self.put(keys::rank(record.priority(), record.stamp), ranked);
-        index.charge = None;
-        let plain = encode(&index);
+        self.rank(record);
+        let plain = index(record, None);
         if record.due != NEVER {
-            self.put(keys::due(record.due.get(), record.stamp), plain.clone());
+            self.put(keys::due(record.due.get(), slot), plain.clone());
         }
         for tag in &record.tags {
-            self.put(keys::tag(generation, tag, record.stamp), plain.clone());
+            self.put(keys::tag(generation, tag, slot), plain.clone());
         }
         for name in &record.depends_on {
-            self.put(
-                keys::dependent(generation, name, record.stamp),
-                plain.clone(),
-            );
+            self.put(keys::dependent(generation, name, slot), plain.clone());
         }
         if let Some(chain) = record.chain {
             self.delete(keys::open(chain.id));
@@ -180,19 +169,22 @@ impl Draft {
         });
     }
 
+    /// Lists an entry for when room is needed.
+    fn rank(&mut self, record: &Record) {
+        let row = keys::rank(record.priority(), record.slot());
+        self.put(row, index(record, Some(record.charge)));
+    }
+
     /// Deletes an entry with its indexes and its blob, and counts it.
     pub(super) fn remove(&mut self, stored: &HashMap<Namespace, SpaceRow>, record: &Record) {
-        let generation = record.generation;
+        let (generation, slot) = (record.generation, record.slot());
         self.delete(keys::entry(generation, record.key.as_str()));
-        self.delete(keys::rank(record.priority(), record.stamp));
-        if record.due != NEVER {
-            self.delete(keys::due(record.due.get(), record.stamp));
-        }
+        self.unlist(record);
         for tag in &record.tags {
-            self.delete(keys::tag(generation, tag, record.stamp));
+            self.delete(keys::tag(generation, tag, slot));
         }
         for name in &record.depends_on {
-            self.delete(keys::dependent(generation, name, record.stamp));
+            self.delete(keys::dependent(generation, name, slot));
         }
         self.drop_blob(record);
         self.head.entries = self.head.entries.saturating_sub(1);
@@ -201,6 +193,15 @@ impl Draft {
             row.entries = row.entries.saturating_sub(1);
             row.dependents = row.dependents.saturating_sub(depends);
         });
+    }
+
+    /// Deletes the rows by which an entry is found in its time, and when room
+    /// is needed.
+    fn unlist(&mut self, record: &Record) {
+        self.delete(keys::rank(record.priority(), record.slot()));
+        if record.due != NEVER {
+            self.delete(keys::due(record.due.get(), record.slot()));
+        }
     }
 
     /// Deletes the pieces of a blob, or notes that they are nobody's.
@@ -234,17 +235,43 @@ impl Draft {
             return;
         }
         if old.due != NEVER {
-            self.delete(keys::due(old.due.get(), old.stamp));
+            self.delete(keys::due(old.due.get(), old.slot()));
         }
         if record.due != NEVER {
-            let index = IndexRow {
-                v: Format,
-                generation: record.generation,
-                key: record.key.clone(),
-                charge: None,
-            };
-            self.put(keys::due(record.due.get(), record.stamp), encode(&index));
+            let row = keys::due(record.due.get(), record.slot());
+            self.put(row, index(record, None));
         }
+    }
+
+    /// Writes an entry where another one was that it is listed in place of.
+    pub(super) fn replace(&mut self, old: &Record, kept: &Kept) {
+        let record = &kept.record;
+        debug_assert!(record.can_stand_where(old) && record.slot() == old.slot());
+        self.drop_blob(old);
+        self.renew(old, kept);
+        if record.charge != old.charge {
+            self.rank(record);
+        }
+        if let Some(chain) = record.chain {
+            self.delete(keys::open(chain.id));
+        }
+        let left = self.head.bytes.saturating_sub(old.charge);
+        self.head.bytes = left + record.charge;
+    }
+
+    /// Lists an entry under its own stamp that was listed under another's.
+    pub(super) fn list_anew(&mut self, old: &Record, kept: &Kept) {
+        let record = &kept.record;
+        self.unlist(old);
+        self.rank(record);
+        if record.due != NEVER {
+            let row = keys::due(record.due.get(), record.slot());
+            self.put(row, index(record, None));
+        }
+        self.put(
+            keys::entry(record.generation, record.key.as_str()),
+            kept.row(),
+        );
     }
 
     /// Counts an entry in its namespace, if that is still at its generation.
@@ -296,4 +323,14 @@ impl Draft {
         }
         batch.put(keys::head(), encode(&self.head))
     }
+}
+
+/// A row that leads to an entry.
+fn index(record: &Record, charge: Option<u64>) -> Bytes {
+    encode(&IndexRow {
+        v: Format,
+        generation: record.generation,
+        key: record.key.clone(),
+        charge,
+    })
 }

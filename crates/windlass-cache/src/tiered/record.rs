@@ -128,6 +128,10 @@ pub(super) struct Record {
     pub(super) generation: u64,
     pub(super) key: Key,
     pub(super) stamp: u64,
+    /// Under which stamp the indexes list it: that of an entry whose place it
+    /// took, if it is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) slot: Option<u64>,
     pub(super) version: u64,
     pub(super) created: Millis,
     /// When it was last used, as far as that was written.
@@ -219,6 +223,7 @@ impl Record {
             generation: entry.era.generation,
             key: entry.place.key.clone(),
             stamp: entry.stamp,
+            slot: None,
             version: entry.version,
             created: entry.created,
             used: entry.used(),
@@ -272,6 +277,21 @@ impl Record {
     pub(super) fn ends(&self, used: Millis) -> Millis {
         let idle = self.policy.idle_ms.map_or(NEVER, |ms| used.plus_ms(ms));
         self.expires.plus_ms(self.policy.stale_ms).min(idle)
+    }
+
+    /// Under which stamp the indexes list it.
+    pub(super) fn slot(&self) -> u64 {
+        self.slot.unwrap_or(self.stamp)
+    }
+
+    /// Whether it can be listed where `old` is, which it replaces: nothing
+    /// else finds the two, and the due row of the one leads to the other.
+    pub(super) fn can_stand_where(&self, old: &Self) -> bool {
+        let plain = |record: &Self| record.tags.is_empty() && record.depends_on.is_empty();
+        plain(self)
+            && plain(old)
+            && self.generation == old.generation
+            && self.priority() == old.priority()
     }
 
     /// Where it is listed for when room is needed.

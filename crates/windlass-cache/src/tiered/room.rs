@@ -130,7 +130,9 @@ impl Run {
         Ok(false)
     }
 
-    /// Takes the oldest entries of a priority while room is needed.
+    /// Takes the oldest entries of a priority while room is needed. One that
+    /// was put anew since it was listed is listed anew first, as long as the
+    /// step has a place for that.
     async fn evict(
         &mut self,
         priority: Priority,
@@ -138,28 +140,32 @@ impl Run {
         spared: &HashSet<(u64, Key)>,
     ) -> Result<bool, CacheError> {
         let mut scan = Scan::new(keys::ranks(priority)).limit(STEP_ROWS);
+        let mut chances = STEP_ROWS;
         loop {
             let page = self.shared.read_past(scan.clone()).await?;
             let mut took = false;
             for row in &page.rows {
                 if self.lacks(needed) == 0 || self.draft.is_full() {
-                    break;
+                    return Ok(true);
                 }
-                took |= self.evict_one(row, spared).await?;
+                took |= self.evict_one(row, spared, &mut chances).await?;
             }
             match page.rows.last().filter(|_| page.more && !took) {
-                // There are no more of these than there are spared.
+                // There are no more of these than there are spared and
+                // listed anew.
                 Some(last) => scan = scan.after(&last.key),
-                None => return Ok(took),
+                None => return Ok(took || chances < STEP_ROWS),
             }
         }
     }
 
-    /// Takes what a row leads to, unless it is spared; whether it did.
+    /// Takes what a row leads to, unless it is spared or listed anew; whether
+    /// it did.
     async fn evict_one(
         &mut self,
         row: &Row,
         spared: &HashSet<(u64, Key)>,
+        chances: &mut usize,
     ) -> Result<bool, CacheError> {
         let Some(index) = row.index() else {
             // Its entry goes when its time is over, or is flushed.
@@ -170,14 +176,28 @@ impl Run {
         if spared.contains(&name) {
             return Ok(false);
         }
-        let stamp = keys::stamp_of(&row.key);
+        let slot = keys::stamp_of(&row.key);
         match self.find(name.0, &name.1).await? {
-            Known::Kept(kept) if Some(kept.record.stamp) == stamp => {
+            Known::Kept(kept) if Some(kept.record.slot()) == slot => {
+                if kept.record.slot.is_some() && *chances > 0 {
+                    *chances -= 1;
+                    self.list_anew(&kept);
+                    return Ok(false);
+                }
                 self.remove_any(kept, Cause::Evicted);
             }
-            known => self.drop_leftover((name.0, &name.1), stamp, &known).await?,
+            known => self.drop_leftover((name.0, &name.1), slot, &known).await?,
         }
         Ok(true)
+    }
+
+    /// Lists an entry as new as it is.
+    fn list_anew(&mut self, old: &Kept) {
+        let mut kept = old.clone();
+        kept.record.slot = None;
+        self.draft.list_anew(&old.record, &kept);
+        let name = (kept.record.generation, kept.record.key.clone());
+        self.known.insert(name, Known::Kept(Arc::new(kept)));
     }
 
     /// Takes what a damaged entry left: its record, if that is there, and the
@@ -272,7 +292,7 @@ impl Run {
             };
             let due = keys::due_of(&row);
             match self.find(generation, &key).await? {
-                Known::Kept(kept) if due == Some((kept.record.due.get(), kept.record.stamp)) => {
+                Known::Kept(kept) if due == Some((kept.record.due.get(), kept.record.slot())) => {
                     self.expire_one(kept, now, bite);
                 }
                 known => {
@@ -299,6 +319,7 @@ impl Run {
         }
         let mut renewed = Kept::clone(&kept);
         renewed.record.used = used;
+        renewed.record.due = renewed.record.ends(used);
         self.renew(&kept, renewed);
     }
 

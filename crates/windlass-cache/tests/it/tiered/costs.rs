@@ -99,6 +99,33 @@ async fn puts_of_many_callers_share_commits() {
 }
 
 #[tokio::test]
+async fn a_put_that_replaces_writes_the_record_alone() {
+    let (counting, pair) = counted().await;
+    let cost = async |put: Put| {
+        let before = counting.counts();
+        pair.put("k", put).await;
+        let cost = counting.counts() - before;
+        assert_eq!(cost.commits, 1);
+        cost.writes
+    };
+    let tagged = Put {
+        tags: vec!["t".parse().expect("a tag")],
+        ..Put::with_ttl_ms("0", 10)
+    };
+    // With the head: its namespace, rank and due time.
+    assert_eq!(cost(Put::with_ttl_ms("1", 10)).await, 5);
+    assert_eq!(cost(Put::with_ttl_ms("2", 10)).await, 2);
+    assert_eq!(cost(Put::with_ttl_ms("3", 20)).await, 2);
+    // What it is charged with stands in the rank.
+    assert_eq!(cost(Put::with_ttl_ms("four", 20)).await, 3);
+    // Its time is over before that of the one that was there.
+    assert_eq!(cost(Put::with_ttl_ms("five", 5)).await, 4);
+    // What is found by tags is listed under its own stamp.
+    assert!(cost(tagged.clone()).await > 5);
+    assert!(cost(tagged).await > 5);
+}
+
+#[tokio::test]
 async fn a_sweep_costs_what_is_over_and_not_what_there_is() {
     let mut costs = Vec::new();
     for others in [10, 2_000] {

@@ -1,6 +1,7 @@
 //! What goes when the second tier is full, and what must not.
 
 use windlass_cache::{Config, Options, Policy, Priority, Put, SweepLimit};
+use windlass_store::{KeyRange, StoreExt};
 
 use super::support::{Pair, memory};
 use crate::support::{code, key};
@@ -59,6 +60,79 @@ async fn the_oldest_of_the_lowest_priority_go_first() {
     assert_eq!(seen, expected);
     let stats = pair.cache.stats().second;
     assert_eq!(stats.insertions - stats.evictions, stats.entries);
+}
+
+#[tokio::test]
+async fn what_was_put_anew_is_as_new_as_the_last_put_of_it() {
+    let pair = Pair::with(tight(), memory()).await;
+    for name in ["a", "b", "c"] {
+        pair.put(name, put(Priority::Normal, Some(10_000))).await;
+    }
+    // Longer ones, and one whose time is over sooner.
+    pair.put("a", put(Priority::Normal, Some(20_000))).await;
+    pair.put("b", put(Priority::Normal, Some(5_000))).await;
+    let mut seen = Vec::new();
+    for number in 0..30 {
+        pair.put(&format!("new/{number}"), put(Priority::Normal, None))
+            .await;
+        let visible = pair.visible(&["a", "b", "c"]).await;
+        if seen.last() != Some(&visible) {
+            seen.push(visible);
+        }
+    }
+    let expected = [vec!["a", "b", "c"], vec!["a", "b"], vec!["b"], vec![]];
+    assert_eq!(seen, expected);
+    let stats = pair.cache.stats().second;
+    assert_eq!(stats.insertions - stats.evictions, stats.entries + 2);
+    let left = [
+        KeyRange::prefix("cache/rank/"),
+        KeyRange::prefix("cache/due/"),
+    ];
+    let mut rows = Vec::new();
+    for range in left {
+        rows.push(pair.store.scan_all(range).await.expect("a page").len());
+    }
+    assert_eq!(rows, [usize::try_from(stats.entries).expect("few"), 0]);
+}
+
+#[tokio::test]
+async fn the_time_of_what_was_put_anew_is_that_of_the_last_put() {
+    let pair = Pair::with(tight(), memory()).await;
+    let ttls = [("longer", 10, 30), ("shorter", 30, 10), ("same", 20, 20)];
+    for (name, first, second) in ttls {
+        pair.put(name, put(Priority::Normal, Some(first))).await;
+        pair.put(name, put(Priority::Normal, Some(second))).await;
+    }
+    pair.put("without", put(Priority::Normal, Some(10))).await;
+    pair.put("without", put(Priority::Normal, None)).await;
+    let all = SweepLimit::Entries(u64::MAX);
+    for (left, evicted) in [(3, 1), (2, 1), (1, 1), (1, 0)] {
+        pair.env.advance_ms(10);
+        let report = pair.cache.sweep_expired(all, None).await;
+        let report = report.expect("the store answers");
+        assert_eq!(report.second.evicted, evicted, "with {left} left");
+        assert_eq!(pair.cache.stats().second.entries, left);
+    }
+    let due = pair.store.scan_all(KeyRange::prefix("cache/due/")).await;
+    assert_eq!(due.expect("a page").len(), 0);
+}
+
+#[tokio::test]
+async fn room_is_found_where_all_was_put_anew() {
+    let pair = Pair::with(tight(), memory()).await;
+    for _ in 0..2 {
+        for number in 0..21 {
+            pair.put(&number.to_string(), put(Priority::Normal, None))
+                .await;
+        }
+    }
+    for number in 0..21 {
+        pair.put(&format!("n{number}"), put(Priority::Normal, None))
+            .await;
+        let stats = pair.cache.stats().second;
+        assert!(stats.entries >= 20, "{stats:?}");
+    }
+    assert_eq!(pair.visible(&["0", "20", "n0", "n20"]).await, ["n0", "n20"]);
 }
 
 #[tokio::test]
