@@ -82,6 +82,10 @@ pub(crate) const PROMOTIONS_MAX: usize = 256;
 pub(crate) const PROMOTION_BYTES_MAX: u64 = 16 << 20;
 /// Entries that are taken up before one call asks the second tier.
 pub(crate) const PROMOTED_PER_CALL: usize = 4;
+/// Records that the desk remembers without their blobs.
+pub(crate) const HEADS_MAX: usize = 1 << 13;
+/// Most tags and dependencies of such a record.
+pub(crate) const HEAD_TEXTS_MAX: usize = 4;
 /// Entries of which a use is remembered that is not written.
 pub(crate) const USES_MAX: usize = 1 << 14;
 /// Stale entries of which it is remembered who renews them.

@@ -12,6 +12,7 @@ use windlass_store::{Page, Scan, StoreError};
 use crate::connection;
 use crate::error::Failure;
 use crate::gate::Stay;
+use crate::limits::PAGE_CACHE_KIB;
 use crate::options::{Options, Reads};
 use crate::reader;
 use crate::scan::{ReadError, Scanner};
@@ -38,6 +39,16 @@ impl Here {
             places: (0..count).map(|_| Place::default()).collect(),
             page_cache_kib,
         }
+    }
+
+    /// Gives a connection that writes as much memory for pages as those of
+    /// callers have, if that is more than it has.
+    pub(crate) fn enlarge_cache(&self, connection: &Connection) -> Result<(), Failure> {
+        let kib = i64::from(self.page_cache_kib);
+        if kib > PAGE_CACHE_KIB {
+            connection::set(connection, &format!("cache_size = -{kib}"))?;
+        }
+        Ok(())
     }
 
     pub(crate) fn free(&self) -> Option<MutexGuard<'_, Option<Connection>>> {

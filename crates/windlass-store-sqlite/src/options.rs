@@ -55,7 +55,8 @@ pub enum Reads {
     /// has to wait for the disk keeps a runtime from other work meanwhile.
     /// For what is mostly in memory, such as a cache.
     OnCaller {
-        /// Memory that each connection of callers may use for pages, in KiB.
+        /// Memory that each connection of callers may use for pages, in KiB,
+        /// and the one that writes, which has 16 MiB in any case.
         /// A large value that has its pages there is read in a quarter of the
         /// time.
         page_cache_kib: u32,

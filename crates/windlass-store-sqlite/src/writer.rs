@@ -42,6 +42,7 @@ impl Line {
     fn open(shared: &Shared) -> Result<Self, Failure> {
         let mut connection =
             connection::open_again(&shared.files, &shared.options, shared.incarnation)?;
+        shared.here.enlarge_cache(&connection)?;
         if let Some(bytes) = shared.options.database_bytes_max {
             connection::limit(&connection, bytes)?;
         }

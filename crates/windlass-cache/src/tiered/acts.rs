@@ -59,7 +59,7 @@ impl Run {
         }
         let era = Arc::clone(visit.era());
         let key = putting.place.key.clone();
-        let old = self.look_up(&era, &key).await?;
+        let old = self.look_back(&era, &key).await?;
         let existing = self.visible(&era, &old).map(|record| record.version);
         let stamp = self.draft.head.stamp + 1;
         let version = decide_version(existing, putting.put.version, putting.expect, stamp)?;
@@ -83,7 +83,7 @@ impl Run {
         let entry = Arc::new(Entry::new(putting.put, birth));
         self.ensure_room(&entry, &old).await?;
         // Making room may have taken it, if its time was over.
-        let old = self.look_up(&era, &key).await?;
+        let old = self.look_back(&era, &key).await?;
         if !self.adopt(&era) {
             let held = false;
             return Ok(Answer::Stored(Stored { version, held }));
@@ -379,6 +379,22 @@ impl Run {
             self.draft.effects.push(Effect::Written(last.stamp));
         }
         Ok(Answer::Done)
+    }
+
+    /// What the store has of a key, as the draft leaves it, to be replaced:
+    /// perhaps without its blob.
+    pub(super) async fn look_back(
+        &mut self,
+        era: &Arc<Era>,
+        key: &Key,
+    ) -> Result<Known, CacheError> {
+        let name = (era.generation, key.clone());
+        if !self.known.contains_key(&name)
+            && let Some(remembered) = self.heads.get(&name)
+        {
+            return Ok(remembered);
+        }
+        self.look_up(era, key).await
     }
 
     /// What the store has of a key, as the draft leaves it.

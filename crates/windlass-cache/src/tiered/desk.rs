@@ -20,6 +20,7 @@ use windlass_store::{Batch, Commit, Scan, StoreError, StoreErrorKind, Version};
 
 use super::action::{Action, Answer, Reply};
 use super::draft::{Cause, Draft, Effect, Known};
+use super::heads::Heads;
 use super::keys;
 use super::learn::Build;
 use super::record::{Head, SpaceRow, corrupt, decode};
@@ -42,6 +43,7 @@ struct Left {
     /// `None` if it has to be read anew.
     state: Option<State>,
     builds: Vec<Build>,
+    heads: Heads,
     /// The last attempt at a commit, whatever came of it.
     attempt: u64,
 }
@@ -59,6 +61,7 @@ impl Desk {
             attempt: state.head.attempt,
             state: Some(state),
             builds,
+            heads: Heads::default(),
         };
         Self {
             shared,
@@ -80,9 +83,11 @@ impl Drive for Desk {
             let left = std::mem::take(&mut *self.lock());
             let mut run = Run::new(Arc::clone(&self.shared), left);
             let replies = run.serve(requests).await;
+            run.heads.learn(run.known);
             *self.lock() = Left {
                 state: run.state,
                 builds: run.builds,
+                heads: run.heads,
                 attempt: run.attempt,
             };
             replies
@@ -110,6 +115,7 @@ pub(super) struct Run {
     pub(super) draft: Draft,
     pub(super) known: HashMap<(u64, Key), Known>,
     pub(super) builds: Vec<Build>,
+    pub(super) heads: Heads,
     answers: Vec<(Slot, Answer)>,
     replies: HashMap<Slot, Reply>,
     attempt: u64,
@@ -126,6 +132,7 @@ impl Run {
             state: left.state,
             known: HashMap::new(),
             builds: left.builds,
+            heads: left.heads,
             answers: Vec::new(),
             replies: HashMap::new(),
         }
@@ -163,8 +170,13 @@ impl Run {
             self.commit().await;
             self.ensure_state().await?;
         }
-        let wanted = requests.iter().flatten().filter_map(Action::wants);
-        let wanted = wanted.map(|(era, key)| (Arc::clone(era), key.clone()));
+        let actions = requests.iter().flatten();
+        let wanted = actions.filter_map(|action| {
+            let (era, key) = action.wants()?;
+            let name = (era.generation, key.clone());
+            let is_needed = !matches!(action, Action::Put(_)) || !self.heads.has(&name);
+            is_needed.then(|| (Arc::clone(era), name.1))
+        });
         let wanted: Vec<_> = wanted.collect();
         self.load(wanted).await?;
         // Whoever needs the room is told if there is none; the others of the
@@ -206,7 +218,7 @@ impl Run {
         };
         self.attempt = self.attempt.max(state.head.attempt);
         self.draft = Draft::new(&state.head);
-        self.known.clear();
+        self.unlearn();
         for (namespace, row) in &state.spaces {
             if let Some(era) = shared.era(namespace, row.generation) {
                 era.below.set(row.entries, row.dependents);
@@ -301,9 +313,15 @@ impl Run {
         self.replies.extend(refused);
     }
 
+    /// Forgets what is known of records.
+    fn unlearn(&mut self) {
+        self.known.clear();
+        self.heads.forget();
+    }
+
     /// Forgets a draft of which nothing happened.
     fn start_over(&mut self) {
-        self.known.clear();
+        self.unlearn();
         if let Some(state) = &self.state {
             self.draft = Draft::new(&state.head);
             self.carry();

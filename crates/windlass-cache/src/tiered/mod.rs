@@ -13,7 +13,7 @@
 //! | `fetch` | reads of the store |
 //! | `ahead` | blobs that are written in pieces, before their records |
 //! | `invalidate`, `sweep`, `orphans` | what goes |
-//! | `desk`, `draft`, `acts`, `load`, `room` | changes, and the commits they share |
+//! | `desk`, `draft`, `acts`, `load`, `heads`, `room` | changes, and the commits they share |
 //! | `filter`, `below`, `learn` | which names there are |
 //! | `above`, `uses` | what is done to the first tier, and asked of it |
 //! | `keys`, `record`, `past` | the rows, and reading on past damaged ones |
@@ -29,6 +29,7 @@ mod desk;
 mod draft;
 mod fetch;
 mod filter;
+mod heads;
 mod invalidate;
 mod keys;
 mod learn;

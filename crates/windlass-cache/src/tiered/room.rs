@@ -44,7 +44,9 @@ impl Run {
                 continue;
             };
             let name = (putting.visit.era().generation, putting.place.key.clone());
-            let freed = self.known.get(&name).map_or(0, charge_of);
+            let known = self.known.get(&name).cloned();
+            let known = known.or_else(|| self.heads.get(&name));
+            let freed = known.as_ref().map_or(0, charge_of);
             spared.insert(name);
             let charge = crate::entry::charge(&putting.put, &putting.place);
             needed += charge.saturating_sub(freed);
@@ -88,7 +90,7 @@ impl Run {
             self.ensure_state_again()?;
             let more = self.step(needed, entry.policy.priority, &spared).await?;
             // The time of what is to be replaced may have been over.
-            let old = self.look_up(&entry.era, &entry.place.key).await?;
+            let old = self.look_back(&entry.era, &entry.place.key).await?;
             needed = entry.charge.saturating_sub(charge_of(&old));
             if !more {
                 break;

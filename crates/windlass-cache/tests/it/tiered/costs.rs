@@ -100,12 +100,12 @@ async fn puts_of_many_callers_share_commits() {
 
 #[tokio::test]
 async fn a_put_that_replaces_writes_the_record_alone() {
-    let (counting, pair) = counted().await;
+    let (counting, mut pair) = counted().await;
     let cost = async |put: Put| {
         let before = counting.counts();
         pair.put("k", put).await;
         let cost = counting.counts() - before;
-        assert_eq!(cost.commits, 1);
+        assert_eq!((cost.commits, cost.reads), (1, 0));
         cost.writes
     };
     let tagged = Put {
@@ -123,6 +123,14 @@ async fn a_put_that_replaces_writes_the_record_alone() {
     // What is found by tags is listed under its own stamp.
     assert!(cost(tagged.clone()).await > 5);
     assert!(cost(tagged).await > 5);
+    // Only what another opening put has to be read.
+    pair.reopen_over(Arc::clone(&counting) as _, "boot-1").await;
+    for reads in [1, 0] {
+        let before = counting.counts();
+        pair.put("k", Put::new("again")).await;
+        let cost = counting.counts() - before;
+        assert_eq!((cost.commits, cost.reads), (1, reads));
+    }
 }
 
 #[tokio::test]

@@ -213,6 +213,29 @@ async fn what_fails_leaves_both_tiers_as_they_were() {
 }
 
 #[tokio::test]
+async fn what_a_failed_put_was_to_write_is_not_what_the_next_replaces() {
+    let (_pausing, mut pair) = held().await;
+    let faulty = Arc::new(Faulty::new(Arc::clone(&pair.store)));
+    pair.reopen_over(Arc::clone(&faulty) as _, "boot-1").await;
+    pair.put("k", Put::new("1")).await;
+    let before = pair.cache.stats().second;
+    faulty.plan(Fault {
+        verb: Some(Verb::Commit),
+        number: faulty.calls(Some(Verb::Commit)) + 1,
+        moment: Moment::Before,
+        kind: StoreErrorKind::Environment,
+    });
+    let longer = Put::with_ttl_ms(vec![b'2'; 1_000], 10);
+    let refused = pair.cache.put(&pair.space, &key("k"), longer).await;
+    assert_eq!(code(refused), StoreErrorKind::Environment.code());
+    // As large as the first: had it been held against what was refused, it
+    // would be charged with less, and leave the row of a time that never was.
+    pair.put("k", Put::new("3")).await;
+    assert_eq!(pair.cache.stats().second.bytes, before.bytes);
+    assert_eq!(pair.cache.stats().second.entries, before.entries);
+}
+
+#[tokio::test]
 async fn a_namespace_keeps_its_slot_while_its_first_put_is_committed() {
     let (pausing, pair) = held().await;
     for number in 1..255 {
