@@ -125,6 +125,8 @@ async fn a_put_that_replaces_writes_the_record_alone() {
     assert!(cost(tagged).await > 5);
     // Only what another opening put has to be read.
     pair.reopen_over(Arc::clone(&counting) as _, "boot-1").await;
+    // With the first, the names that are there are learned.
+    pair.put("other", Put::new("v")).await;
     for reads in [1, 0] {
         let before = counting.counts();
         pair.put("k", Put::new("again")).await;

@@ -273,8 +273,13 @@ async fn read(world: &mut World, act: Act) {
         }
         Act::GetMany => {
             let names: Vec<_> = (0..12).map(|at| key(&named(at))).collect();
-            let Ok(found) = cache.get_many(&space, &names).await else {
-                return;
+            let found = match cache.get_many(&space, &names).await {
+                Ok(found) => found,
+                Err(error) => {
+                    // Some may have been used before one could not be read.
+                    let entries = world.entries.clone();
+                    return world.settle(entries, Some(&error)).await;
+                }
             };
             for (found, name) in found.iter().zip(names) {
                 let plain = world.entries.get_mut(name.as_str());
