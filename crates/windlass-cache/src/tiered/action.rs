@@ -101,6 +101,8 @@ pub(super) struct Taken {
 #[derive(Debug, Default)]
 pub(super) struct Bite {
     pub(super) scanned: u64,
+    /// Those of them whose time is not over, and which are listed later now.
+    pub(super) moved: u64,
     pub(super) taken: Vec<(Namespace, u64)>,
     /// Whether there was nothing more.
     pub(super) finished: bool,

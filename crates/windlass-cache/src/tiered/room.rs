@@ -31,6 +31,15 @@ const fn rank(priority: Priority) -> u8 {
     }
 }
 
+/// What became of an entry that was next in line.
+enum Fate {
+    Taken,
+    /// It was put again since; it is listed as new as it is.
+    Listed,
+    /// It is to be replaced by what needs the room.
+    Spared,
+}
+
 impl Run {
     /// Makes room for all puts of the run at once, as far as that goes.
     pub(super) async fn make_room_ahead(
@@ -121,7 +130,7 @@ impl Run {
         spared: &HashSet<(u64, Key)>,
     ) -> Result<bool, CacheError> {
         let bite = self.expire(BITE_ENTRIES_MAX).await?;
-        if bite.scanned > 0 {
+        if bite.scanned > bite.moved {
             return Ok(true);
         }
         for next in PRIORITIES {
@@ -129,12 +138,12 @@ impl Run {
                 return Ok(true);
             }
         }
-        Ok(false)
+        Ok(bite.moved > 0)
     }
 
     /// Takes the oldest entries of a priority while room is needed. One that
-    /// was put anew since it was listed is listed anew first, as long as the
-    /// step has a place for that.
+    /// was put again after the next in line is listed anew instead, as long
+    /// as the step has a place for that.
     async fn evict(
         &mut self,
         priority: Priority,
@@ -142,55 +151,60 @@ impl Run {
         spared: &HashSet<(u64, Key)>,
     ) -> Result<bool, CacheError> {
         let mut scan = Scan::new(keys::ranks(priority)).limit(STEP_ROWS);
-        let mut chances = STEP_ROWS;
+        let (mut chances, mut taken) = (STEP_ROWS, 0);
         loop {
             let page = self.shared.read_past(scan.clone()).await?;
-            let mut took = false;
-            for row in &page.rows {
+            for (place, row) in page.rows.iter().enumerate() {
                 if self.lacks(needed) == 0 || self.draft.is_full() {
                     return Ok(true);
                 }
-                took |= self.evict_one(row, spared, &mut chances).await?;
+                let next = page.rows.get(place + 1);
+                let next = next.and_then(|row| keys::stamp_of(&row.key));
+                // Of the last of a page it is not known who is next.
+                let next = next.or(page.more.then_some(0)).unwrap_or(u64::MAX);
+                let may_wait = chances > 0;
+                match self.evict_one(row, spared, (next, may_wait)).await? {
+                    Fate::Taken => taken += 1,
+                    Fate::Listed => chances -= 1,
+                    Fate::Spared => {}
+                }
             }
-            match page.rows.last().filter(|_| page.more && !took) {
-                // There are no more of these than there are spared and
-                // listed anew.
+            match page.rows.last().filter(|_| page.more && taken < STEP_ROWS) {
                 Some(last) => scan = scan.after(&last.key),
-                None => return Ok(took || chances < STEP_ROWS),
+                None => return Ok(taken > 0 || chances < STEP_ROWS),
             }
         }
     }
 
-    /// Takes what a row leads to, unless it is spared or listed anew; whether
-    /// it did.
+    /// Takes what a row leads to, unless it is spared, or may wait and was put
+    /// after the stamp of the next in line.
     async fn evict_one(
         &mut self,
         row: &Row,
         spared: &HashSet<(u64, Key)>,
-        chances: &mut usize,
-    ) -> Result<bool, CacheError> {
+        (next, may_wait): (u64, bool),
+    ) -> Result<Fate, CacheError> {
         let Some(index) = row.index() else {
             // Its entry goes when its time is over, or is flushed.
             self.draft.delete(row.key.clone());
-            return Ok(true);
+            return Ok(Fate::Taken);
         };
         let name = (index.generation, index.key);
         if spared.contains(&name) {
-            return Ok(false);
+            return Ok(Fate::Spared);
         }
         let slot = keys::stamp_of(&row.key);
         match self.find(name.0, &name.1).await? {
             Known::Kept(kept) if Some(kept.record.slot()) == slot => {
-                if kept.record.slot.is_some() && *chances > 0 {
-                    *chances -= 1;
+                if may_wait && kept.record.slot.is_some() && kept.record.stamp > next {
                     self.list_anew(&kept);
-                    return Ok(false);
+                    return Ok(Fate::Listed);
                 }
                 self.remove_any(kept, Cause::Evicted);
             }
             known => self.drop_leftover((name.0, &name.1), slot, &known).await?,
         }
-        Ok(true)
+        Ok(Fate::Taken)
     }
 
     /// Lists an entry as new as it is.
@@ -288,7 +302,7 @@ impl Run {
             }
             bite.scanned += 1;
             let Some((generation, key)) = name else {
-                // Nobody sees its entry any more; it goes when room is needed.
+                // Its entry goes when room is needed.
                 self.draft.delete(row);
                 continue;
             };
@@ -322,6 +336,7 @@ impl Run {
         let mut renewed = Kept::clone(&kept);
         renewed.record.used = used;
         renewed.record.due = renewed.record.ends(used);
+        bite.moved += 1;
         self.renew(&kept, renewed);
     }
 

@@ -20,7 +20,7 @@ const CHARTS = [
 
 export default async function mount(host, at, signal) {
   const figures = h("div");
-  const dead = h("div");
+  const dead = h("div", { class: "page" });
   const charts = new History(signal, CHARTS);
   const list = new Paged({ signal, read, show });
   host.append(h("div", { class: "page-head" }, h("h1", null, "Queue")), figures, charts.element, dead, section("Sessions with a queue", list.element));

@@ -136,6 +136,59 @@ async fn room_is_found_where_all_was_put_anew() {
 }
 
 #[tokio::test]
+async fn room_is_found_where_many_were_put_again_before_their_time_was_over() {
+    let mut options = tight();
+    options.l2_bytes_max = 2 << 20;
+    let pair = Pair::with(options, memory()).await;
+    let put = || Put::with_ttl_ms(vec![1; 100], 10);
+    let all = (0..9_000).map(|number| (key(&number.to_string()), put()));
+    for stored in pair.cache.put_many(&pair.space, all).await {
+        stored.expect("the oldest make room");
+    }
+    let held = pair.cache.stats().second.entries;
+    // More than are looked at in all steps for one put.
+    assert!(held > 3_000, "{held}");
+    pair.env.advance_ms(5);
+    let last = (9_000 - i64::try_from(held).expect("few")..9_000).map(|it| it.to_string());
+    let again = last.map(|name| (key(&name), put()));
+    for stored in pair.cache.put_many(&pair.space, again).await {
+        stored.expect("it is replaced");
+    }
+    let before = pair.cache.stats().second;
+    pair.env.advance_ms(6);
+    pair.put("new", put()).await;
+    let after = pair.cache.stats().second;
+    assert_eq!((before.entries, after.entries), (held, held));
+    assert_eq!(after.evictions - before.evictions, 1);
+}
+
+#[tokio::test]
+async fn one_step_makes_room_also_where_most_were_put_again() {
+    let pair = Pair::with(tight(), memory()).await;
+    // Each third is as old as it was listed.
+    for round in 0..2 {
+        for number in 0..21 {
+            if round == 0 || number % 3 > 0 {
+                pair.put(&number.to_string(), put(Priority::Normal, None))
+                    .await;
+            }
+        }
+    }
+    let large = Put::new(vec![1; 28 << 10]);
+    pair.put("large", large).await;
+    let expected = ["0", "3", "6", "9", "12", "15", "18"];
+    let all: Vec<String> = (0..21).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = all.iter().map(String::as_str).collect();
+    let visible = pair.visible(&names).await;
+    let gone: Vec<_> = names
+        .into_iter()
+        .filter(|name| !visible.contains(name))
+        .collect();
+    assert!(gone.starts_with(&expected[..6]), "{gone:?}");
+    assert!(gone.len() <= 7, "{gone:?}");
+}
+
+#[tokio::test]
 async fn what_is_over_goes_before_what_is_not() {
     let pair = Pair::with(tight(), memory()).await;
     pair.put("lasts", put(Priority::Low, None)).await;

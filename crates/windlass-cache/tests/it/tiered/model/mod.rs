@@ -6,7 +6,7 @@
 mod world;
 
 use proptest::prelude::*;
-use windlass_cache::{Admission, Policy, Presence, SweepLimit};
+use windlass_cache::{Admission, Policy, Presence, Priority, SweepLimit};
 use windlass_core::{Coded, Millis};
 use windlass_store_testing::StrictOptions;
 
@@ -41,7 +41,7 @@ enum Act {
 struct Given {
     name: u8,
     policy: Policy,
-    tag: u8,
+    tag: Option<u8>,
     of: Option<u8>,
     version: Option<u64>,
     bytes: usize,
@@ -58,13 +58,15 @@ fn policy() -> impl Strategy<Value = Policy> {
     let some = |most: u64| prop::option::of(1..most);
     let at = prop::option::weighted(0.2, (START - 100)..(START + 4_000));
     let admission = prop_oneof![Just(Admission::Auto), Just(Admission::Never)];
-    (some(1_000), at, some(800), 0..300_u64, admission).prop_map(
-        |(ttl_ms, at, idle_ms, stale_ms, admission)| Policy {
+    let priority = prop_oneof![4 => Just(Priority::Normal), 1 => Just(Priority::High)];
+    (some(1_000), at, some(800), 0..300_u64, admission, priority).prop_map(
+        |(ttl_ms, at, idle_ms, stale_ms, admission, priority)| Policy {
             ttl_ms,
             expires_at: at.map(Millis::new),
             idle_ms,
             stale_ms,
             admission,
+            priority,
             ..Policy::default()
         },
     )
@@ -74,7 +76,9 @@ fn given() -> impl Strategy<Value = Given> {
     let version = prop::option::weighted(0.3, 1..3_000_u64);
     let of = prop::option::of(0..12_u8);
     let bytes = prop_oneof![3 => 20..200_usize, 1 => 2_000..9_000_usize];
-    (0..12_u8, policy(), 0..3_u8, of, version, bytes).prop_map(
+    // Those without tags and dependencies take over the place of each other.
+    let tag = prop::option::of(0..3_u8);
+    (0..12_u8, policy(), tag, of, version, bytes).prop_map(
         |(name, policy, tag, of, version, bytes)| Given {
             name,
             policy,
@@ -201,7 +205,7 @@ async fn swap(world: &mut World, at: u8, right: bool) {
     let given = Given {
         name: at,
         policy: Policy::default(),
-        tag: 0,
+        tag: at.is_multiple_of(2).then_some(0),
         of: None,
         version: None,
         bytes: 50,
@@ -237,7 +241,7 @@ async fn invalidate(world: &mut World, act: Act) {
             (left, cache.invalidate_prefix(&space, &prefix).await)
         }
         Act::Tag(label) => {
-            let names = world.matching(|_, plain| plain.tag == label);
+            let names = world.matching(|_, plain| plain.tag == Some(label));
             let left = world.without(names);
             let tags = [tag(&label.to_string())];
             (left, cache.invalidate_tags(&space, &tags).await)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use windlass_cache::limits::{ENTRY_BYTES, LINK_BYTES};
 use windlass_cache::{CacheError, Found, Invalidated, Key, Policy, Put, Stored, TieredCache};
 use windlass_core::{Coded, ErrorKind, Millis};
-use windlass_store::Store;
+use windlass_store::{KeyRange, Store, StoreExt};
 use windlass_store_testing::{Strict, StrictOptions};
 
 use super::{ALL, Given, PATIENCE};
@@ -20,7 +20,7 @@ pub(super) struct Plain {
     pub(super) bytes: usize,
     pub(super) policy: Policy,
     pub(super) version: Option<u64>,
-    pub(super) tag: u8,
+    pub(super) tag: Option<u8>,
     pub(super) of: Option<u8>,
     pub(super) began: u64,
     pub(super) used: u64,
@@ -40,8 +40,9 @@ impl Plain {
     }
 
     pub(super) fn charge(&self, name: &str) -> u64 {
-        let names = name.len() + 1 + self.of.map_or(0, |of| named(of).len());
-        let links = 1 + u64::from(self.of.is_some());
+        let tag = usize::from(self.tag.is_some());
+        let names = name.len() + tag + self.of.map_or(0, |of| named(of).len());
+        let links = u64::from(self.tag.is_some()) + u64::from(self.of.is_some());
         let bytes = u64::try_from(names + self.bytes).expect("small");
         bytes + links * LINK_BYTES + ENTRY_BYTES
     }
@@ -235,6 +236,23 @@ impl World {
         let spaces = self.pair.cache.namespaces();
         let entries: u64 = spaces.iter().map(|space| space.entries).sum();
         assert_eq!(entries, held);
+        self.compare_rows().await;
+    }
+
+    /// Each entry has one row for when room is needed, and one for its time
+    /// if that is ever over.
+    async fn compare_rows(&self) {
+        let ends = |plain: &&Plain| plain.ends() != u64::MAX;
+        let ending = self.entries.values().filter(ends).count();
+        let tables = [("rank", self.entries.len()), ("due", ending)];
+        for (table, expected) in tables {
+            let range = KeyRange::prefix(format!("cache/{table}/"));
+            let rows = self.pair.store.scan_all(range).await;
+            let found = rows.expect("the store itself never fails").len();
+            // An entry that has no end any more is listed until it is looked at.
+            let is_right = found == expected || (table == "due" && found > expected);
+            assert!(is_right, "{found} rows of {table}, not {expected}");
+        }
     }
 
     /// What is left once these and all that depend on them are taken.
@@ -281,7 +299,7 @@ impl World {
         let put = Put {
             policy: given.policy.clone(),
             version: given.version,
-            tags: vec![tag(&given.tag.to_string())],
+            tags: given.tag.iter().map(|it| tag(&it.to_string())).collect(),
             depends_on: given.of.map(named).iter().map(|it| key(it)).collect(),
             ..Put::new(plain.value())
         };
