@@ -1,12 +1,15 @@
 //! What sessions tell of changes to whoever keeps the audit.
 
 use windlass_core::audit::Subject;
-use windlass_core::{Act, AgentId, Detail, Ear, SessionId};
+use windlass_core::{Act, AgentId, Coded, Detail, Ear, ErrorKind, SessionId};
 
 use crate::caller::Caller;
+use crate::cell::Reply;
 use crate::close::CloseAgentError;
 use crate::error::SessionError;
+use crate::keys::SessionKeys;
 use crate::names::Name;
+use crate::record::{Answer, Ended};
 use crate::rules::Change;
 use crate::sessions::Sessions;
 use crate::view::Session;
@@ -27,8 +30,10 @@ impl Heard {
             Change::Use(_) => ("session.used", Detail::Full),
             Change::Settle(_) => ("session.settled", Detail::Full),
             Change::TopUp(_) => ("session.topped_up", Detail::Security),
-            Change::Close | Change::Cut(_) => ("session.closed", Detail::Security),
+            Change::Close => ("session.closed", Detail::Security),
             Change::Delegate(_) => ("session.delegated", Detail::Security),
+            // What nobody asked for: the time was over, or one above ended.
+            Change::Cut(_) => ("session.closed", Detail::Full),
             Change::Expire => ("session.expired", Detail::Full),
         };
         let items = match change {
@@ -73,6 +78,29 @@ impl Heard {
                 ..act
             },
         );
+    }
+}
+
+impl Heard {
+    /// Tells that upkeep marked a session ended: nothing of one that was marked
+    /// before, so each is told once, and nothing of one that could not be
+    /// marked, which upkeep reports.
+    pub(crate) fn tell_of_end(
+        &self,
+        ear: &Ear,
+        keys: &SessionKeys,
+        marked: &Result<Reply, SessionError>,
+    ) {
+        let action = match marked.as_ref().map(|reply| &reply.answer) {
+            Ok(Answer::Ended(Some(Ended::Expired(_)))) => "session.expired",
+            Ok(Answer::Ended(Some(_))) => "session.closed",
+            Err(error) if error.kind() == ErrorKind::Indeterminate => self.action,
+            Ok(_) | Err(_) => return,
+        };
+        let on: [Subject<'_>; 1] = [("session", &keys.id)];
+        let detail = self.detail;
+        let act = Act::new(action, Some(&keys.tenant), None, &on);
+        ear.tell(marked, &Act { detail, ..act });
     }
 }
 

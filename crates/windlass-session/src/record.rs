@@ -371,6 +371,10 @@ pub(crate) enum Answer {
     Left(Left),
     /// The figures from which, with the spec, the session is shown.
     Session(Figures),
+    /// How the session ended by this very change; `None` if it had ended
+    /// before or has not. Upkeep is answered so, and nothing stores it.
+    #[serde(skip)]
+    Ended(Option<Ended>),
 }
 
 /// What of a session's state an answer shows.

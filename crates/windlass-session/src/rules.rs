@@ -339,8 +339,9 @@ impl<'a> Draft<'a> {
                 Ended::Closed(at)
             });
             self.record(What::Close);
+            return Answer::Ended(self.head.ended);
         }
-        Answer::Session(self.head.figures(self.now))
+        Answer::Ended(None)
     }
 
     fn delegate(&mut self, delegation: &Delegation) -> Result<Answer, SessionError> {
@@ -374,8 +375,9 @@ impl<'a> Draft<'a> {
             self.head.ended = Some(Ended::Expired(self.spec.expires_at()));
             self.head.at = self.now;
             self.changed = true;
+            return Answer::Ended(self.head.ended);
         }
-        Answer::Session(self.head.figures(self.now))
+        Answer::Ended(None)
     }
 
     /// Drops reservations that were never settled; their estimates stay

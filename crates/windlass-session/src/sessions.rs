@@ -505,8 +505,11 @@ impl Sessions {
         type Done<'a> = BoxFuture<'a, Result<(), SessionError>>;
         let end = |keys: SessionKeys, change: Change| -> Done<'_> {
             Box::pin(async move {
-                self.cell(&keys)?.submit(Request::unbound(change)).await??;
-                Ok(())
+                let heard = Heard::of(&change);
+                let reply = self.cell(&keys)?.submit(Request::unbound(change)).await;
+                let reply = reply.map_err(Into::into).flatten();
+                heard.tell_of_end(&self.ear, &keys, &reply);
+                reply.map(drop)
             })
         };
         let forget = |keys: &SessionKeys| {

@@ -295,7 +295,7 @@ fn shown(answer: &Answer) -> Result<StepAnswer, SessionError> {
     match answer {
         Answer::Receipt(receipt) => Ok(StepAnswer::Receipt(*receipt)),
         Answer::Left(left) => Ok(StepAnswer::Left(*left)),
-        Answer::Session(_) => {
+        Answer::Session(_) | Answer::Ended(_) => {
             let why = "its answer is for another kind of request";
             Err(SessionError::corrupt("operation record", why))
         }

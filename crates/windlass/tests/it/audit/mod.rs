@@ -1,5 +1,6 @@
 //! The audit: what is told, that it can be trusted, and that it harms nobody.
 
+mod ending;
 mod events;
 mod keeping;
 mod sinks;
