@@ -3,6 +3,7 @@
 //! Labels are route names and classes of status: as many as there are routes,
 //! whatever is asked. No identifier ever becomes a label.
 
+mod audit;
 mod times;
 mod upkeep;
 
@@ -13,8 +14,10 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use windlass::audit::AuditFigures;
 use windlass::maintenance::MaintenanceCounts;
 
+use self::audit::Audit;
 use self::upkeep::Upkeep;
 
 pub(crate) use self::times::{TimeCounts, Times};
@@ -45,6 +48,7 @@ pub(crate) struct Metrics {
     bodies: Gauge,
     wal: Gauge,
     upkeep: Upkeep,
+    audit: Audit,
     webhooks: Counter,
     webhooks_failed: Counter,
     hints_dropped: Counter,
@@ -79,6 +83,7 @@ impl Metrics {
             bodies: gauge("windlass_http_bodies_bytes"),
             wal: gauge("windlass_store_wal_bytes"),
             upkeep: Upkeep::new(&recorder),
+            audit: Audit::new(&recorder),
             webhooks: counter("windlass_webhook_deliveries_total"),
             webhooks_failed: counter("windlass_webhook_failures_total"),
             hints_dropped: counter("windlass_subscription_hints_dropped_total"),
@@ -134,6 +139,7 @@ impl Metrics {
         self.webhooks_failed.absolute(failed);
         self.hints_dropped.absolute(dropped);
         self.upkeep.set(&now.maintenance, now.at_ms);
+        self.audit.set(&now.audit);
         if let Some(bytes) = now.wal_bytes {
             self.wal.set(bytes);
         }
@@ -152,6 +158,8 @@ pub(crate) struct Now {
     pub(crate) webhooks: [u64; 3],
     /// What upkeep came to in this process.
     pub(crate) maintenance: MaintenanceCounts,
+    /// What became of the events of this process that were to be audited.
+    pub(crate) audit: AuditFigures,
     /// What time it is, in Unix milliseconds.
     pub(crate) at_ms: u64,
 }
@@ -175,6 +183,7 @@ fn of_route(recorder: &PrometheusRecorder, route: &'static str) -> OfRoute {
 
 fn describe(recorder: &PrometheusRecorder) {
     upkeep::describe(recorder);
+    audit::describe(recorder);
     let name = KeyName::from_const_str;
     let counters = [
         (

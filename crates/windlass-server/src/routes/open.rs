@@ -91,6 +91,7 @@ pub(crate) fn figures_now(app: &App) -> Now {
         bodies_bytes: app.bodies.taken() as f64,
         webhooks: app.hooks.figures.read(),
         maintenance: app.engine.maintenance().counts(),
+        audit: app.engine.audit().figures(),
         at_ms: app.env.now().get(),
         wal_bytes: health
             .and_then(|health| health.wal_bytes)

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use windlass::access::{Grant, Groups, Reach, Scope, Verbs};
+use windlass::audit::AuditOptions;
+use windlass::{Options, Windlass};
 
 use crate::support::{Running, get, post};
 
@@ -210,6 +212,46 @@ async fn the_service_says_how_it_is() {
     );
     let method = server.ask(post("/v1/whoami", "{}")).await.expect(405);
     assert_eq!(method.header("allow"), Some("GET,HEAD"));
+}
+
+#[tokio::test]
+async fn what_became_of_the_audits_events_is_among_the_figures() {
+    let audit = AuditOptions {
+        waiting_max: 2,
+        linger_ms: 60_000,
+        ..AuditOptions::default()
+    };
+    let options = Options {
+        audit: Some(audit),
+        ..Options::default()
+    };
+    let location = "memory:".parse().expect("a location");
+    let engine = Windlass::open(&location, options).await.expect("a store");
+    let server = Running::over(engine, |_| ()).await;
+    let shown = async || {
+        let metrics = server.ask(get("/metrics")).await.expect(200);
+        let text = String::from_utf8(metrics.body).expect("text");
+        let of_audit = |line: &&str| line.starts_with("windlass_audit_");
+        let mut shown: Vec<_> = text.lines().filter(of_audit).map(str::to_owned).collect();
+        shown.sort_unstable();
+        shown
+    };
+    let figures = |full, waiting, written| {
+        [
+            "windlass_audit_lost_total{reason=\"closed\"} 0".to_owned(),
+            "windlass_audit_lost_total{reason=\"failed\"} 0".to_owned(),
+            format!("windlass_audit_lost_total{{reason=\"full\"}} {full}"),
+            format!("windlass_audit_waiting_events {waiting}"),
+            format!("windlass_audit_written_total {written}"),
+        ]
+    };
+    assert_eq!(shown().await, figures(0, 0, 0));
+    for _ in 0..5 {
+        session(&server).await;
+    }
+    assert_eq!(shown().await, figures(3, 2, 0));
+    server.engine.audit().flush().await;
+    assert_eq!(shown().await, figures(3, 0, 2));
 }
 
 #[tokio::test]
