@@ -1,5 +1,6 @@
 //! `windlass audit`: who did what, and whether that record is whole.
 
+mod file;
 mod read;
 mod show;
 mod verify;
@@ -14,7 +15,7 @@ use crate::failure::Failure;
 pub(crate) enum AuditCommand {
     /// List events
     List(read::ListArgs),
-    /// Verify a chain from an event on, and say where it breaks first
+    /// Verify a chain, or an export of one, and say where it breaks first
     Verify(verify::VerifyArgs),
     /// Print events as the lines that are stored and hashed
     Export(read::ExportArgs),

@@ -1,9 +1,12 @@
 //! The audit, as people read it.
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use windlass::audit::VerifiedLines;
 use windlass_client::audit::{
     AuditBreak, AuditBreakKind, AuditEvent, AuditHead, AuditOutcome, AuditVerified,
 };
 
+use crate::output::Output;
 use crate::table::{fields, moment, plain, rows};
 
 /// Events, one a line.
@@ -69,6 +72,50 @@ pub(super) fn verified(verified: &AuditVerified) -> String {
         ("hash", verified.hash.clone()),
         ("break", broken.map_or_else(|| "-".to_owned(), self::broken)),
     ])
+}
+
+/// What was found of a file's lines.
+pub(super) fn verified_lines(verified: &VerifiedLines) -> String {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    fields([
+        (
+            "chain",
+            or_none(verified.chain.as_ref().map(ToString::to_string)),
+        ),
+        ("from", verified.from.to_string()),
+        ("through", verified.through.to_string()),
+        ("events", verified.events.to_string()),
+        (
+            "granted",
+            or_none(verified.granted.map(|seq| seq.to_string())),
+        ),
+        ("lost", verified.lost.to_string()),
+        ("hash", or_none(verified.hash.map(|hash| hash.to_string()))),
+        (
+            "break",
+            or_none(verified.broken.map(|broken| broken.to_string())),
+        ),
+    ])
+}
+
+/// Shows how many events have been verified.
+pub(super) fn events_bar(output: &Output) -> ProgressBar {
+    bar(output, "{pos}/{len} events {wide_bar} {eta} left")
+}
+
+/// Shows how much of a file has been read.
+pub(super) fn bytes_bar(output: &Output) -> ProgressBar {
+    bar(output, "{bytes}/{total_bytes} {wide_bar} {eta} left")
+}
+
+fn bar(output: &Output, template: &str) -> ProgressBar {
+    let target = if output.json() {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let style = ProgressStyle::with_template(template).expect("the template is well formed");
+    ProgressBar::with_draw_target(Some(0), target).with_style(style)
 }
 
 /// A break, in words.

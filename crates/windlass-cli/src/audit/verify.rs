@@ -1,38 +1,46 @@
-//! The command that verifies a chain.
+//! The command that verifies a chain, in a store or in a file.
+
+use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use windlass::audit::ChainHash;
+use windlass::audit::{ChainHash, NoHash};
 use windlass::core::{Coded, ErrorKind};
 
-use super::{OneChain, show};
+use super::{OneChain, file, show};
 use crate::context::Context;
 use crate::engine::Held;
 use crate::failure::Failure;
-use crate::output::Output;
 
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
-    chain: OneChain,
+    pub(super) chain: OneChain,
+    /// Verify the lines of this file, which `audit export` printed, and no
+    /// store; `-` for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "server"])]
+    file: Option<PathBuf>,
     /// Begin with this event [default: the oldest that is kept]
     #[arg(long, value_name = "SEQ")]
-    from: Option<u64>,
+    pub(super) from: Option<u64>,
+    /// The hash before the first event of the file, which you noted: `anchor`
+    /// of `audit head`
+    #[arg(long, value_name = "HASH", value_parser = hash, requires = "file")]
+    pub(super) anchor: Option<ChainHash>,
     /// The number and the hash of an event that you noted: a chain that was
     /// written anew has another
     #[arg(long, value_name = "SEQ:HASH", value_parser = noted)]
-    noted: Option<(u64, ChainHash)>,
+    pub(super) noted: Option<(u64, ChainHash)>,
 }
 
-/// A chain is not what was written.
+/// A chain, or an export of one, is not what was written.
 #[derive(Debug, thiserror::Error)]
-#[error("the chain `{chain}` is broken: {what}")]
-struct BrokenChain {
-    chain: String,
-    what: String,
+#[error("{whole} is broken: {what}")]
+pub(super) struct Broken {
+    pub(super) whole: String,
+    pub(super) what: String,
 }
 
-impl Coded for BrokenChain {
+impl Coded for Broken {
     fn code(&self) -> &'static str {
         "audit_broken"
     }
@@ -49,14 +57,21 @@ fn noted(text: &str) -> Result<(u64, ChainHash), &'static str> {
     Ok((seq, hash.parse().map_err(|_| unclear)?))
 }
 
+fn hash(text: &str) -> Result<ChainHash, NoHash> {
+    text.parse()
+}
+
 /// Verifies a chain, and fails if it is broken.
 pub(crate) async fn verify(args: &VerifyArgs, context: &Context) -> Result<(), Failure> {
+    if let Some(path) = &args.file {
+        return file::verify(path, args, context).await;
+    }
     let chain = args.chain.chain.as_deref();
     let held = Held {
         from: args.from,
         noted: args.noted,
     };
-    let bar = bar(context.output());
+    let bar = show::events_bar(context.output());
     let mut watch = |done: u64, last: u64| {
         bar.set_length(last);
         bar.set_position(done);
@@ -70,20 +85,9 @@ pub(crate) async fn verify(args: &VerifyArgs, context: &Context) -> Result<(), F
     output.answer(&verified, || show::verified(&verified))?;
     match &verified.broken {
         None => Ok(()),
-        Some(broken) => Err(Failure::from(BrokenChain {
-            chain: verified.chain.clone(),
+        Some(broken) => Err(Failure::from(Broken {
+            whole: format!("the chain `{}`", verified.chain),
             what: show::broken(broken),
         })),
     }
-}
-
-fn bar(output: &Output) -> ProgressBar {
-    let target = if output.json() {
-        ProgressDrawTarget::hidden()
-    } else {
-        ProgressDrawTarget::stderr()
-    };
-    let template = "{pos}/{len} events {wide_bar} {eta} left";
-    let style = ProgressStyle::with_template(template).expect("the template is well formed");
-    ProgressBar::with_draw_target(Some(0), target).with_style(style)
 }

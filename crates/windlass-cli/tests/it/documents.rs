@@ -169,7 +169,7 @@ fn every_example_of_the_audit_prints_what_its_page_says() {
     let settings = "[audit]\ndetail = \"security\"\n";
     fs::write(bench.path("windlass.toml"), settings).unwrap();
     fs::write(bench.path("verify.py"), block("audit.md", "python")).unwrap();
-    assert_examples_on(&bench, "", "docs/audit.md", &document("audit.md"), 7);
+    assert_examples_on(&bench, "", "docs/audit.md", &document("audit.md"), 10);
 }
 
 #[test]

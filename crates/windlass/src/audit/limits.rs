@@ -11,6 +11,8 @@ pub const FIGURES_MAX: usize = 6;
 /// Bytes of an event's text, whatever its texts are: each byte of a text takes
 /// two at most.
 pub const EVENT_BYTES_MAX: usize = 4_096;
+/// Bytes of a line of an export, without its line feed: an event with its hash.
+pub const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 128;
 /// Events that one commit appends.
 pub const GROUP_EVENTS_MAX: usize = 256;
 /// Events that one commit trims.

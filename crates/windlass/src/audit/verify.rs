@@ -44,6 +44,9 @@ pub enum BreakKind {
     /// The event has another hash than was noted elsewhere: the chain was
     /// written anew.
     Rewritten,
+    /// What was to be a line of an export is none. Said of lines alone: in a
+    /// store such an event counts as changed.
+    NoLine,
 }
 
 impl BreakKind {
@@ -59,6 +62,7 @@ impl BreakKind {
             Self::Surplus => "surplus",
             Self::Head => "head",
             Self::Rewritten => "rewritten",
+            Self::NoLine => "no_line",
         }
     }
 }
@@ -84,6 +88,7 @@ impl fmt::Display for ChainBreak {
             BreakKind::Surplus => write!(f, "event {seq} is behind the end of the chain"),
             BreakKind::Head => f.write_str("the head of the chain is not what was written"),
             BreakKind::Rewritten => write!(f, "event {seq} has another hash than was noted"),
+            BreakKind::NoLine => write!(f, "event {seq} is no line of an export"),
         }
     }
 }
@@ -92,6 +97,7 @@ impl fmt::Display for ChainBreak {
 #[derive(Clone, Debug)]
 pub struct Verifier {
     chain: Chain,
+    first: u64,
     next: u64,
     hash: ChainHash,
     noted: Option<(u64, ChainHash)>,
@@ -105,6 +111,7 @@ impl Verifier {
     pub const fn new(chain: Chain, first: u64, before: ChainHash) -> Self {
         Self {
             chain,
+            first,
             next: first,
             hash: before,
             noted: None,
@@ -141,10 +148,20 @@ impl Verifier {
     ///
     /// Where the chain breaks, if it does.
     pub fn follow(&mut self, line: &[u8]) -> Result<AuditEvent, ChainBreak> {
+        let (said, text) = split(line).ok_or(self.broken(BreakKind::Changed))?;
+        self.link(said, text, decode(text))
+    }
+
+    /// The same for a line that was taken apart: the hash that it says, the
+    /// text, and what that says.
+    pub(super) fn link(
+        &mut self,
+        said: ChainHash,
+        text: &[u8],
+        read: Option<(u64, AuditEvent)>,
+    ) -> Result<AuditEvent, ChainBreak> {
         let seq = self.next;
         let broken = |kind| ChainBreak { seq, kind };
-        let (said, text) = split(line).ok_or(broken(BreakKind::Changed))?;
-        let read = decode(text);
         let is_other =
             |(found, event): &(u64, AuditEvent)| *found != seq || event.chain != self.chain;
         if read.as_ref().is_some_and(is_other) {
@@ -179,6 +196,22 @@ impl Verifier {
     #[must_use]
     pub const fn hash(&self) -> ChainHash {
         self.hash
+    }
+
+    pub(super) const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    pub(super) const fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(super) const fn events(&self) -> u64 {
+        self.events
+    }
+
+    pub(super) const fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// A break at the event that comes next.

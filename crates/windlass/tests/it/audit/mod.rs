@@ -3,6 +3,7 @@
 mod ending;
 mod events;
 mod keeping;
+mod lines;
 mod sinks;
 mod streaming;
 mod tampering;
