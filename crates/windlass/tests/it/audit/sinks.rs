@@ -234,3 +234,18 @@ async fn closing_does_not_wait_for_ever_for_a_sink_that_hangs() {
     let figures = stage.engine.audit().sink_figures()[0];
     assert_eq!((figures.written, figures.lost()), (0, 2), "{figures:?}");
 }
+
+#[tokio::test]
+async fn a_sink_that_panics_is_nothing_to_whoever_closes_the_engine() {
+    let sink = Moody::new(Mood::Panic);
+    let stage = Stage::with(with(&sink, true));
+    stage.make().await.unwrap();
+    stage.engine.close().await.unwrap();
+    let figures = stage.engine.audit().sink_figures()[0];
+    assert_eq!(
+        (figures.written, figures.lost_failed),
+        (0, 1),
+        "{figures:?}"
+    );
+    assert_eq!(stage.engine.audit().figures().written, 1);
+}
