@@ -11,6 +11,9 @@
 //!   this process are held at a gate for as long as it takes to empty the log
 //!   (TRUNCATE, 50 ms at most).
 //!
+//! Where it is asked for, the most of the copying is done beside commits
+//! (`copier`).
+//!
 //! Of several writers the one that fills the log copies it, so that one which
 //! writes little has to wait for little.
 
@@ -23,6 +26,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::wal::CheckpointMode;
 
 use crate::connection;
+use crate::copier::Beside;
 use crate::error::Failure;
 use crate::gate::Gate;
 use crate::group::Request;
@@ -110,14 +114,19 @@ impl Checkpoints {
         connection: &Connection,
         gate: &Gate,
         turns: &Turns,
+        mut beside: Option<&mut Beside<'_>>,
     ) -> Result<(), Failure> {
         let frames = self.frames.load(Ordering::Relaxed);
         if frames < self.seen {
             self.start_over();
+            if let Some(beside) = &mut beside {
+                beside.start_over();
+            }
         }
         self.seen = frames;
         self.longest = self.longest.max(frames);
-        if self.is_to_copy(frames) {
+        let is_left = |beside: &mut Beside<'_>| beside.is_left(frames, self.copy_frames);
+        if self.is_to_copy(frames) && beside.is_none_or(is_left) {
             self.copy_at = frames + self.copy_frames;
             self.own = 0;
             copy(connection)?;

@@ -39,6 +39,7 @@ mod birth;
 mod checkpoint;
 mod clock;
 mod connection;
+mod copier;
 mod error;
 mod export;
 mod files;
@@ -60,7 +61,7 @@ mod turns;
 mod writer;
 
 pub use health::Health;
-pub use options::{Durability, Options, Reads, Sharing};
+pub use options::{Copies, Durability, Options, Reads, Sharing};
 pub use store::SqliteStore;
 
 /// Compiles and runs the example that README.md shows.

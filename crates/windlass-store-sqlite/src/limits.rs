@@ -32,6 +32,11 @@ pub(crate) const GATE_MS_MAX: u64 = 1_000;
 /// Growth of the write-ahead log, in bytes, after which emptying it is tried
 /// again where a reader stood in the way.
 pub(crate) const TRUNCATE_RETRY_BYTES: u64 = 16 * 1_024 * 1_024;
+/// What is left of the log for the writer to copy where the most is copied
+/// beside it, as one in so many frames that are copied at a time.
+pub(crate) const COPY_LEFT_SHARE: u64 = 8;
+/// How often what was added meanwhile is copied beside it first.
+pub(crate) const COPIES_BESIDE_MAX: u32 = 4;
 /// How often a writer whose last commit failed tries to open the file again,
 /// in milliseconds.
 pub(crate) const REOPEN_MS: u64 = 250;

@@ -63,6 +63,18 @@ pub enum Reads {
     },
 }
 
+/// Where the log is copied into the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Copies {
+    /// By the thread that commits, between two commits, which wait for it.
+    #[default]
+    Between,
+    /// The most of it on a thread of its own, beside commits. It takes one
+    /// more connection and thread, and a log that may have four times
+    /// `wal_copy_bytes`. For what is written all the time.
+    Beside,
+}
+
 /// How a [`crate::SqliteStore`] is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -82,6 +94,8 @@ pub struct Options {
     /// so more bytes mean less work in all, in longer pieces, and a slower
     /// start after a crash.
     pub wal_copy_bytes: u64,
+    /// Where that is done.
+    pub copies: Copies,
     /// Bytes of write-ahead log after which new reads of this process are
     /// held back for a moment so that it can be emptied. It may grow to twice
     /// this while other processes read, and without bound while an export
@@ -118,6 +132,7 @@ impl Default for Options {
             reader_threads: 2,
             reads: Reads::OnThreads,
             wal_copy_bytes: 24 * 1_024 * 1_024,
+            copies: Copies::Between,
             wal_empty_bytes: 64 * 1_024 * 1_024,
             free_bytes_kept: FREE_BYTES_KEPT,
             busy_time_max: Duration::from_secs(10),

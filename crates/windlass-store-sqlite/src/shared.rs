@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, watch};
 use windlass_store::{ChangeHub, Incarnation, StoreError, StoreErrorKind};
 
+use crate::copier::Copier;
 use crate::error::Failure;
 use crate::export::Exports;
 use crate::files::{Files, Identity};
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) here: Here,
     pub(crate) post: Post,
     pub(crate) gate: Gate,
+    pub(crate) copier: Copier,
     pub(crate) hub: ChangeHub,
     pub(crate) exports: Exports,
     /// Whether it is known what the last commit did. While it is not, reads
@@ -89,6 +91,7 @@ impl Shared {
             here: Here::new(&options),
             post: Post::new(turns),
             gate: Gate::default(),
+            copier: Copier::new(),
             hub: ChangeHub::new(),
             exports: Exports::default(),
             settled: AtomicBool::new(true),
@@ -141,6 +144,7 @@ impl Shared {
         self.read_places.close();
         self.writes.close();
         self.reads.close();
+        self.copier.close();
         self.exports.stop_all();
         self.hub.close();
         self.here.empty();
@@ -151,6 +155,7 @@ impl Shared {
     fn fail(&self) {
         self.failed.store(true, Ordering::Release);
         self.here.empty();
+        self.copier.close();
         self.write_places.close();
         self.read_places.close();
         self.writes.abandon();

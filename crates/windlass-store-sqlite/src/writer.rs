@@ -21,9 +21,11 @@ use windlass_store::{Commit, StoreError};
 use crate::apply::Statements;
 use crate::checkpoint::{self, Checkpoints};
 use crate::connection;
+use crate::copier::Beside;
 use crate::error::Failure;
 use crate::group::{self, GroupError, Request};
 use crate::limits::{GROUP_BATCHES_MAX, GROUP_KIB_MAX, REOPEN_MS};
+use crate::options::Copies;
 use crate::queue::{Queue, Woken};
 use crate::shared::Shared;
 use crate::space::Space;
@@ -119,6 +121,7 @@ fn run(shared: &Arc<Shared>, turns: Turns) {
         shared,
         turns,
         backlog: Backlog::default(),
+        beside: (shared.options.copies == Copies::Beside).then(|| Beside::new(shared)),
         has_tidied: false,
         is_weary: false,
     };
@@ -134,9 +137,11 @@ fn run(shared: &Arc<Shared>, turns: Turns) {
 }
 
 struct Writer<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     turns: Turns,
     backlog: Backlog,
+    /// Where the log is copied beside commits.
+    beside: Option<Beside<'a>>,
     /// Whether free pages were given back before the end; that is not tried
     /// twice.
     has_tidied: bool,
@@ -177,7 +182,8 @@ impl Writer<'_> {
                     }
                 }
             };
-            let kept_up = checkpoints.keep_up(&connection, &self.shared.gate, &self.turns);
+            let (gate, turns) = (&self.shared.gate, &self.turns);
+            let kept_up = checkpoints.keep_up(&connection, gate, turns, self.beside.as_mut());
             if next == Next::Reopen || kept_up.is_err() {
                 return Next::Reopen;
             }

@@ -128,7 +128,8 @@ impl Caching {
             let closed = marked.store().close().await;
             closed.map_err(|error| refused(error.into()))?;
         }
-        Ok(Self::new(open(Uses::Cache).await?))
+        let bytes_max = options.settings.l2_bytes_max;
+        Ok(Self::new(open(Uses::Cache { bytes_max }).await?))
     }
 
     pub(crate) const fn cache(&self) -> &TieredCache {

@@ -17,10 +17,13 @@ pub(crate) struct Opened {
     pub(crate) probe: Arc<dyn Probe>,
 }
 
-/// Bytes of write-ahead log after which that of a cache is copied: it is not
-/// waited for, so that more would only take space.
+/// Bytes of write-ahead log after which that of a cache is copied, as one in
+/// so many that it may hold, and the least and most of them: each copy syncs
+/// files, and pages that changed often are copied once.
 #[cfg(feature = "sqlite")]
-const CACHE_WAL_BYTES: u64 = 2 << 20;
+const CACHE_WAL_SHARE: u64 = 64;
+#[cfg(feature = "sqlite")]
+const CACHE_WAL_BYTES: (u64, u64) = (2 << 20, 64 << 20);
 
 /// Memory that each connection through which a cache is read by its callers
 /// may use for pages.
@@ -37,8 +40,8 @@ pub(crate) enum Uses {
     /// State that must not be lost.
     Everything,
     /// A cache, which may lose its latest writes with the machine's power, and
-    /// whose files should not grow much beyond what is in them.
-    Cache,
+    /// whose files should not grow much beyond the bytes it may hold.
+    Cache { bytes_max: u64 },
 }
 
 /// What holds for any store that is opened.
@@ -126,14 +129,21 @@ async fn sqlite(location: &StoreLocation, path: &Path, terms: Terms) -> Result<O
     if let Some(limit) = terms.export_time_max {
         options.export_time_max = limit;
     }
-    if terms.uses == Uses::Cache {
+    if let Uses::Cache { bytes_max } = terms.uses {
+        let (least, most) = CACHE_WAL_BYTES;
         options.durability = driver::Durability::Process;
         options.reads = driver::Reads::OnCaller {
             page_cache_kib: CACHE_PAGES_KIB,
         };
         options.reader_threads = CACHE_READERS;
-        options.wal_copy_bytes = CACHE_WAL_BYTES;
-        options.wal_empty_bytes = 2 * CACHE_WAL_BYTES;
+        let copied = (bytes_max / CACHE_WAL_SHARE).clamp(least, most);
+        options.wal_copy_bytes = copied;
+        options.wal_empty_bytes = 2 * copied;
+        // The log of a small one is to be short, whatever it costs.
+        if copied > least {
+            options.copies = driver::Copies::Beside;
+            options.wal_empty_bytes = 4 * copied;
+        }
     }
     opened(location, SqliteStore::open(path, options).await)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass_store::{Batch, Commit, Entry, Expect, KeyRange, Store, StoreExt};
-use windlass_store_sqlite::{Options, SqliteStore};
+use windlass_store_sqlite::{Copies, Options, SqliteStore};
 use windlass_store_testing::Random;
 
 use crate::children::{Player, Role, setting, tell};
@@ -19,6 +19,20 @@ const CYCLES_DEFAULT: u64 = 30;
 /// Kills of one store: each is followed by a look at all of it.
 const CYCLES_A_STORE: usize = 300;
 const SEED: &str = "WINDLASS_KILL_SEED";
+
+/// Those of a store like any other, or of one whose log is copied all the time
+/// beside commits.
+fn options() -> Options {
+    if std::process::id().is_multiple_of(2) {
+        return Options::default();
+    }
+    Options {
+        copies: Copies::Beside,
+        wal_copy_bytes: 64 << 10,
+        wal_empty_bytes: 256 << 10,
+        ..Options::default()
+    }
+}
 
 /// Sessions that commit at the same time.
 const SESSIONS: usize = 8;
@@ -129,7 +143,7 @@ fn parse(text: &[u8]) -> u64 {
 /// Commits until killed: a head and two rows at a time.
 pub(crate) async fn play_mortal(path: &Path) {
     let store = Arc::new(
-        SqliteStore::open(path, Options::default())
+        SqliteStore::open(path, options())
             .await
             .expect("the store opens"),
     );

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use windlass_store::{Batch, KeyRange, Scan, Store};
-use windlass_store_sqlite::{Options, SqliteStore};
+use windlass_store::{Batch, KeyRange, Scan, Store, StoreExt};
+use windlass_store_sqlite::{Copies, Options, SqliteStore};
 
 use crate::children::setting;
-use crate::common::{Place, apply};
+use crate::common::{Place, apply, value};
 
 const READERS: usize = 16;
 const KEYS: usize = 200;
@@ -103,6 +103,38 @@ async fn the_log_is_started_over_though_others_write_while_it_is_copied() {
     // Copied at 2 MiB, or at 4 by the other; without copying the rest in its
     // turn this load makes it more than a hundred.
     assert!(longest < 16 << 20, "the log grew to {longest} bytes");
+}
+
+/// What is added while the log is copied has to be copied too, and at last
+/// between two commits: otherwise the log has no end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_started_over_where_it_is_copied_beside_commits() {
+    const COMMITS: u8 = 200;
+    let place = Place::new();
+    let options = Options {
+        copies: Copies::Beside,
+        wal_copy_bytes: 2 << 20,
+        wal_empty_bytes: u64::MAX,
+        ..Options::default()
+    };
+    let store = place.open_with(options.clone()).await;
+    let mut longest = 0;
+    for number in 0..COMMITS {
+        let start = usize::from(number % 10) * 20;
+        let mark = Batch::new().put("acme/last", vec![number]);
+        apply(&store, batch(start)).await;
+        apply(&store, mark).await;
+        longest = longest.max(store.health().wal_bytes);
+    }
+    store.close().await.expect("the store closes");
+    // What was written is more than a hundred.
+    assert!(longest < 16 << 20, "the log grew to {longest} bytes");
+    let store = place.open_with(options).await;
+    let last = value(&store, "acme/last").await;
+    assert_eq!(last.as_deref(), Some(&[COMMITS - 1][..]));
+    let all = store.scan_all(KeyRange::prefix("acme/")).await;
+    assert_eq!(all.expect("the store answers").len(), KEYS + 1);
+    store.close().await.expect("the store closes");
 }
 
 /// A store with readers whose transactions always overlap.
