@@ -69,8 +69,8 @@ pub use policy::{Admission, Policy, Priority, Put};
 pub use stats::{Space, Stats};
 pub use sweep::{Position, SweepLimit, SweepReport, Swept};
 pub use tiered::{
-    BelowStats, Options, OrphanPosition, OrphanReport, Orphaned, TieredCache, TieredReport,
-    TieredStats,
+    BelowStats, Compression, Options, OrphanPosition, OrphanReport, Orphaned, TieredCache,
+    TieredReport, TieredStats,
 };
 
 /// Compiles and runs the example that README.md shows.

@@ -49,6 +49,13 @@ pub const GRACE_MS_DEFAULT: u64 = 3_600_000;
 pub const BOOT_BYTES_MAX: usize = 128;
 /// Largest blob that is stored with its record.
 pub(crate) const INLINE_BYTES_MAX: u64 = 32 << 10;
+/// Length of the blobs that it is tried to pack, in bytes: shorter ones take
+/// little, and of longer ones a hit would take more time than reading them.
+pub(crate) const PACKED_BYTES_MIN: usize = 1 << 10;
+/// The same, at most.
+pub(crate) const PACKED_BYTES_MAX: usize = 32 << 10;
+/// The least that packing has to save, as one in so many bytes.
+pub(crate) const PACKED_SAVES: usize = 8;
 /// Bytes of each piece of a larger one.
 pub(crate) const PIECE_BYTES: usize = 1 << 20;
 /// Pieces that one commit writes.

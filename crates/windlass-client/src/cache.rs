@@ -74,6 +74,12 @@ pub struct SecondTier {
     pub orphans: u64,
     /// Commits that changed entries.
     pub commits: u64,
+    /// Blobs that were compressed before they were stored.
+    pub compressed: u64,
+    /// Their bytes as they were put.
+    pub compressed_from_bytes: u64,
+    /// Their bytes as they were stored.
+    pub compressed_to_bytes: u64,
     /// Entries held.
     pub entries: u64,
     /// What they are charged with.

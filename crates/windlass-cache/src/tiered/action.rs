@@ -19,6 +19,8 @@ pub(super) struct Putting {
     pub(super) place: Place,
     pub(super) put: Put,
     pub(super) crc: u32,
+    /// What is stored of the blob, if that is not the blob itself.
+    pub(super) packed: Option<Bytes>,
     pub(super) jitter_ms: u64,
     pub(super) expect: Expect,
     /// Where the blob is, if it was written ahead.

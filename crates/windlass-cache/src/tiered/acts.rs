@@ -8,7 +8,8 @@ use super::action::{Action, Answer, Putting, Reply, Taken, What};
 use super::desk::Run;
 use super::draft::{Cause, Effect, Known};
 use super::keys;
-use super::record::{Kept, Record, SpaceRow, corrupt};
+use super::packing::Packing;
+use super::record::{Kept, Record, SpaceRow, Stowed, corrupt};
 use super::shared::hash;
 use super::uses::Use;
 use crate::cache::decide_version;
@@ -79,7 +80,8 @@ impl Run {
             now,
             expires: policy.expires(now, putting.jitter_ms),
         };
-        let blob = putting.put.value.clone();
+        let packing = putting.packed.is_some().then_some(Packing::Lz4);
+        let blob = putting.packed.unwrap_or_else(|| putting.put.value.clone());
         let entry = Arc::new(Entry::new(putting.put, birth));
         self.ensure_room(&entry, &old).await?;
         // Making room may have taken it, if its time was over.
@@ -90,7 +92,16 @@ impl Run {
         }
         self.draft.visits.push(visit);
         let chain = putting.chain.as_ref().map(|written| written.chain);
-        let record = Record::of(&entry, putting.crc, chain);
+        let stowed = Stowed {
+            crc: putting.crc,
+            packing,
+            chain,
+        };
+        let record = Record::of(&entry, stowed);
+        if packing.is_some() {
+            let (from, to) = (entry.value.len(), blob.len());
+            self.draft.effects.push(Effect::Packed { from, to });
+        }
         let blob = chain.is_none().then_some(blob);
         self.set(&entry, Kept { record, blob }, old);
         let held = true;

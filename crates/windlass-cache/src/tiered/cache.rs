@@ -12,6 +12,7 @@ use super::desk::Desk;
 use super::fetch::Fetched;
 use super::keys;
 use super::options::Options;
+use super::packing;
 use super::shared::{Shared, hash};
 use crate::cache::Expect;
 use crate::error::CacheError;
@@ -316,6 +317,10 @@ impl TieredCache {
         } else {
             None
         };
+        let packed = match chain {
+            Some(_) => None,
+            None => packing::pack(&put.value, self.shared.options.compression),
+        };
         let place = Place {
             namespace: namespace.clone(),
             key: key.clone(),
@@ -325,6 +330,7 @@ impl TieredCache {
             place,
             put,
             crc,
+            packed,
             jitter_ms,
             expect,
             chain,

@@ -23,6 +23,9 @@ pub(super) struct Counters {
     pub(super) damaged: Counter,
     pub(super) orphans: Counter,
     pub(super) commits: Counter,
+    pub(super) compressed: Counter,
+    pub(super) compressed_from: Counter,
+    pub(super) compressed_to: Counter,
     pub(super) entries: Counter,
     pub(super) bytes: Counter,
 }
@@ -61,6 +64,9 @@ impl Counters {
             damaged: self.damaged.get(),
             orphans: self.orphans.get(),
             commits: self.commits.get(),
+            compressed: self.compressed.get(),
+            compressed_from_bytes: self.compressed_from.get(),
+            compressed_to_bytes: self.compressed_to.get(),
             entries: self.entries.get(),
             bytes: self.bytes.get(),
             filter_bytes,
@@ -98,6 +104,12 @@ pub struct BelowStats {
     pub orphans: u64,
     /// Commits that changed entries.
     pub commits: u64,
+    /// Blobs that were compressed before they were stored.
+    pub compressed: u64,
+    /// Their bytes as they were put.
+    pub compressed_from_bytes: u64,
+    /// Their bytes as they were stored.
+    pub compressed_to_bytes: u64,
     /// Entries held, those included that nobody sees any more.
     pub entries: u64,
     /// What they are charged with.

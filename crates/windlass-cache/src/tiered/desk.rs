@@ -409,6 +409,11 @@ impl Run {
                 counters.insertions.add(1);
                 above.put(&entry);
             }
+            Effect::Packed { from, to } => {
+                counters.compressed.add(1);
+                counters.compressed_from.add(count(from));
+                counters.compressed_to.add(count(to));
+            }
             Effect::Touched {
                 era,
                 key,
@@ -449,10 +454,14 @@ impl Run {
                 Effect::Touched { era, key, .. } | Effect::Gone { era, key } => {
                     above.take(era, key);
                 }
-                Effect::Written(_) | Effect::Counted(..) => {}
+                Effect::Written(_) | Effect::Counted(..) | Effect::Packed { .. } => {}
             }
         }
     }
+}
+
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 impl Head {

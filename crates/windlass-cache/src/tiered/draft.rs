@@ -34,6 +34,11 @@ pub(super) enum Effect {
         /// Whether the name was there before.
         replaced: bool,
     },
+    /// A blob of so many bytes is stored as so many.
+    Packed {
+        from: usize,
+        to: usize,
+    },
     Touched {
         era: Arc<Era>,
         key: Key,

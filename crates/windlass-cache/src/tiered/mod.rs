@@ -12,6 +12,7 @@
 //! | `open` | the beginning and the end |
 //! | `fetch` | reads of the store |
 //! | `ahead` | blobs that are written in pieces, before their records |
+//! | `packing` | blobs that are stored shorter than they are |
 //! | `invalidate`, `sweep`, `orphans` | what goes |
 //! | `desk`, `draft`, `acts`, `load`, `heads`, `room` | changes, and the commits they share |
 //! | `filter`, `below`, `learn` | which names there are |
@@ -37,6 +38,7 @@ mod load;
 mod open;
 mod options;
 mod orphans;
+mod packing;
 mod past;
 mod record;
 mod room;
@@ -47,6 +49,6 @@ mod uses;
 pub(crate) use below::Below;
 pub use cache::TieredCache;
 pub use counters::{BelowStats, TieredStats};
-pub use options::Options;
+pub use options::{Compression, Options};
 pub use orphans::{OrphanPosition, OrphanReport, Orphaned};
 pub use sweep::TieredReport;

@@ -12,6 +12,7 @@ use windlass_core::{Format, Millis};
 use windlass_store::{StoreError, StoreErrorKind};
 
 use super::keys::ChainId;
+use super::packing::{self, Packing};
 use crate::entry::{Birth, Entry};
 use crate::metadata::Metadata;
 use crate::names::{Key, Namespace, Place, Tag};
@@ -144,10 +145,13 @@ pub(super) struct Record {
     pub(super) due: Millis,
     /// What it is charged with.
     pub(super) charge: u64,
-    /// Length of the blob.
+    /// Length of the blob as it was put.
     pub(super) length: u64,
-    /// CRC-32 of the blob.
+    /// CRC-32 of the same.
     pub(super) crc: u32,
+    /// How it was packed, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) packing: Option<Packing>,
     /// Where the blob is, if it does not follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) chain: Option<Chain>,
@@ -173,10 +177,23 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// What a record says of how its blob is stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stowed {
+    /// CRC-32 of the blob as it was put.
+    pub(super) crc: u32,
+    pub(super) packing: Option<Packing>,
+    pub(super) chain: Option<Chain>,
+}
+
+/// Bytes of a record that says little, and of what stands before its blob.
+const RECORD_BYTES_GUESS: usize = 384;
+
 /// A record as it is stored: with the blob, unless that is in pieces.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Kept {
     pub(super) record: Record,
+    /// What is stored of the blob.
     pub(super) blob: Option<Bytes>,
 }
 
@@ -204,9 +221,10 @@ impl Kept {
 
     /// The row to store.
     pub(super) fn row(&self) -> Bytes {
-        let mut row = serde_json::to_vec(&self.record).expect("records are plain JSON");
+        let blob = self.blob.as_ref().map_or(0, Bytes::len);
+        let mut row = Vec::with_capacity(RECORD_BYTES_GUESS + blob);
+        serde_json::to_writer(&mut row, &self.record).expect("records are plain JSON");
         if let Some(blob) = &self.blob {
-            row.reserve_exact(blob.len() + 1);
             row.push(BLOB_FOLLOWS);
             row.extend_from_slice(blob);
         }
@@ -215,8 +233,8 @@ impl Kept {
 }
 
 impl Record {
-    /// The record of an entry whose blob has this checksum.
-    pub(super) fn of(entry: &Entry, crc: u32, chain: Option<Chain>) -> Self {
+    /// The record of an entry whose blob is stored like this.
+    pub(super) fn of(entry: &Entry, stowed: Stowed) -> Self {
         Self {
             v: Format,
             namespace: entry.place.namespace.clone(),
@@ -231,8 +249,9 @@ impl Record {
             due: entry.ends(),
             charge: entry.charge,
             length: u64::try_from(entry.value.len()).unwrap_or(u64::MAX),
-            crc,
-            chain,
+            crc: stowed.crc,
+            packing: stowed.packing,
+            chain: stowed.chain,
             metadata: entry.metadata.clone(),
             policy: entry.policy.clone(),
             tags: entry.tags.clone(),
@@ -240,12 +259,17 @@ impl Record {
         }
     }
 
-    /// The entry with its blob.
+    /// The entry with its blob, of which this is stored.
     ///
     /// # Errors
     ///
     /// If the blob is not the one that was put.
-    pub(super) fn entry(self, era: &Arc<Era>, blob: Bytes) -> Result<Entry, StoreError> {
+    pub(super) fn entry(self, era: &Arc<Era>, stored: Bytes) -> Result<Entry, StoreError> {
+        let blob = match self.packing {
+            None => stored,
+            Some(Packing::Lz4) => packing::unpack(&stored, self.length)
+                .ok_or_else(|| corrupt("entry", "its blob cannot be unpacked"))?,
+        };
         if u64::try_from(blob.len()) != Ok(self.length) || crc32fast::hash(&blob) != self.crc {
             return Err(corrupt("entry", "its blob is not the one that was put"));
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use windlass_core::Millis;
 use windlass_store::{Scan, StoreError, StoreErrorKind};
 
-use super::action::{Action, Bite};
+use super::action::{Action, Bite, Putting};
 use super::desk::Run;
 use super::draft::{Cause, Known};
 use super::keys;
@@ -46,19 +46,27 @@ impl Run {
         &mut self,
         requests: &[Vec<Action>],
     ) -> Result<(), CacheError> {
+        let puts = || {
+            let actions = requests.iter().flatten();
+            actions.filter_map(|action| match action {
+                Action::Put(putting) => Some(putting),
+                _ => None,
+            })
+        };
+        let charge = |putting: &Putting| crate::entry::charge(&putting.put, &putting.place);
+        // As a rule there is room for all, whatever they replace.
+        if self.lacks(puts().map(|putting| charge(putting)).sum()) == 0 {
+            return Ok(());
+        }
         let (mut needed, mut lowest) = (0_u64, Priority::High);
         let mut spared = HashSet::new();
-        for action in requests.iter().flatten() {
-            let Action::Put(putting) = action else {
-                continue;
-            };
+        for putting in puts() {
             let name = (putting.visit.era().generation, putting.place.key.clone());
             let known = self.known.get(&name).cloned();
             let known = known.or_else(|| self.heads.get(&name));
             let freed = known.as_ref().map_or(0, charge_of);
             spared.insert(name);
-            let charge = crate::entry::charge(&putting.put, &putting.place);
-            needed += charge.saturating_sub(freed);
+            needed += charge(putting).saturating_sub(freed);
             if rank(putting.put.policy.priority) < rank(lowest) {
                 lowest = putting.put.policy.priority;
             }
@@ -86,6 +94,9 @@ impl Run {
         old: &Known,
     ) -> Result<(), CacheError> {
         let mut needed = entry.charge.saturating_sub(charge_of(old));
+        if self.lacks(needed) == 0 {
+            return Ok(());
+        }
         let spared = HashSet::from([(entry.era.generation, entry.place.key.clone())]);
         for _ in 0..ROOM_STEPS_MAX {
             if self.lacks(needed) == 0 {

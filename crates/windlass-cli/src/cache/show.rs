@@ -56,6 +56,9 @@ fn tiers(view: &CacheView) -> String {
             below("orphans taken back", second.orphans),
             below("damaged", second.damaged),
             below("commits", second.commits),
+            below("compressed", second.compressed),
+            below("compressed from bytes", second.compressed_from_bytes),
+            below("compressed to bytes", second.compressed_to_bytes),
             below("filter bytes", second.filter_bytes),
         ],
     )

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use windlass::cache::{CacheError, Options};
+use windlass::cache::{CacheError, Compression, Options};
 use windlass::{CacheOptions, StoreLocation};
 
 use super::setting::ValueError;
@@ -16,6 +16,7 @@ pub(crate) enum CacheSetting {
     BlobBytesMax,
     EntryBytesGuess,
     GraceMs,
+    Compression,
 }
 
 /// Where the cache is, if there is one, and what its tiers hold.
@@ -43,13 +44,14 @@ impl CacheSettings {
 
 impl CacheSetting {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Store,
         Self::L1BytesMax,
         Self::L2BytesMax,
         Self::BlobBytesMax,
         Self::EntryBytesGuess,
         Self::GraceMs,
+        Self::Compression,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -60,11 +62,12 @@ impl CacheSetting {
             Self::BlobBytesMax => "cache.blob_bytes_max",
             Self::EntryBytesGuess => "cache.entry_bytes_guess",
             Self::GraceMs => "cache.grace_ms",
+            Self::Compression => "cache.compression",
         }
     }
 
     pub(crate) const fn is_number(self) -> bool {
-        !matches!(self, Self::Store)
+        !matches!(self, Self::Store | Self::Compression)
     }
 
     /// Sets it, unless that is refused. An empty store is none. Whether the
@@ -73,6 +76,7 @@ impl CacheSetting {
         match self {
             Self::Store if text.is_empty() => settings.location = None,
             Self::Store => settings.location = Some(text.parse()?),
+            Self::Compression => settings.tiers.compression = compression(text)?,
             _ => *self.field(&mut settings.tiers) = u64::from_str(text)?,
         }
         Ok(())
@@ -84,7 +88,7 @@ impl CacheSetting {
             Self::L2BytesMax => &mut tiers.l2_bytes_max,
             Self::BlobBytesMax => &mut tiers.first.blob_bytes_max,
             Self::EntryBytesGuess => &mut tiers.first.entry_bytes_guess,
-            Self::Store | Self::GraceMs => &mut tiers.grace_ms,
+            Self::Store | Self::Compression | Self::GraceMs => &mut tiers.grace_ms,
         }
     }
 
@@ -95,8 +99,22 @@ impl CacheSetting {
                 let location = settings.location.as_ref();
                 location.map(ToString::to_string).unwrap_or_default()
             }
+            Self::Compression => word(settings.tiers.compression).to_owned(),
             _ => self.field(&mut settings.tiers.clone()).to_string(),
         }
+    }
+}
+
+fn compression(text: &str) -> Result<Compression, ValueError> {
+    let all = [Compression::None, Compression::Lz4];
+    let found = all.into_iter().find(|it| word(*it) == text);
+    found.ok_or(ValueError::Word("`none`, `lz4`"))
+}
+
+const fn word(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "none",
+        Compression::Lz4 => "lz4",
     }
 }
 
@@ -108,7 +126,7 @@ mod tests {
     fn what_is_set_is_shown_and_is_what_the_engine_takes() {
         let mut settings = CacheSettings::default();
         assert_eq!(settings.options(), None);
-        let texts = ["memory:", "100000", "200000", "3000", "400", "5"];
+        let texts = ["memory:", "100000", "200000", "3000", "400", "5", "lz4"];
         for (setting, text) in CacheSetting::ALL.into_iter().zip(texts) {
             let set = setting.set(&mut settings, text);
             set.expect("a value that it can have");
@@ -122,6 +140,10 @@ mod tests {
         assert_eq!((first.l1_bytes_max, first.blob_bytes_max), (100_000, 3_000));
         assert_eq!((first.entry_bytes_guess, tiers.grace_ms), (400, 5));
         assert_eq!(tiers.l2_bytes_max, 200_000);
+        assert_eq!(tiers.compression, Compression::Lz4);
+        let refused = CacheSetting::Compression.set(&mut settings, "zip");
+        let refused = refused.expect_err("no such word").to_string();
+        assert_eq!(refused, "one of `none`, `lz4` is expected");
         CacheSetting::Store.set(&mut settings, "").expect("none");
         assert_eq!(settings.options(), None);
     }

@@ -5,6 +5,7 @@ mod costs;
 mod damage;
 mod model;
 mod orphans;
+mod packing;
 mod racing;
 mod room;
 mod rotten;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use windlass_cache::{Config, Found, Namespace, Options, Put, Stored, TieredCache};
+use windlass_cache::{Compression, Config, Found, Namespace, Options, Put, Stored, TieredCache};
 use windlass_core::{ManualEnv, Millis};
 use windlass_store::{
     Batch, Changes, Commit, Export, KeyRange, Page, Scan, Store, StoreError, StoreErrorKind,
@@ -108,6 +108,7 @@ pub(crate) fn options() -> Options {
             blob_bytes_max: 30 << 10,
             entry_bytes_guess: 1 << 10,
         },
+        compression: Compression::Lz4,
         ..Options::default()
     }
 }
