@@ -1,6 +1,5 @@
 //! The second tier: hits that come from a store, beside files that are opened
-//! and read and beside another cache on the disk; puts of many callers, beside a
-//! transaction each; and flushes.
+//! and read and beside another cache on the disk; and flushes.
 
 use std::fs;
 use std::hint::black_box;
@@ -10,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::Connection;
 use tokio::runtime::Runtime;
 use windlass::SystemEnv;
 use windlass_cache::{
-    Admission, Config, Key, Namespace, Options, Policy, Presence, Put, SweepLimit, TieredCache,
+    Admission, Compression, Config, Key, Namespace, Options, Policy, Presence, Put, SweepLimit,
+    TieredCache,
 };
 use windlass_store::Store;
 use windlass_store_sled::SledStore;
@@ -24,7 +23,7 @@ use crate::clock;
 use crate::error::BenchError;
 use crate::harness::contest::{Durability, Rounds, Side, contest};
 use crate::harness::row::{Bar, Comparison, Figures, Row};
-use crate::harness::throughput::{Caller, decimal, drive};
+use crate::harness::throughput::decimal;
 use crate::peers::skipped;
 use crate::sessions::{Bench, Measured, dropped_note};
 
@@ -61,12 +60,6 @@ const SIZES: [Blobs; 3] = [
         peer: Bar::Absent,
     },
 ];
-/// Callers that put at the same time.
-const CALLERS: usize = 64;
-/// Bytes that each puts.
-const PUT_BYTES: usize = 4 << 10;
-/// Keys that each goes through.
-const PUT_KEYS: usize = 64;
 /// Entries that are flushed: few, many, and as many as show that it runs.
 const FLUSHED: [usize; 3] = [100, 1_000_000, 10_000];
 /// How often each is flushed.
@@ -75,7 +68,7 @@ const FLUSHES: usize = 7;
 /// and files of the disk written behind the last acknowledged put.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Hits, puts and flushes of the second tier.
+/// Hits and flushes of the second tier.
 ///
 /// # Errors
 ///
@@ -87,9 +80,6 @@ pub fn l2(bench: &Bench<'_>) -> Result<Measured, BenchError> {
     }
     if bench.peer.is_none() {
         measured.notes.push(skipped("foyer's disk hit"));
-    }
-    for survives in [Survives::Power, Survives::Process] {
-        puts(bench, survives, &mut measured)?;
     }
     flushes(bench, &mut measured)?;
     Ok(measured)
@@ -106,25 +96,41 @@ fn options() -> Options {
     }
 }
 
-async fn sqlite(path: &Path, survives: Survives) -> Result<Arc<dyn Store>, BenchError> {
+/// A store that is opened as the engine opens that of a cache, but for what it
+/// survives.
+pub(super) async fn sqlite(path: &Path, survives: Survives) -> Result<Arc<dyn Store>, BenchError> {
     let options = windlass_store_sqlite::Options {
         sharing: windlass_store_sqlite::Sharing::Exclusive,
         durability: survives,
         reads: windlass_store_sqlite::Reads::OnCaller {
             page_cache_kib: 32 << 10,
         },
+        copies: windlass_store_sqlite::Copies::Beside,
+        wal_copy_bytes: 64 << 20,
+        wal_empty_bytes: 256 << 20,
         ..Default::default()
     };
     Ok(Arc::new(SqliteStore::open(path, options).await?))
 }
 
-async fn over(store: Arc<dyn Store>) -> Result<TieredCache, BenchError> {
+pub(super) async fn over(store: Arc<dyn Store>) -> Result<TieredCache, BenchError> {
+    over_with(store, Compression::default()).await
+}
+
+pub(super) async fn over_with(
+    store: Arc<dyn Store>,
+    compression: Compression,
+) -> Result<TieredCache, BenchError> {
     let env = Arc::new(SystemEnv::new());
-    Ok(TieredCache::open(store, env, options(), "bench").await?)
+    let options = Options {
+        compression,
+        ..options()
+    };
+    Ok(TieredCache::open(store, env, options, "bench").await?)
 }
 
 /// A blob that no disk can make smaller.
-fn blob(bytes: usize, seed: usize) -> Vec<u8> {
+pub(super) fn blob(bytes: usize, seed: usize) -> Vec<u8> {
     let mut state = u64::try_from(seed).unwrap_or(1).wrapping_mul(2) + 1;
     let words = (0..bytes.div_ceil(8)).flat_map(|_| {
         state ^= state << 13;
@@ -301,145 +307,6 @@ fn hit_rows(bench: &Bench<'_>, blobs: Blobs, rounds: &Rounds<f64>) -> Vec<Row> {
         Some(comparison.row(rounds))
     };
     rows.into_iter().filter_map(row).collect()
-}
-
-/// One of many that put.
-struct Putter {
-    cache: TieredCache,
-    space: Namespace,
-    keys: Vec<Key>,
-    value: bytes::Bytes,
-    next: usize,
-}
-
-impl Caller for Putter {
-    async fn call(&mut self) -> Result<(), BenchError> {
-        self.next += 1;
-        let key = &self.keys[self.next % self.keys.len()];
-        let policy = Policy {
-            admission: Admission::Never,
-            ..Policy::ttl_ms(3_600_000)
-        };
-        let put = Put {
-            policy,
-            ..Put::new(self.value.clone())
-        };
-        self.cache.put(&self.space, key, put).await?;
-        Ok(())
-    }
-}
-
-/// Many callers that put into our cache.
-struct Putters<'a> {
-    runtime: &'a Runtime,
-    putters: Vec<Putter>,
-}
-
-impl Side for Putters<'_> {
-    type Sample = f64;
-
-    fn name(&self) -> &'static str {
-        "ours"
-    }
-
-    fn run(&mut self, span: Duration) -> Result<f64, BenchError> {
-        let putters = std::mem::take(&mut self.putters);
-        let (throughput, putters) = drive(self.runtime, putters, span)?;
-        self.putters = putters;
-        Ok(throughput.per_second())
-    }
-}
-
-/// One caller that puts a row in a transaction each.
-struct Plain {
-    connection: Connection,
-    value: Vec<u8>,
-    next: usize,
-}
-
-impl Plain {
-    fn open(path: &Path, survives: Survives) -> Result<Self, BenchError> {
-        let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        let level = match survives {
-            Survives::Power => "extra",
-            Survives::Process => "normal",
-        };
-        connection.pragma_update(None, "synchronous", level)?;
-        let table = "CREATE TABLE entry (key TEXT PRIMARY KEY, until INTEGER, value BLOB)";
-        connection.execute(table, [])?;
-        Ok(Self {
-            connection,
-            value: blob(PUT_BYTES, 7),
-            next: 0,
-        })
-    }
-}
-
-impl Side for Plain {
-    type Sample = f64;
-
-    fn name(&self) -> &'static str {
-        "a transaction each"
-    }
-
-    fn run(&mut self, span: Duration) -> Result<f64, BenchError> {
-        let sql = "INSERT OR REPLACE INTO entry (key, until, value) VALUES (?1, ?2, ?3)";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let (start, mut calls) = (clock::now(), 0_u64);
-        while start.elapsed() < span {
-            self.next += 1;
-            let key = format!("page/{}", self.next % (CALLERS * PUT_KEYS));
-            statement.execute((key, 3_600_000_i64, &self.value))?;
-            calls += 1;
-        }
-        Ok(decimal(calls) / start.elapsed().as_secs_f64())
-    }
-}
-
-fn puts(bench: &Bench<'_>, survives: Survives, measured: &mut Measured) -> Result<(), BenchError> {
-    let (word, durability) = match survives {
-        Survives::Power => ("power", Durability::PowerLoss),
-        Survives::Process => ("process", Durability::Process),
-    };
-    let path = |name: &str| bench.directory.join(format!("{name}-{word}.db"));
-    let cache = bench.runtime.block_on(async {
-        let store = sqlite(&path("puts"), survives).await?;
-        over(store).await
-    })?;
-    let value = bytes::Bytes::from(blob(PUT_BYTES, 7));
-    let putter = |caller: usize| {
-        let names = (0..PUT_KEYS).map(|number| format!("page/{caller}/{number}"));
-        Ok::<_, BenchError>(Putter {
-            cache: cache.clone(),
-            space: "pages".parse()?,
-            keys: names.map(Key::try_from).collect::<Result<_, _>>()?,
-            value: value.clone(),
-            next: 0,
-        })
-    };
-    let putters = (0..CALLERS).map(putter).collect::<Result<_, _>>()?;
-    let mut sides: [Box<dyn Side<Sample = f64> + '_>; 2] = [
-        Box::new(Putters {
-            runtime: bench.runtime,
-            putters,
-        }),
-        Box::new(Plain::open(&path("plain"), survives)?),
-    ];
-    let rounds = contest(&mut sides, bench.effort, bench.directory)?;
-    let comparison = Comparison {
-        what: format!("cache below: put of 4 KiB that survives the {word}, {CALLERS} callers"),
-        versus: "a transaction each",
-        unit: "1/s",
-        number: &|rate: &f64| *rate,
-        figures: &|all| Figures::plain(all.iter().map(|it| **it), durability),
-        ours: 0,
-        against: Some(1),
-        bar: Bar::RatioAtLeast(5.0),
-    };
-    measured.rows.push(comparison.row(&rounds));
-    measured.notes.extend(dropped_note("puts", &rounds.dropped));
-    Ok(())
 }
 
 /// How long a flush took.

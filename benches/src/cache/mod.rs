@@ -7,7 +7,8 @@
 //! | [`policies`] | caches that only count hits |
 //! | [`ratio`] | hit ratios on the traces |
 //! | [`l1`] | gets and puts in memory, on one thread and on two |
-//! | [`l2`] | hits, puts and flushes of the second tier |
+//! | [`l2`] | hits and flushes of the second tier |
+//! | [`puts`] | puts of many callers into it |
 //! | [`peer`] | another hybrid cache, in a process of its own |
 //! | [`sweeps`] | what upkeep costs, and what readers notice of it |
 
@@ -15,6 +16,7 @@ pub mod l1;
 pub mod l2;
 pub mod peer;
 pub mod policies;
+pub mod puts;
 pub mod ratio;
 pub mod sweeps;
 pub mod traces;
@@ -30,7 +32,7 @@ struct Part {
     run: fn(&Bench<'_>) -> Result<Measured, BenchError>,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     Part {
         name: "ratio",
         run: ratio::ratio,
@@ -42,6 +44,10 @@ const PARTS: [Part; 4] = [
     Part {
         name: "l2",
         run: l2::l2,
+    },
+    Part {
+        name: "puts",
+        run: puts::puts,
     },
     Part {
         name: "sweeps",
