@@ -80,7 +80,7 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_REPLAY_KILLS",
         unit: "SIGKILLs of a replay by workers",
         quick: 4,
-        ci: 12,
+        ci: 8,
         nightly: 1_000,
     },
     Loop {
@@ -101,7 +101,7 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_EXT4_CUTS",
         unit: "power cuts on ext4, sled",
         quick: 5,
-        ci: 60,
+        ci: 40,
         nightly: 1_000,
     },
     Loop {
@@ -150,7 +150,7 @@ pub(crate) const LOOPS: &[Loop] = &[
         variable: "WINDLASS_WAL_SECONDS",
         unit: "seconds of overlapping readers",
         quick: 2,
-        ci: 20,
+        ci: 6,
         nightly: 600,
     },
     Loop {
