@@ -126,7 +126,7 @@ impl Checkpoints {
         self.seen = frames;
         self.longest = self.longest.max(frames);
         let is_left = |beside: &mut Beside<'_>| beside.is_left(frames, self.copy_frames);
-        if self.is_to_copy(frames) && beside.is_none_or(is_left) {
+        if self.is_to_copy(frames) && beside.as_deref_mut().is_none_or(is_left) {
             self.copy_at = frames + self.copy_frames;
             self.own = 0;
             copy(connection)?;
@@ -134,6 +134,10 @@ impl Checkpoints {
         }
         if self.longest >= self.empty_frames && frames >= self.empty_at {
             self.empty_at = frames + self.retry_frames;
+            if let Some(beside) = beside {
+                // Two cannot copy at a time, and one is to be the last.
+                beside.settle();
+            }
             self.try_empty(connection, gate, turns)?;
         }
         Ok(())

@@ -1,12 +1,14 @@
 //! Copying the log into the database on a thread of its own, while commits go
 //! on.
 //!
-//! Copying syncs two files and moves every page that changed: for that time
-//! nobody could commit. So the most of it is done beside them. What they added
-//! meanwhile is copied in the same way as long as it gets less; the last of it
-//! is left to the writer, between two commits, since the log can only be
-//! started over once nothing in it is not copied. A writer that fills the log
-//! faster than it can be copied waits: the log has a bound.
+//! Copying syncs the log, moves every page that changed and syncs the
+//! database: for that time nobody could commit. So the first two are done
+//! beside them. What they added meanwhile is copied in the same way as long as
+//! it gets less; the last of it is left to the writer, between two commits,
+//! since the log can only be started over once nothing in it is not copied.
+//! With it goes the sync of the database, which SQLite makes once all is copied
+//! and not before. A writer that fills the log faster than it can be copied
+//! waits: the log has a bound.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -71,6 +73,11 @@ impl Copier {
             stage = woken.unwrap_or_else(PoisonError::into_inner);
         }
         *stage != Stage::Wanted
+    }
+
+    /// Waits for the one under way.
+    pub(crate) fn wait(&self) {
+        let _ = self.is_done(true);
     }
 
     /// Waits until one is wanted; false if there will be none.
@@ -171,6 +178,12 @@ impl<'a> Beside<'a> {
             self.last = left;
         }
         self.has_thread
+    }
+
+    /// Waits for the copy under way; the next one is the first of its log.
+    pub(crate) fn settle(&mut self) {
+        self.shared.copier.wait();
+        self.begun = None;
     }
 
     /// The log was started over.

@@ -69,9 +69,11 @@ pub enum Copies {
     /// By the thread that commits, between two commits, which wait for it.
     #[default]
     Between,
-    /// The most of it on a thread of its own, beside commits. It takes one
-    /// more connection and thread, and a log that may have four times
-    /// `wal_copy_bytes`. For what is written all the time.
+    /// The most of it on a thread of its own, beside commits; they wait for
+    /// the sync of the database, and for what came meanwhile. It takes one
+    /// more connection and thread, and a log that may have six times
+    /// `wal_copy_bytes`; `wal_empty_bytes` should be four times as much at
+    /// least. For what is written all the time.
     Beside,
 }
 

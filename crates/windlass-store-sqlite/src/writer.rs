@@ -205,6 +205,7 @@ impl Writer<'_> {
             Ok(Some(pages)) => checkpoints.count_pages(pages),
             Ok(None) if space.has_given() => {
                 // The file is as long as it was until its log is copied.
+                self.shared.copier.wait();
                 if checkpoint::copy(connection).is_err() {
                     return Next::Reopen;
                 }

@@ -20,10 +20,13 @@ const CYCLES_DEFAULT: u64 = 30;
 const CYCLES_A_STORE: usize = 300;
 const SEED: &str = "WINDLASS_KILL_SEED";
 
+/// The mark of cycles in which the log is copied beside commits.
+const BESIDE: &str = "beside";
+
 /// Those of a store like any other, or of one whose log is copied all the time
 /// beside commits.
-fn options() -> Options {
-    if std::process::id().is_multiple_of(2) {
+fn options(path: &Path) -> Options {
+    if !path.with_extension(BESIDE).exists() {
         return Options::default();
     }
     Options {
@@ -55,6 +58,12 @@ async fn kill_again_and_again(random: &mut Random, seed: u64, cycles: Range<u64>
     let mut known = [0; SESSIONS];
     for cycle in cycles {
         let when = format!("seed {seed}, cycle {cycle}");
+        let mark = place.store().with_extension(BESIDE);
+        if cycle.is_multiple_of(2) {
+            std::fs::write(mark, []).expect("the mark is made");
+        } else {
+            let _ = std::fs::remove_file(mark);
+        }
         let mut child = Player::start(Role::Mortal, &place.store());
         let mut told: Vec<_> = (0..random.below(ACKNOWLEDGED_MAX))
             .filter_map(|_| child.hear())
@@ -143,7 +152,7 @@ fn parse(text: &[u8]) -> u64 {
 /// Commits until killed: a head and two rows at a time.
 pub(crate) async fn play_mortal(path: &Path) {
     let store = Arc::new(
-        SqliteStore::open(path, options())
+        SqliteStore::open(path, options(path))
             .await
             .expect("the store opens"),
     );
