@@ -75,8 +75,9 @@ fn about<T>(path: &Path, done: io::Result<T>) -> Result<T, Failure> {
 fn tell_what_it_shows(output: &Output, verified: &VerifiedLines, held: Option<u64>) {
     if let Some(seq) = verified.granted {
         let text = format!(
-            "the line of event {seq} was not verified, and its hash is taken for granted; \
-             give the hash before the first event with `--anchor`"
+            "the line of event {seq} was not verified, its hash is taken for granted, and \
+             events before it may have been taken away; give the hash before the first event \
+             with `--anchor`, or that event with `--from`"
         );
         output.note(&json!({ "granted": seq }), &text);
     }

@@ -4,8 +4,10 @@
 //! The lines say themselves which chain they are of and where they begin.
 //! Changed, missing, doubled and reordered ones are found. What they cannot say
 //! is that they are the chain that was written, and all of it: lines that
-//! somebody hashed anew from the first one on, or of which the last are gone,
-//! are a chain as well. What finds that is a hash that was noted elsewhere.
+//! somebody hashed anew from the first one on, or of which the last or the
+//! first are gone, are a chain as well. What finds that is a hash that was
+//! noted elsewhere, and for the first ones the event that they have to begin
+//! at, or the hash before it.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
@@ -35,6 +37,13 @@ pub struct VerifyLines {
     /// comes behind it at the latest. An event that the lines do not reach is a
     /// break.
     pub noted: Option<(u64, ChainHash)>,
+}
+
+impl VerifyLines {
+    /// Whether no line at all can be what came behind a part before.
+    const fn is_a_part(&self) -> bool {
+        self.anchor.is_some() && self.noted.is_none()
+    }
 }
 
 /// The first place where lines are not what was written.
@@ -77,7 +86,9 @@ pub struct VerifiedLines {
     pub granted: Option<u64>,
     /// How many events these say were lost before they were written.
     pub lost: u64,
-    /// The hash of the last that was verified; `None` if no line was.
+    /// The hash of the last that was verified; where none was, the one before
+    /// the first that would have been, as it was said or given. `None` if there
+    /// was no line.
     pub hash: Option<ChainHash>,
     /// The first break, if there is one. Nothing behind it was looked at.
     #[serde(rename = "break")]
@@ -311,6 +322,8 @@ impl Walk {
             }
         }
         let next = match &self.verifier {
+            // Behind a hash that was given nothing may have come.
+            None if self.lines == 1 && self.asked.is_a_part() => None,
             None => Some(self.from.unwrap_or(1)),
             Some(verifier) => {
                 let next = verifier.next();

@@ -144,6 +144,11 @@ async fn a_cut_tail_is_found_by_what_was_noted_and_by_nothing_else() {
     half[3].truncate(100);
     assert_eq!(broken(&half), Some((4, Some(4), BreakKind::NoLine)));
     assert_eq!(broken(&[]), Some((1, Some(1), BreakKind::CutOff)));
+    let part = VerifyLines {
+        anchor: Some(head.hash),
+        ..VerifyLines::default()
+    };
+    assert_eq!(place(&verify(&[], part)), None, "nothing came since");
     let none = verify(&[], noted);
     assert_eq!((none.events, none.hash, none.chain), (0, None, None));
 }
